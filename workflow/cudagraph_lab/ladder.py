@@ -1,0 +1,273 @@
+"""Capture sizes: vLLM's own rule, the padding it costs, and the best ladder for a batch mix.
+
+A ladder is an ascending tuple of capture sizes, its rungs. A step of `b` requests runs on
+the smallest rung that is at least `b`; above the top rung it runs eager, which is a miss.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cudagraph_lab.errors import LabError
+
+VLLM_VERSIONS = ("0.11.0", "0.17.1", "0.22.1", "0.28.0", "0.33.0")
+
+
+@dataclass(frozen=True)
+class LadderCost:
+    """What a ladder does to a batch histogram; counts are steps, tokens are one per request."""
+
+    sizes: tuple[int, ...]
+    steps: int
+    padded_tokens: int
+    replayed_steps: int
+    replayed_tokens: int
+    missed_steps: int
+    missed_tokens: int
+
+    @property
+    def padding_per_step(self) -> float | None:
+        """Expected padded tokens per replayed step; None if no step is replayed."""
+        return self.padded_tokens / self.replayed_steps if self.replayed_steps else None
+
+    @property
+    def padded_share(self) -> float | None:
+        """Padded tokens as a share of all tokens that replays compute; None without replays."""
+        computed = self.replayed_tokens + self.padded_tokens
+        return self.padded_tokens / computed if computed else None
+
+
+@dataclass(frozen=True)
+class LadderComparison:
+    """The ladder in use against the best one with the allowed number of rungs."""
+
+    default: LadderCost
+    best: LadderCost
+    rungs_allowed: int
+
+
+def vllm_capture_sizes(
+    max_num_seqs: int, max_num_batched_tokens: int, version: str = "0.22.1"
+) -> tuple[int, ...]:
+    """Capture sizes that vLLM chooses by itself, one token per request and decode step.
+
+    Source: vLLM 0.22.1, `VllmConfig._set_cudagraph_sizes` in config/vllm.py: the maximum is
+    min(2 * max_num_seqs, 512, max_num_batched_tokens); sizes are 1, 2, 4, then by 8 up to
+    248, then by 16 from 256, and `max_num_batched_tokens` if it does not exceed the maximum.
+    0.11.0 steps by 8 throughout and 0.33.0 adds `max_num_seqs`. Not covered: the ceiling of
+    1024 that 0.28.0 has on sm100 devices, `performance_mode`, speculative decoding, and
+    sequence parallelism.
+
+    Raises LabError for a version whose rule is not known here, or a limit below 1.
+    """
+    if version not in VLLM_VERSIONS:
+        raise LabError(
+            f"version {version!r}: no capture-size rule known for it; "
+            f"use one of {', '.join(VLLM_VERSIONS)}"
+        )
+    for name, value in (
+        ("max_num_seqs", max_num_seqs),
+        ("max_num_batched_tokens", max_num_batched_tokens),
+    ):
+        if value < 1:
+            raise LabError(f"{name}: must be at least 1, got {value}")
+    maximum = min(2 * max_num_seqs, 512, max_num_batched_tokens)
+    sizes = {size for size in (1, 2, 4) if size <= maximum}
+    if version == "0.11.0":
+        sizes.update(range(8, maximum + 1, 8))
+        return tuple(sorted(sizes))
+    sizes.update(range(8, min(maximum + 1, 256), 8))
+    sizes.update(range(256, maximum + 1, 16))
+    if max_num_batched_tokens <= maximum:
+        sizes.add(max_num_batched_tokens)
+    if version == "0.33.0" and max_num_seqs <= maximum:
+        sizes.add(max_num_seqs)
+    return tuple(sorted(sizes))
+
+
+def full_decode_sizes(sizes: tuple[int, ...], max_num_seqs: int) -> tuple[int, ...]:
+    """Those capture sizes that a FULL decode graph is captured for: at most one per request."""
+    return tuple(size for size in sizes if size <= max_num_seqs)
+
+
+def vllm_defaults(
+    device_memory_gib: float, device_name: str, platform: Literal["cuda", "cpu"]
+) -> tuple[int, int]:
+    """(max_num_seqs, max_num_batched_tokens) that the `LLM` class of vLLM 0.22.1 defaults to.
+
+    Source: vLLM 0.22.1, `EngineArgs.get_batch_defaults` in engine/arg_utils.py, for one
+    worker. vLLM lowers the second to max_num_seqs * max_model_len where that is smaller,
+    which this function does not know about.
+    """
+    if platform == "cpu":
+        return 256, 4096
+    if device_memory_gib >= 70 and "a100" not in device_name.lower():
+        return 1024, 16384
+    return 256, 8192
+
+
+def pad(batch: int, sizes: tuple[int, ...]) -> int | None:
+    """The rung that a batch runs on, or None above the top rung, where it runs eager.
+
+    `sizes` must be ascending. Raises LabError for a batch below 1.
+    """
+    if batch < 1:
+        raise LabError(f"batch: must be at least 1, got {batch}")
+    index = bisect_left(sizes, batch)
+    return sizes[index] if index < len(sizes) else None
+
+
+def ladder_cost(histogram: Mapping[int, int], sizes: tuple[int, ...]) -> LadderCost:
+    """Padding and misses of a ladder over a histogram {batch size: number of steps}.
+
+    Raises LabError for an empty histogram, a batch below 1 or a negative count.
+    """
+    batches, counts = _arrays(histogram)
+    ladder = tuple(sorted(set(sizes)))
+    rungs = [pad(int(batch), ladder) for batch in batches]
+    hit = np.array([rung is not None for rung in rungs])
+    padding = np.array([0 if r is None else r - b for r, b in zip(rungs, batches, strict=True)])
+    return LadderCost(
+        sizes=ladder,
+        steps=int(counts.sum()),
+        padded_tokens=int((padding * counts).sum()),
+        replayed_steps=int(counts[hit].sum()),
+        replayed_tokens=int((batches * counts)[hit].sum()),
+        missed_steps=int(counts[~hit].sum()),
+        missed_tokens=int((batches * counts)[~hit].sum()),
+    )
+
+
+def best_ladder(
+    histogram: Mapping[int, int], rungs: int, miss_tokens: int | None = None
+) -> tuple[int, ...]:
+    """The ladder of at most `rungs` rungs that pads the fewest tokens over the histogram.
+
+    Exact, by dynamic programming over the histogram's batch sizes: a rung between two of
+    them only pads more than a rung at the lower one. Time O(rungs * sizes^2), memory
+    O(rungs * sizes).
+
+    Without `miss_tokens` the top rung is the largest batch, so that every batch has a rung.
+    With it, a step above the top rung is allowed and costs that many padded tokens: what an
+    eager step loses against a replay, divided by what one padded token costs.
+
+    Raises LabError for fewer than one rung, a negative `miss_tokens`, or a bad histogram.
+    """
+    if rungs < 1:
+        raise LabError(f"rungs: must be at least 1, got {rungs}")
+    if miss_tokens is not None and miss_tokens < 0:
+        raise LabError(f"miss_tokens: must not be negative, got {miss_tokens}")
+    batches, counts = _arrays(histogram)
+    n = len(batches)
+    k = min(rungs, n)
+    steps = np.concatenate([[0], np.cumsum(counts)])
+    tokens = np.concatenate([[0], np.cumsum(batches * counts)])
+
+    # cost[j]: the least padding of sizes 0..j with a rung at j; start[level, j]: the first
+    # size that this rung serves.
+    cost = batches * steps[1:] - tokens[1:]
+    start = np.zeros((k, n), dtype=np.int64)
+    for level in range(1, k):
+        following = cost.copy()
+        for j in range(level, n):
+            first = np.arange(level, j + 1)
+            total = (
+                cost[first - 1]
+                + batches[j] * (steps[j + 1] - steps[first])
+                - (tokens[j + 1] - tokens[first])
+            )
+            least = int(total.argmin())
+            following[j] = total[least]
+            start[level, j] = first[least]
+        cost = following
+
+    top = n - 1
+    if miss_tokens is not None:
+        total = cost + miss_tokens * (steps[n] - steps[1:])
+        top = k - 1 + int(total[k - 1 :].argmin())
+    ladder: list[int] = []
+    for level in range(k - 1, -1, -1):
+        ladder.append(int(batches[top]))
+        top = int(start[level, top]) - 1
+    return tuple(reversed(ladder))
+
+
+def compare_ladders(
+    histogram: Mapping[int, int],
+    default: tuple[int, ...],
+    rungs: int,
+    miss_tokens: int | None = None,
+) -> LadderComparison:
+    """The cost of the ladder in use beside that of the best ladder; see `best_ladder`."""
+    best = best_ladder(histogram, rungs, miss_tokens)
+    return LadderComparison(
+        default=ladder_cost(histogram, default),
+        best=ladder_cost(histogram, best),
+        rungs_allowed=rungs,
+    )
+
+
+def read_histogram(path: Path) -> dict[int, int]:
+    """Read {batch size: number of steps} from two columns apart by a comma or white space.
+
+    Text after `#` and blank lines are passed over; the first row may be a header. A batch of
+    count 0 is left out.
+
+    Raises LabError naming the file and line for anything else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(
+            f"{path}: cannot be read as text ({error}); give a two-column file"
+        ) from error
+    seen: dict[int, int] = {}
+    histogram: dict[int, int] = {}
+    header_allowed = True
+    for number, line in enumerate(text.splitlines(), start=1):
+        content = line.split("#", 1)[0].strip()
+        if not content:
+            continue
+        fields = [f.strip() for f in content.split(",")] if "," in content else content.split()
+        if header_allowed and not any(re.match(r"[-+.\d]", field) for field in fields):
+            header_allowed = False
+            continue
+        header_allowed = False
+        if len(fields) != 2 or not all(re.fullmatch(r"[0-9]{1,15}", field) for field in fields):
+            raise LabError(
+                f"{path}:{number}: expected a batch size and a count, two whole numbers, "
+                f"got {content[:60]!r}"
+            )
+        batch, count = int(fields[0]), int(fields[1])
+        if batch < 1:
+            raise LabError(f"{path}:{number}: a batch size must be at least 1, got {batch}")
+        if batch in seen:
+            raise LabError(
+                f"{path}:{number}: batch size {batch} is already on line {seen[batch]}; "
+                "keep one line per batch size"
+            )
+        seen[batch] = number
+        if count:
+            histogram[batch] = count
+    if not histogram:
+        raise LabError(f"{path}: no batch with a count above 0; add lines such as '8 1200'")
+    return histogram
+
+
+def _arrays(
+    histogram: Mapping[int, int],
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    items = sorted((batch, count) for batch, count in histogram.items() if count)
+    if not items:
+        raise LabError("histogram: holds no steps; give at least one batch with a count above 0")
+    if items[0][0] < 1 or min(count for _, count in items) < 0:
+        raise LabError("histogram: batch sizes must be at least 1 and counts not negative")
+    return (
+        np.array([batch for batch, _ in items], dtype=np.int64),
+        np.array([count for _, count in items], dtype=np.int64),
+    )

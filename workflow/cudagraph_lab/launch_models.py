@@ -1,0 +1,274 @@
+"""Launch models: what the eager arm's decode step should take, from batch 1 and the graph arm.
+
+One formula holds the three models. A step has GPU work `gpu_s`, a launch bill `launch_s`
+that the host pays in eager mode and that graphs remove, and a host term `host_s` that both
+arms pay (scheduler, sampling, detokenising):
+
+    eager = host_s + gpu_s + launch_s - hidden_share * min(launch_s, gpu_s)
+    graph = host_s + gpu_s
+
+`hidden_share` is the share of the shorter of the two that hides behind the longer:
+
+- 0, *additive*: Amdahl's step, launch bill plus GPU work, as the course's lab 02 has it;
+- 1, *overlap*: launches are asynchronous, so the step is the longer of launch bill and GPU
+  work;
+- between, *partial*. One pair of cells does not identify the share: a second pair does
+  (`hidden_share_from_pair`), and is then no longer out of sample.
+
+The launch bill does not grow with the batch. Everything here takes arrays of any shapes
+that broadcast, so that bootstrap replicates go through in one call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cudagraph_lab.errors import LabError
+
+Floats = NDArray[np.float64]
+
+HIDDEN_SHARE = {"additive": 0.0, "overlap": 1.0}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One profiled decode step per arm at batch 1; busy is the union of kernel intervals."""
+
+    eager_launches: int
+    eager_busy_s: float
+    graph_busy_s: float
+
+
+@dataclass(frozen=True)
+class LaunchPrediction:
+    """What one launch model says about one batch.
+
+    `information` says in words what the prediction was allowed to see; `in_sample` is true
+    where that includes the eager cell it predicts. `launch_bill_s` is the calibrated bill,
+    and `bill_per_launch_s` its share per launch where a profile counted them.
+    """
+
+    model: str
+    hidden_share: float
+    batch: int
+    launch_bill_s: float
+    bill_per_launch_s: float | None
+    eager_step_s: float
+    graph_step_s: float
+    ratio: float
+    information: str
+    in_sample: bool
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The eager-to-graphs speed-up as compile factor times graph factor.
+
+    Shares are of the logarithm of the whole; below 0 or above 1 where the factors pull in
+    opposite directions, nan where the whole is exactly 1.
+    """
+
+    compile_factor: Floats
+    graph_factor: Floats
+    whole: Floats
+    compile_share: Floats
+    graph_share: Floats
+
+
+def step_s(tokens_per_s: ArrayLike, batch: ArrayLike) -> Floats:
+    """Seconds per decode step of a run that reports tokens per second: batch / rate.
+
+    On an end-to-end rate this spreads prefill and start over the steps.
+    """
+    return _floats(batch) / _floats(tokens_per_s)
+
+
+def eager_step_s(
+    gpu_s: ArrayLike, launch_s: ArrayLike, hidden_share: ArrayLike, host_s: ArrayLike = 0.0
+) -> Floats:
+    """Eager step in seconds: the module's formula."""
+    gpu, launch = _floats(gpu_s), _floats(launch_s)
+    return _floats(host_s) + gpu + launch - _share(hidden_share) * np.minimum(launch, gpu)
+
+
+def launch_bill_s(
+    eager_s: ArrayLike, gpu_s: ArrayLike, hidden_share: ArrayLike, host_s: ArrayLike = 0.0
+) -> Floats:
+    """The launch bill in seconds that explains an eager step: the formula solved for it.
+
+    Negative where the eager step is the shorter and the share is below 1. With share 1 and
+    an eager step no longer than the GPU work the bill is hidden whole and only known to be
+    at most the eager step, which is what is returned.
+    """
+    rest, gpu = _floats(eager_s) - _floats(host_s), _floats(gpu_s)
+    exposed = 1.0 - _share(hidden_share)
+    rest, gpu, exposed = np.broadcast_arrays(rest, gpu, exposed)
+    longer_than_gpu = rest - exposed * gpu
+    shorter = np.divide(rest - gpu, exposed, out=rest.copy(), where=exposed != 0)
+    return np.where(rest >= (1.0 + exposed) * gpu, longer_than_gpu, shorter)
+
+
+def predict_eager_step_s(
+    eager_1_s: ArrayLike,
+    graph_1_s: ArrayLike,
+    graph_s: ArrayLike,
+    hidden_share: ArrayLike,
+    host_1_s: ArrayLike = 0.0,
+    host_s: ArrayLike = 0.0,
+    gpu_scale: ArrayLike = 1.0,
+) -> Floats:
+    """Eager step in seconds at some batch, from the pair at batch 1 and the graph step there.
+
+    `host_1_s` and `host_s` are the host terms at batch 1 and at the predicted batch;
+    `gpu_scale` is eager over graph GPU work, other than 1 where compilation fuses kernels.
+    With both host terms 0 the graph step is taken to be all GPU work. In the additive model
+    with `gpu_scale` 1 a host term makes no difference: the graph step already holds it.
+    """
+    scale = _floats(gpu_scale)
+    bill = launch_bill_s(
+        eager_1_s, (_floats(graph_1_s) - _floats(host_1_s)) * scale, hidden_share, host_1_s
+    )
+    return eager_step_s((_floats(graph_s) - _floats(host_s)) * scale, bill, hidden_share, host_s)
+
+
+def graph_step_from_growth_s(
+    graph_1_s: ArrayLike,
+    gpu_growth: ArrayLike,
+    host_1_s: ArrayLike = 0.0,
+    host_s: ArrayLike = 0.0,
+) -> Floats:
+    """Graph step in seconds at a batch where nothing was measured.
+
+    `gpu_growth` is GPU work there over GPU work at batch 1, for instance from a roofline.
+    """
+    return _floats(host_s) + (_floats(graph_1_s) - _floats(host_1_s)) * _floats(gpu_growth)
+
+
+def host_from_profile_s(graph_1_s: ArrayLike, profile: Profile) -> Floats:
+    """The host term at batch 1 in seconds: the part of the graph step with the GPU idle."""
+    return _floats(graph_1_s) - profile.graph_busy_s
+
+
+def hidden_share_from_pair(
+    eager_1_s: ArrayLike, graph_1_s: ArrayLike, eager_s: ArrayLike, graph_s: ArrayLike
+) -> Floats:
+    """The hidden share that carries the pair at batch 1 into a second pair, by bisection.
+
+    No host term. nan where no share in [0, 1] does it, so where the second pair lies outside
+    what additive and overlap say, where those two agree and so every share does it, or where
+    the eager step at batch 1 is not the longer one. Where some range of shares does it, one
+    of them is returned.
+    """
+    e1, g1, e, g = np.broadcast_arrays(
+        _floats(eager_1_s), _floats(graph_1_s), _floats(eager_s), _floats(graph_s)
+    )
+    most = predict_eager_step_s(e1, g1, g, 0.0)
+    least = predict_eager_step_s(e1, g1, g, 1.0)
+    low, high = np.zeros_like(e), np.ones_like(e)
+    for _ in range(60):
+        middle = (low + high) / 2
+        too_long = predict_eager_step_s(e1, g1, g, middle) > e
+        low, high = np.where(too_long, middle, low), np.where(too_long, high, middle)
+    apart = most - least > 1e-9 * most
+    identified = (e1 > g1) & (g >= g1) & apart & (least <= e) & (e <= most)
+    return np.where(identified, high, np.nan)
+
+
+def predict(
+    batches: Sequence[int],
+    eager_1_s: float,
+    graph_1_s: float,
+    graph_s: Sequence[float],
+    profile: Profile | None = None,
+    second_pair: tuple[int, float, float] | None = None,
+    graph_source: str = "the graph step measured at this batch",
+) -> list[LaunchPrediction]:
+    """What additive, overlap and, given `second_pair`, partial say about each batch.
+
+    `graph_s` holds the graph step in seconds at each of `batches`, measured or from
+    `graph_step_from_growth_s`: `graph_source` says which. `second_pair` is (batch, eager
+    seconds, graph seconds). With a `profile` the graph arm's idle time at batch 1 is taken
+    as the host term at every batch, and the ratio of busy times as `gpu_scale`; the share of
+    the partial model is fitted without it, so the two cannot be given together.
+
+    Raises LabError for steps that are not above 0, for lengths that differ, for both
+    `profile` and `second_pair`, or for a second pair that no share explains.
+    """
+    if len(batches) != len(graph_s):
+        raise LabError(
+            f"graph_s: {len(graph_s)} steps for {len(batches)} batches; give one per batch"
+        )
+    seconds = [eager_1_s, graph_1_s, *graph_s, *(second_pair[1:] if second_pair else ())]
+    if not all(np.isfinite(second) and second > 0 for second in seconds):
+        raise LabError("step seconds: every one must be a number above 0")
+    if profile is not None and second_pair is not None:
+        raise LabError(
+            "profile, second_pair: the hidden share is fitted without a profile; give one of them"
+        )
+    host_s, gpu_scale = 0.0, 1.0
+    seen = f"the pair at batch 1 and {graph_source}; host term taken as 0"
+    if profile is not None:
+        host_s = float(host_from_profile_s(graph_1_s, profile))
+        gpu_scale = profile.eager_busy_s / profile.graph_busy_s
+        seen = (
+            f"the pair and the profile at batch 1, and {graph_source}; "
+            "host term taken as that of batch 1"
+        )
+    models = [(name, share, seen, {1}) for name, share in HIDDEN_SHARE.items()]
+    if second_pair is not None:
+        batch, eager_k_s, graph_k_s = second_pair
+        share = float(hidden_share_from_pair(eager_1_s, graph_1_s, eager_k_s, graph_k_s))
+        if np.isnan(share):
+            raise LabError(
+                f"second_pair: no hidden share explains the pair at batch {batch}; "
+                "leave the partial model out or use another batch"
+            )
+        fitted = f"the pairs at batches 1 and {batch} and {graph_source}; host term taken as 0"
+        models.append(("partial", share, fitted, {1, batch}))
+    predictions = []
+    for name, share, information, calibrated_on in models:
+        gpu_1_s = (graph_1_s - host_s) * gpu_scale
+        bill = float(launch_bill_s(eager_1_s, gpu_1_s, share, host_s))
+        for batch, graph in zip(batches, graph_s, strict=True):
+            eager = float(
+                predict_eager_step_s(eager_1_s, graph_1_s, graph, share, host_s, host_s, gpu_scale)
+            )
+            predictions.append(
+                LaunchPrediction(
+                    model=name,
+                    hidden_share=share,
+                    batch=batch,
+                    launch_bill_s=bill,
+                    bill_per_launch_s=bill / profile.eager_launches if profile else None,
+                    eager_step_s=eager,
+                    graph_step_s=graph,
+                    ratio=eager / graph,
+                    information=information,
+                    in_sample=batch in calibrated_on,
+                )
+            )
+    return predictions
+
+
+def attribution(eager_s: ArrayLike, compiled_s: ArrayLike, graphs_s: ArrayLike) -> Attribution:
+    """Split the speed-up of eager over compile-and-graphs, from step seconds of three arms."""
+    eager, compiled, graphs = _floats(eager_s), _floats(compiled_s), _floats(graphs_s)
+    compile_factor, graph_factor, whole = eager / compiled, compiled / graphs, eager / graphs
+    log_whole = np.log(whole)
+    undefined = np.full_like(log_whole, np.nan)
+    share = np.divide(np.log(compile_factor), log_whole, out=undefined, where=log_whole != 0)
+    return Attribution(compile_factor, graph_factor, whole, share, 1.0 - share)
+
+
+def _floats(values: ArrayLike) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _share(hidden_share: ArrayLike) -> Floats:
+    share = _floats(hidden_share)
+    # nan is a replicate whose share could not be found: it goes through as nan.
+    if np.any((share < 0) | (share > 1)):
+        raise LabError("hidden_share: must lie between 0 (additive) and 1 (overlap)")
+    return share

@@ -1,0 +1,410 @@
+"""Run one arm once in a fresh process and write its record.
+
+This side runs in the pipeline's environment: it holds the device, starts the
+harness in vLLM's environment, watches it, and turns what comes back into a
+record. A failed arm becomes a record too; only faults of the machinery (no
+environment, a device in use, a foreign record) are errors.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from pydantic import ValidationError
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design import request_of_run
+from cudagraph_lab.environments import cache_directory, exclusive, lock_file, vllm_python
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.files import sha256_of
+from cudagraph_lab.hardware import describe
+from cudagraph_lab.records import Record, StepProfile, read_record, write_record
+from cudagraph_lab.startup_log import read_startup_log
+from cudagraph_lab.traces import read_trace, summarise_decode_steps
+
+HARNESS = REPOSITORY / "workflow" / "harness"
+FOREIGN_PROCESS_EXIT = 3  # as in harness/run.py
+PROFILE_TOKENS = 12
+LOG_TAIL_LINES = 15
+WATCH_INTERVAL_S = 0.5
+
+# Snakemake sets these to the rule's threads over the caller's wish; a measurement
+# leaves them to vLLM, and records what came of it.
+THREAD_VARIABLES = {
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "GOTO_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+}
+RECORDED_VARIABLES = re.compile(r"^(VLLM_|CUDA_|NCCL_|OMP_|KMP_|MKL_|TORCH|TRITON_|LD_PRELOAD$)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the harness process ended."""
+
+    returncode: int
+    timed_out: bool
+    tail: list[str]
+
+
+def measure(
+    config: Mapping[str, Any],
+    platform: str,
+    dataset: str,
+    arm: str,
+    repeat: int,
+    weights: Mapping[str, Any],
+    output: Path,
+) -> Record:
+    """Measure one repeat of one arm and write its record, with the log beside it.
+
+    `config` is the completed configuration, `weights` what choose_weights decided.
+    Raises LabError for faults that are not the arm's.
+    """
+    request = request_of_run(config, platform, arm, repeat, weights)
+    hardware = describe(platform)
+    refuse_other_request(output, dataset, request, hardware)
+    python = vllm_python(config, platform)
+    cache = cache_directory(config["cache_dir"])
+    lock = lock_file(config["vllm_python"], platform)
+
+    work = output.parent / f".{output.stem}.work"
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "traces").mkdir(parents=True)
+    compile_cache = cache / "compile" / dataset
+    if request["compile_cache"] == "cold":
+        compile_cache = work / "compile"
+    job = {
+        "request": request,
+        "platform": platform,
+        "model_path": weights["path"],
+        "trace_dir": str((work / "traces").absolute()),
+        "profile_tokens": PROFILE_TOKENS,
+    }
+    (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    environment = measurement_environment(os.environ, compile_cache)
+    hidden = {
+        str(REPOSITORY): "<repository>",
+        str(python.parent.parent): "<environment>",
+        str(cache): "<cache>",
+        str(output.parent.absolute()): "<runs>",
+        str(Path.home()): "~",
+    }
+    log = output.with_suffix(".log")
+    name = f"{arm} rep {repeat}"
+    waiting = f"{name}: another measurement holds the device; waiting for it"
+    measured_at = datetime.now(UTC).isoformat(timespec="seconds")
+    with exclusive(device_lock(cache, hardware), waiting) as descriptor:
+        outcome = run_harness(
+            [str(python), str(HARNESS / "run.py"), str(work / "job.json"), str(work / "raw.json")],
+            environment, descriptor, log, hidden, name, config["timeout_s"],
+        )  # fmt: skip
+    if outcome.returncode == FOREIGN_PROCESS_EXIT:
+        raise LabError(
+            f"{name}: {outcome.tail[-1]}; wait for them to end or end them, then run again"
+        )
+    raw: dict[str, Any] = {"cells": [], "conditions": [], "failure": None}
+    finished = (work / "raw.json").exists()
+    if finished:
+        raw = json.loads((work / "raw.json").read_text(encoding="utf-8"))
+    failure = None
+    if not finished or raw["failure"]:
+        failure = explain_failure(raw["failure"], outcome, config["timeout_s"])
+        raw["cells"] = []
+    startup = raw.get("startup")
+    if startup is not None:
+        startup["log"] = read_startup_log(log).model_dump()
+        startup["compile_cache_was"] = compile_cache_state(log)
+    profile = None
+    if request["purpose"] == "profile" and failure is None:
+        profile = summarise_traces(work / "traces", request["workload"]["batch_sizes"])
+    variables = {k: v for k, v in sorted(environment.items()) if RECORDED_VARIABLES.match(k)}
+    try:
+        record = Record.model_validate(
+            {
+                "dataset": dataset,
+                "arm": arm,
+                "repeat": repeat,
+                "kind": "measured",
+                "status": "failed" if failure else "ok",
+                "source": "rule measure",
+                "measured_at": measured_at,
+                "request": request,
+                "resolved": raw.get("resolved"),
+                "startup": startup,
+                "cells": raw["cells"],
+                "profile": profile,
+                "environment": {
+                    "vllm": None,
+                    **hardware,
+                    **raw.get("environment", {}),
+                    "variables": {k: hide(v, hidden) for k, v in variables.items()},
+                    "lock": f"{lock.name} sha256:{sha256_of(lock)}" if lock else "taken as it was",
+                    "commit": commit(),
+                    "host": sha256(os.uname().nodename.encode()).hexdigest()[:8],
+                },
+                "conditions": raw["conditions"],
+                "failure": failure,
+            }
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise LabError(
+            f"{output}: what was measured is not believed ({where}: {first['msg']}); "
+            f"the log is {log}"
+        ) from None
+    write_record(record, output)
+    shutil.rmtree(work, ignore_errors=True)
+    if failure:
+        print(f"{name}: FAILED ({failure['kind']}): {failure['reason']}", file=sys.stderr)
+    return record
+
+
+def refuse_other_request(
+    output: Path, dataset: str, request: Mapping[str, Any], hardware: Mapping[str, Any]
+) -> None:
+    """Refuse to add a run to a data set that was measured under other conditions."""
+    for sibling in sorted(output.parent.parent.glob("*/rep*.json"))[:1]:
+        if sibling == output:
+            continue
+        known = read_record(sibling, dataset)
+        # A start-up arm has a workload of its own; what it shares with others is compared.
+        ours = {"model": request["model"], "weights": request["weights"],
+                "device": hardware["device"],
+                "output_tokens": request["workload"]["output_tokens"],
+                "prompt_token_ids": request["workload"]["prompt_token_ids"],
+                "max_model_len": request["workload"]["max_model_len"]}  # fmt: skip
+        theirs = {"model": known.request.model, "weights": known.request.weights,
+                  "device": known.environment.device,
+                  "output_tokens": known.request.workload.output_tokens,
+                  "prompt_token_ids": known.request.workload.prompt_token_ids,
+                  "max_model_len": known.request.workload.max_model_len}  # fmt: skip
+        for key, value in ours.items():
+            if value != theirs[key]:
+                raise LabError(
+                    f"{sibling}: measured with {key} {theirs[key]!r}, asked now is {value!r}; "
+                    "set `dataset` to a new name in the configuration, or put the old value back"
+                )
+
+
+def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dict[str, str]:
+    """Environment of the harness: no thread limits, no network, caches where we want them."""
+    kept = {key: value for key, value in base.items() if key not in THREAD_VARIABLES}
+    kept.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    harness = str(HARNESS)
+    inherited = kept.get("PYTHONPATH")
+    return kept | {
+        "PYTHONPATH": f"{harness}:{inherited}" if inherited else harness,
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_CACHE_ROOT": str(compile_cache / "vllm"),
+        "TORCHINDUCTOR_CACHE_DIR": str(compile_cache / "inductor"),
+        "TRITON_CACHE_DIR": str(compile_cache / "triton"),
+    }
+
+
+def device_lock(cache: Path, hardware: Mapping[str, Any]) -> Path:
+    """One lock per machine and platform: two measurements never share a device."""
+    return cache / "locks" / f"{os.uname().nodename}-{hardware['platform']}.lock"
+
+
+def hide(text: str, hidden: Mapping[str, str]) -> str:
+    """Replace this machine's directories by what they stand for; data sets get published."""
+    for directory, word in hidden.items():
+        text = text.replace(directory, word)
+    return text
+
+
+def run_harness(
+    command: list[str],
+    environment: Mapping[str, str],
+    lock_descriptor: int,
+    log: Path,
+    hidden: Mapping[str, str],
+    name: str,
+    timeout_s: float,
+) -> Outcome:
+    """Run the harness to its end, log its output, show progress, leave no process behind."""
+    reader, writer = os.pipe()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: deque[str] = deque(maxlen=400)
+    process = subprocess.Popen(
+        [*command, str(writer)],
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(writer, lock_descriptor),
+        start_new_session=True,
+    )
+    os.close(writer)
+
+    def keep_log() -> None:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe, see above
+        with log.open("w", encoding="utf-8") as stream:
+            for line in iter(process.stdout.readline, b""):
+                text = hide(line.decode("utf-8", errors="replace"), hidden)
+                stream.write(text)
+                stream.flush()
+                tail.append(text.rstrip())
+
+    def show_progress() -> None:
+        with os.fdopen(reader, encoding="utf-8") as stream:
+            for line in stream:
+                message = progress_message(json.loads(line))
+                if message:
+                    print(f"{name}: {message}", file=sys.stderr, flush=True)
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (keep_log, show_progress)]
+    for thread in threads:
+        thread.start()
+    ancestors = workflow_ancestors()
+    deadline = time.monotonic() + timeout_s
+    timed_out = False
+    try:
+        while process.poll() is None:
+            time.sleep(WATCH_INTERVAL_S)
+            if not all(ancestor.is_running() for ancestor in ancestors):
+                raise LabError(f"{name}: the workflow that asked for this run is gone; stopped")
+            if time.monotonic() > deadline:
+                timed_out = True
+                break
+    finally:
+        end_group(process)
+        for thread in threads:
+            thread.join(timeout=5)
+    return Outcome(process.returncode, timed_out, list(tail))
+
+
+def workflow_ancestors() -> list[psutil.Process]:
+    """The processes above this one up to Snakemake: when one is gone, nobody waits for us."""
+    parents: list[psutil.Process] = psutil.Process().parents()
+    for position, parent in enumerate(parents):
+        try:
+            if any("snakemake" in Path(part).name for part in parent.cmdline()[:3]):
+                return parents[: position + 1]
+        except psutil.Error:
+            continue
+    return parents[:1]
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End the harness and all that it started, and wait until they are gone."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for _ in range(100):
+        try:
+            os.killpg(process.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return
+        time.sleep(0.1)
+
+
+def progress_message(event: Mapping[str, Any]) -> str | None:
+    """One line for a person, or None."""
+    match event["event"]:
+        case "import":
+            return "starting"
+        case "boot":
+            return "booting vLLM"
+        case "profile":
+            return f"batch {event['batch']}: profiling, not timed"
+        case "call":
+            return (
+                f"batch {event['batch']}: {event['role']} call {event['index']} of {event['of']}, "
+                f"{event['tokens_per_s']:.1f} tok/s"
+            )
+    return None
+
+
+FailureKind = Literal["out_of_memory", "boot", "generate", "timeout", "killed", "not_supported"]
+ROOT_CAUSE = re.compile(r"((?:\w+\.)*\w*(?:Error|Exception)): (.+)")
+SYMPTOMS = ("Engine core initialization failed", "EngineCore encountered an issue")
+
+
+def explain_failure(
+    failure: Mapping[str, str] | None, outcome: Outcome, timeout_s: float
+) -> dict[str, Any]:
+    """Why a run has no numbers: the root cause in the log before its symptom above it."""
+    causes = [
+        match.group(0)
+        for line in outcome.tail
+        if (match := ROOT_CAUSE.search(line)) and not any(s in line for s in SYMPTOMS)
+    ]
+    kind: FailureKind
+    if outcome.timed_out:
+        kind, reason = "timeout", f"took longer than timeout_s ({timeout_s:g} s) and was ended"
+    elif failure is None:
+        kind, reason = "killed", f"the process ended with {outcome.returncode} and no result"
+    else:
+        kind = "boot" if failure["stage"] == "boot" else "generate"
+        reason = causes[-1] if causes else failure["reason"]
+    if any("out of memory" in line.lower() or "OutOfMemory" in line for line in outcome.tail):
+        kind = "out_of_memory" if kind != "timeout" else kind
+    elif "not support" in reason.lower():
+        kind = "not_supported"
+    return {"kind": kind, "reason": reason[:500], "log_tail": outcome.tail[-LOG_TAIL_LINES:]}
+
+
+def compile_cache_state(log: Path) -> Literal["cold", "warm"] | None:
+    """Whether torch.compile found its work done; None where nothing was compiled.
+
+    By vLLM's own words: a graph that is compiled is named, one that is loaded too.
+    """
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if "Compiling a graph for compile range" in text or "saved AOT compiled function" in text:
+        return "cold"
+    if "Directly load" in text:
+        return "warm"
+    return None
+
+
+def summarise_traces(directory: Path, batches: list[int]) -> list[dict[str, Any]]:
+    """One summary per batch size from the traces that the harness left, named by batch."""
+    summaries: list[StepProfile] = []
+    for batch in batches:
+        for path in sorted(directory.glob(f"b{batch}-*.json")):
+            summary = summarise_decode_steps(read_trace(path), batch)
+            if summary is not None:
+                summaries.append(summary)
+    return [summary.model_dump() for summary in summaries]
+
+
+def commit() -> str | None:
+    """The commit of this repository, with `+changes` where the tree differs from it."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True
+            )
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    head = git("rev-parse", "HEAD")
+    if head is None:
+        return None
+    return head + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")

@@ -1,0 +1,138 @@
+"""Predictions as data: read from YAML, registered before a data set is measured."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.files import write_json
+
+
+class AppliesTo(BaseModel):
+    """Which data sets a prediction speaks about; shell patterns, all must match."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str = "*"
+    platform: str = "*"
+    device: str = "*"
+    except_device: str = ""
+    model: str = "*"
+    min_memory_gib: float = 0.0
+    max_memory_gib: float = float("inf")
+
+
+class Prediction(BaseModel):
+    """One claim about one number of the ledger, made by somebody, for a reason."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]*$")]
+    number: str
+    applies_to: AppliesTo
+    value: float | bool | None
+    low: float | None = None
+    high: float | None = None
+    unit: str
+    source: str
+    in_sample_for: list[str] = []  # data sets that the prediction was read from
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _has_bounds(self) -> Self:
+        if isinstance(self.value, bool):
+            if self.low is not None or self.high is not None:
+                raise ValueError("a prediction of true or false has no bounds")
+        elif self.low is None or self.high is None:
+            raise ValueError("a number is predicted with its bounds, low and high")
+        elif self.low > self.high or (
+            self.value is not None and not self.low <= self.value <= self.high
+        ):
+            raise ValueError("low <= value <= high does not hold")
+        return self
+
+    def sha256(self) -> str:
+        """Hash of everything it says; a changed prediction is another one."""
+        return hashlib.sha256(
+            json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+        ).hexdigest()
+
+    def speaks_about(
+        self, dataset: str, platform: str, device: str, model: str, memory_gib: float | None
+    ) -> bool:
+        """Whether the prediction is about this data set."""
+        to = self.applies_to
+        pairs = (
+            (dataset, to.dataset),
+            (platform, to.platform),
+            (device, to.device),
+            (model, to.model),
+        )
+        fits = all(fnmatchcase(value, pattern) for value, pattern in pairs)
+        fits = fits and not fnmatchcase(device, to.except_device)
+        if memory_gib is None:
+            return fits and to.min_memory_gib == 0.0 and to.max_memory_gib == float("inf")
+        return fits and to.min_memory_gib <= memory_gib <= to.max_memory_gib
+
+
+def read_predictions(paths: list[Path]) -> list[Prediction]:
+    """All predictions of these files, in order.
+
+    Raises LabError naming file and entry where one is malformed or an id occurs twice.
+    """
+    predictions: list[Prediction] = []
+    for path in paths:
+        try:
+            entries = yaml.safe_load(path.read_text(encoding="utf-8"))["predictions"]
+        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+            raise LabError(
+                f"{path}: no list of `predictions` ({type(error).__name__}); see config/README.md"
+            ) from None
+        for position, entry in enumerate(entries or []):
+            try:
+                prediction = Prediction.model_validate(entry)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"]))
+                name = entry.get("id", position) if isinstance(entry, dict) else position
+                raise LabError(f"{path}: prediction {name}: {where}: {first['msg']}") from None
+            if prediction.id in {known.id for known in predictions}:
+                raise LabError(f"{path}: prediction {prediction.id}: this id occurs twice")
+            predictions.append(prediction)
+    return predictions
+
+
+def prediction_files(config: Mapping[str, Any]) -> list[Path]:
+    """The shipped predictions and the user's own, where there are any."""
+    own = config["own_predictions"]
+    return [REPOSITORY / "config" / "predictions.yaml", *([Path(own)] if own else [])]
+
+
+def register(predictions: list[Prediction], dataset: str, path: Path) -> None:
+    """Write down, before anything is measured, what is predicted: id, hash and time."""
+    document = {
+        "dataset": dataset,
+        "registered_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "predictions": {prediction.id: prediction.sha256() for prediction in predictions},
+    }
+    write_json(path, document)
+
+
+def registered_hashes(path: Path) -> dict[str, str]:
+    """The registered ids and hashes of a data set; empty where nothing was registered."""
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["predictions"])
+    except (ValueError, KeyError, TypeError):
+        raise LabError(
+            f"{path}: not a register of predictions; put it back from its copy"
+        ) from None

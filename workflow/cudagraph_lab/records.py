@@ -1,0 +1,311 @@
+"""The record of one run: one arm, one repeat, one fresh process.
+
+This schema is the contract between measuring and everything after it. A record
+holds what was asked, what vLLM made of it, raw times in seconds, and the
+conditions; nothing in it is derived. Records of runs, of failures, of published
+numbers (transcribed) and of simulations share it and say which they are.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.files import write_json
+from cudagraph_lab.startup_log import StartupFacts
+
+SCHEMA_VERSION = 1
+
+# Names become parts of paths, of Snakemake wildcards and of number ids.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Model(BaseModel):
+    """Base of every part of a record: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Workload(Model):
+    """What every arm is asked to do."""
+
+    prompt: str | None
+    prompt_token_ids: list[int] | None
+    output_tokens: Annotated[int, Field(gt=0)]
+    batch_sizes: list[Annotated[int, Field(gt=0)]]
+    max_model_len: int
+    gpu_memory_utilization: float
+
+
+class Request(Model):
+    """What was asked of the run, before anything ran."""
+
+    model: str
+    weights: Literal["hub", "dummy"]
+    revision: str | None = None
+    workload: Workload
+    engine_args: dict[str, Any]
+    purpose: Literal["timed", "startup", "profile"]
+    compile_cache: Literal["shared", "cold"]
+    iterations: Count
+    warmups: Count
+    seed: int
+    order: list[str]  # the arms of this repeat in the order drawn from the seed
+
+
+class Resolved(Model):
+    """What vLLM made of the request, read from the worker after boot."""
+
+    compile_mode: str
+    cudagraph_mode: str
+    capture_sizes: list[int]
+    custom_ops: list[str]
+    enforce_eager: bool
+    dtype: str
+    attention_backend: str | None
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    block_size: int | None
+    num_gpu_blocks: int | None
+    enable_prefix_caching: bool | None
+
+
+class Span(Model):
+    """A phase of the start-up; `start_s` counts from the start of the process."""
+
+    name: str
+    start_s: float
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class CapturedGraph(Model):
+    """One graph as the worker captured it (warm-up runs of that shape included)."""
+
+    routine: str
+    tokens: int
+    seconds: PositiveSeconds
+    bytes: int
+
+
+class Capture(Model):
+    """Graph capture as data from the worker, not from its log."""
+
+    seconds: float
+    pool_bytes: int
+    estimate_bytes: int | None
+    graphs: list[CapturedGraph]
+
+
+class StartUp(Model):
+    """From the start of the process to an engine that answers."""
+
+    spans: list[Span]
+    compile_seconds: float | None
+    compile_cache_was: Literal["cold", "warm"] | None
+    capture: Capture | None
+    kv_cache_tokens: int | None
+    available_kv_cache_bytes: int | None
+    model_bytes: int | None
+    log: StartupFacts | None
+
+
+class StepCount(Model):
+    """How many engine steps ran with this graph mode and this padding."""
+
+    mode: str
+    unpadded_tokens: Count
+    padded_tokens: Count
+    count: Annotated[int, Field(gt=0)]
+
+
+class Call(Model):
+    """One `generate` call. Published calls may know only their tokens per second."""
+
+    role: Literal["first", "warmup", "timed"]
+    seconds: PositiveSeconds | None
+    tokens: Count | None
+    tokens_per_s: PositiveSeconds | None = None
+    started_s: float | None = None  # since the start of the process
+    decode_s_per_step: list[float] | None = None  # one per request
+    first_token_s: list[float] | None = None  # one per request, since its arrival
+    steps: list[StepCount] | None = None
+
+    @model_validator(mode="after")
+    def _says_how_fast(self) -> Self:
+        if (self.seconds is None or self.tokens is None) and self.tokens_per_s is None:
+            raise ValueError("a call needs seconds and tokens, or tokens_per_s where published")
+        return self
+
+    @property
+    def throughput(self) -> float:
+        """Output tokens per second of this call."""
+        if self.seconds is not None and self.tokens is not None:
+            return self.tokens / self.seconds
+        assert self.tokens_per_s is not None  # noqa: S101 - the validator above
+        return self.tokens_per_s
+
+
+class Cell(Model):
+    """All calls of one batch size within one run."""
+
+    batch: Annotated[int, Field(gt=0)]
+    calls: list[Call]
+    output_sha256: list[str] | None = None  # of the greedy token ids, one per request
+    output_token_ids: list[list[int]] | None = None  # of the first request only, to find a fork
+
+    def timed(self) -> list[Call]:
+        """The calls that count."""
+        return [call for call in self.calls if call.role == "timed"]
+
+
+class StepProfile(Model):
+    """What the torch profiler saw of the decode steps of one batch size. Never timed."""
+
+    batch: int
+    steps: int
+    kernels_per_step: float | None
+    launches_per_step: float | None
+    graph_launches_per_step: float | None
+    device_busy_s_per_step: float | None
+    operators_per_step: float | None
+
+
+class Environment(Model):
+    """Where and with what it ran; runs that differ here are not one data set."""
+
+    platform: Literal["cuda", "cpu"]
+    device: str
+    device_memory_gib: float | None = None
+    compute_capability: str | None = None
+    driver: str | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    memory_gib: float | None = None
+    python: str | None = None
+    vllm: str | None
+    torch: str | None = None
+    threads: int | None = None
+    variables: dict[str, str] = {}
+    lock: str | None = None  # name and SHA-256 of the lock, or how else it came to be
+    commit: str | None = None
+    host: str | None = None
+    notes: list[str] = []
+
+
+class Conditions(Model):
+    """The state of device and machine at one moment."""
+
+    at: Literal["before", "during", "after"]
+    seconds: float
+    sm_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    power_w: float | None = None
+    temperature_c: int | None = None
+    throttle_reasons: list[str] | None = None
+    memory_used_gib: float | None = None
+    foreign_processes: list[int] | None = None
+    load_average: float | None = None
+    governor: str | None = None
+    unavailable: str | None = None  # why the device told nothing
+
+
+class Failure(Model):
+    """Why a run has no numbers."""
+
+    kind: Literal["out_of_memory", "boot", "generate", "timeout", "killed", "not_supported"]
+    reason: str
+    log_tail: list[str]
+
+
+class Record(Model):
+    """One run, whole."""
+
+    schema_version: Literal[1] = 1
+    dataset: Name
+    arm: Name
+    repeat: Annotated[int, Field(gt=0)]
+    kind: Literal["measured", "transcribed", "simulated"]
+    status: Literal["ok", "failed"]
+    source: str  # the command that measured it, or the publication it was copied from
+    measured_at: str | None  # ISO 8601, UTC, start of the run
+    request: Request
+    resolved: Resolved | None
+    startup: StartUp | None
+    cells: list[Cell]
+    profile: list[StepProfile] | None = None
+    environment: Environment
+    conditions: list[Conditions] = []
+    failure: Failure | None = None
+
+    @model_validator(mode="after")
+    def _is_plausible(self) -> Self:
+        if (self.status == "failed") != (self.failure is not None):
+            raise ValueError("a failed run, and no other, says why in `failure`")
+        if self.status == "failed":
+            return self
+        asked = self.request.workload
+        for cell in self.cells:
+            for call in cell.calls:
+                expected = cell.batch * asked.output_tokens
+                if self.kind == "measured" and call.tokens != expected:
+                    raise ValueError(
+                        f"batch {cell.batch}: {call.tokens} tokens came back, {expected} were asked"
+                    )
+        if self.kind == "measured" and self.request.purpose == "timed":
+            batches = [cell.batch for cell in self.cells]
+            if batches != asked.batch_sizes:
+                raise ValueError(f"cells {batches} do not match batch sizes {asked.batch_sizes}")
+            for cell in self.cells:
+                if len(cell.timed()) != self.request.iterations:
+                    raise ValueError(
+                        f"batch {cell.batch}: {len(cell.timed())} timed calls, "
+                        f"{self.request.iterations} were asked"
+                    )
+        return self
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a record with its checksum, whole or not at all."""
+    body = record.model_dump(mode="json")
+    document = {"sha256": _checksum(body), "record": body}
+    write_json(path, document)
+
+
+def read_record(path: Path, dataset: str | None = None) -> Record:
+    """Read a record; refuse, by name, what is half-written, changed or foreign.
+
+    Raises LabError naming the file and the mend.
+    """
+    mend = "move it away, then run the same command again to measure it anew"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        body, checksum = document["record"], document["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{path}: not a record of a run ({type(error).__name__}); {mend}") from None
+    if checksum != _checksum(body):
+        raise LabError(f"{path}: its checksum does not fit its content; {mend}")
+    try:
+        record = Record.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise LabError(f"{path}: {where}: {first['msg']}; {mend}") from None
+    if dataset is not None and record.dataset != dataset:
+        raise LabError(f"{path}: belongs to data set {record.dataset!r}, not {dataset!r}; {mend}")
+    arm, repeat = path.parent.name, path.name.split(".")[0]
+    if (arm, repeat) != (record.arm, f"rep{record.repeat}"):
+        raise LabError(
+            f"{path}: holds {record.arm} rep{record.repeat}, not what its name says; {mend}"
+        )
+    return record

@@ -1,0 +1,100 @@
+"""The state of the device and the machine, read without touching either."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+GIB = 1 << 30
+
+# Bits of nvmlDeviceGetCurrentClocksEventReasons, by NVIDIA's names.
+THROTTLE_REASONS = {
+    0x1: "gpu_idle",
+    0x2: "applications_clocks_setting",
+    0x4: "sw_power_cap",
+    0x8: "hw_slowdown",
+    0x10: "sync_boost",
+    0x20: "sw_thermal_slowdown",
+    0x40: "hw_thermal_slowdown",
+    0x80: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+}
+
+
+def _machine() -> dict[str, Any]:
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    try:
+        governor_name = governor.read_text().strip()
+    except OSError:
+        governor_name = None
+    return {"load_average": os.getloadavg()[0], "governor": governor_name}
+
+
+def _own_processes() -> set[int]:
+    """This process, its descendants and its ancestors: none of them is foreign."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(fields[1])
+    own = {os.getpid()}
+    ancestor = os.getpid()
+    while ancestor in parents:
+        ancestor = parents[ancestor]
+        own.add(ancestor)
+    family = {os.getpid()}
+    while True:
+        grown = family | {pid for pid, parent in parents.items() if parent in family}
+        if grown == family:
+            return own | family
+        family = grown
+
+
+def read_gpu(nvml: Any, index: int) -> dict[str, Any]:
+    """Clocks, power, temperature, throttling, memory and foreign processes by NVML.
+
+    A figure that this device or this kind of virtual machine does not tell is None.
+    """
+
+    def ask(function: Any, *args: Any) -> Any:
+        try:
+            return function(handle, *args)
+        except nvml.NVMLError:
+            return None
+
+    try:
+        nvml.nvmlInit()
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    except nvml.NVMLError as error:
+        return {"unavailable": f"NVML: {error}"}
+    reasons = ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
+    power_mw = ask(nvml.nvmlDeviceGetPowerUsage)
+    memory = ask(nvml.nvmlDeviceGetMemoryInfo)
+    processes = ask(nvml.nvmlDeviceGetComputeRunningProcesses)
+    own = _own_processes()
+    return {
+        "sm_clock_mhz": ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+        "memory_clock_mhz": ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_MEM),
+        "power_w": None if power_mw is None else power_mw / 1000,
+        "temperature_c": ask(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
+        "throttle_reasons": None
+        if reasons is None
+        else [name for bit, name in THROTTLE_REASONS.items() if reasons & bit],
+        "memory_used_gib": None if memory is None else memory.used / GIB,
+        "foreign_processes": None
+        if processes is None
+        else sorted(process.pid for process in processes if process.pid not in own),
+    }
+
+
+def read_conditions(platform: str, at: str, seconds: float) -> dict[str, Any]:
+    """One reading, as the record's `Conditions` wants it."""
+    reading: dict[str, Any] = {"at": at, "seconds": seconds, **_machine()}
+    if platform == "cuda":
+        from vllm.third_party import pynvml
+
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        reading |= read_gpu(pynvml, int(visible) if visible.isdigit() else 0)
+    return reading

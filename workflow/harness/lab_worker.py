@@ -1,0 +1,138 @@
+"""A vLLM worker that tells what it did at start-up. It changes nothing of it.
+
+Runs inside vLLM's environment: only the standard library and vLLM.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lineage  # noqa: F401 - imported for its effect on spawned workers
+import torch
+from vllm.compilation.counter import compilation_counter
+from vllm.platforms import current_platform
+
+if current_platform.is_cuda():
+    from vllm.v1.worker.gpu_worker import Worker as PlatformWorker
+else:
+    from vllm.v1.worker.cpu_worker import CPUWorker as PlatformWorker
+
+# In the order in which the engine calls them.
+PHASES = {
+    "init_device": "device",
+    "load_model": "load",
+    "determine_available_memory": "profile",
+    "initialize_from_config": "kv_cache",
+    "compile_or_warm_up_model": "warm_up",
+}
+
+
+def _free_bytes() -> int:
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else 0
+
+
+class LabWorker(PlatformWorker):
+    """The platform's own worker with a stopwatch around its start-up phases."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.lab_spans: list[dict[str, Any]] = []
+        self.lab_graphs: list[dict[str, Any]] = []
+        self.lab_capture: dict[str, Any] | None = None
+        self._lab_capturing = False
+        super().__init__(*args, **kwargs)
+        for method, phase in PHASES.items():
+            setattr(self, method, self._stopwatch(getattr(self, method), phase))
+
+    def _stopwatch(self, function: Callable[..., Any], phase: str) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            # Linux: perf_counter is CLOCK_MONOTONIC, comparable between processes.
+            begun = time.perf_counter()
+            try:
+                result = function(*args, **kwargs)
+            finally:
+                ended = time.perf_counter()
+                self.lab_spans.append({"name": phase, "begun": begun, "ended": ended})
+            if phase == "load":
+                self._watch_capture()
+            return result
+
+        return timed
+
+    def _watch_capture(self) -> None:
+        """Time the capture as a whole and graph by graph; the model runner exists now."""
+        runner = self.model_runner
+        if not hasattr(runner, "capture_model"):
+            return
+        capture_model = runner.capture_model
+
+        def timed_capture() -> Any:
+            self._lab_capturing = True
+            begun = time.perf_counter()
+            pool_bytes = capture_model()
+            ended = time.perf_counter()
+            self._lab_capturing = False
+            if self.lab_graphs:
+                self.lab_spans.append({"name": "capture", "begun": begun, "ended": ended})
+                self.lab_capture = {"seconds": ended - begun, "pool_bytes": int(pool_bytes)}
+            return pool_bytes
+
+        runner.capture_model = timed_capture
+        capture_one = getattr(runner, "_warmup_and_capture", None)
+        if capture_one is None:
+            return
+
+        def timed_graph(desc: Any, cudagraph_runtime_mode: Any, *args: Any, **kwargs: Any) -> Any:
+            free_before, begun = _free_bytes(), time.perf_counter()
+            result = capture_one(desc, cudagraph_runtime_mode, *args, **kwargs)
+            # The profiling pass captures a few graphs too; those are thrown away.
+            if self._lab_capturing:
+                self.lab_graphs.append(
+                    {
+                        "routine": cudagraph_runtime_mode.name,
+                        "tokens": int(desc.num_tokens),
+                        "seconds": time.perf_counter() - begun,
+                        "bytes": free_before - _free_bytes(),
+                    }
+                )
+            return result
+
+        runner._warmup_and_capture = timed_graph
+
+    def lab_facts(self) -> dict[str, Any]:
+        """What this worker resolved and spent, as plain data."""
+        config = self.vllm_config
+        compilation = config.compilation_config
+        runner = self.model_runner
+        backends = {
+            group.backend.get_name()
+            for groups in getattr(runner, "attn_groups", [])
+            for group in groups
+        }
+        return {
+            "spans": self.lab_spans,
+            "graphs": self.lab_graphs,
+            "capture": self.lab_capture,
+            "capture_estimate_bytes": getattr(self, "cudagraph_memory_estimate", None),
+            "available_kv_cache_bytes": getattr(self, "available_kv_cache_memory_bytes", None),
+            "model_bytes": getattr(runner, "model_memory_usage", None),
+            "compile_seconds": compilation.compilation_time,
+            "graphs_captured_by_counter": compilation_counter.num_cudagraph_captured,
+            "threads": torch.get_num_threads(),
+            "resolved": {
+                "compile_mode": compilation.mode.name,
+                "cudagraph_mode": compilation.cudagraph_mode.name,
+                "capture_sizes": sorted(compilation.cudagraph_capture_sizes or []),
+                "custom_ops": list(compilation.custom_ops),
+                "enforce_eager": config.model_config.enforce_eager,
+                "dtype": str(config.model_config.dtype),
+                "attention_backend": ", ".join(sorted(backends)) or None,
+                "max_num_seqs": config.scheduler_config.max_num_seqs,
+                "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
+                "max_model_len": config.model_config.max_model_len,
+                "block_size": config.cache_config.block_size,
+                "num_gpu_blocks": config.cache_config.num_gpu_blocks,
+                "enable_prefix_caching": config.cache_config.enable_prefix_caching,
+            },
+        }
