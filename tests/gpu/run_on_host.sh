@@ -14,7 +14,7 @@ out=${1:?usage: run_on_host.sh OUT DATASET SECONDS [ARGUMENTS ...]}
 dataset=${2:?name the data set} seconds=${3:?bound the measuring, in seconds}
 shift 3
 PYTHON=${PYTHON:-python3}
-mkdir -p "$out"
+mkdir -p "$out" results logs
 if [ -n "${RESULTS:-}" ] && [ -f "$RESULTS" ]; then
   tar --skip-old-files -xzf "$RESULTS"
 fi
@@ -22,6 +22,6 @@ config=("dataset=$dataset" measure=cuda "vllm_python=$PYTHON" "cache_dir=${LAB_C
 status=0
 # --nolock: a call that was killed leaves Snakemake's lock of the directory behind.
 timeout --signal=KILL "$seconds" "$PYTHON" -m snakemake --cores 1 --resources gpu=1 --nolock \
-  "$@" --config "${config[@]}" 2>&1 | tee "$out/snakemake.log" || status=$?
+  --config "${config[@]}" "$@" 2>&1 | tee "$out/snakemake.log" || status=$?
 tar -czf "$out/results.tar.gz" results logs
 echo "measured: $(find "results/$dataset/runs" -name 'rep*.json' | wc -l) runs; snakemake ended with $status"

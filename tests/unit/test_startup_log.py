@@ -143,6 +143,7 @@ FINISHED = {"capture_complete": True}
         ),
         ("Graph capturing finished in 37 secs.", FINISHED | {"capture_seconds": 37}),
         ("Graph capturing finished in 3", FINISHED),
+        ("Graph capturing finished in ١٤ secs", FINISHED),
         ("Skipping CUDA graph capture. To turn on CUDA graph capture, ...", {}),
         ("Profiling CUDA graph memory: PIECEWISE=35 (largest=256), FULL=19 (largest=128)", {}),
         ("Available KV cache memory: 12.85 GiB", {}),
@@ -195,6 +196,7 @@ def test_a_bar_is_read(label: str, routine: str | None) -> None:
     assert passes(f"{start}  24%|██▍ | 12/51") == [(routine, None)]  # perhaps 12/512
     assert passes(f"{start}   0%|    | 0/5") == [(routine, None)]
     assert passes(f"{start}   0%|    | 0/0 [00:00<?, ?it/s]") == [(routine, None)]
+    assert passes(f"{start}  24%|██▍ | 51/51 [00:0") == [(routine, None)]  # two bars in one
     assert passes(f"{start} 10") == [(routine, None)]
 
 
@@ -361,7 +363,32 @@ def test_the_target_model_names_the_backend_and_the_engine_the_total_compile_tim
     ) == {"attention_backend": "FLASH_ATTN", "compile_seconds": 45, "init_engine_seconds": 60}
 
 
+def test_a_profiling_capture_by_the_first_rank_alone_is_forgotten_too() -> None:
+    def finished(rank: int, seconds: int) -> str:
+        head = f"(Worker_TP{rank} pid=1) INFO 06-05 07:28:29 [r.py:1] "
+        return head + f"Graph capturing finished in {seconds} secs, took 0.5{rank} GiB"
+
+    sized = H + "GPU KV cache size: 5 tokens"
+    assert said(finished(0, 1), sized, finished(1, 9)) == FINISHED | {
+        "kv_cache_tokens": 5,
+        "capture_seconds": 9,
+        "capture_gib": 0.51,
+    }
+
+
+def test_a_line_may_hold_several_ended_by_carriage_returns() -> None:
+    line = H + "GPU KV cache size: 5 tokens"
+    assert said("it's loading\r" + line + "\rdone\r\n") == {"kv_cache_tokens": 5}
+
+
 # --- files
+
+
+def test_a_line_that_straddles_two_blocks_is_read(tmp_path: Path) -> None:
+    line = (H + "GPU KV cache size: 163,225 tokens\n").encode()
+    for before in range(0, len(line) + 1, 5):
+        padding = b"\n" * ((1 << 18) - before)
+        assert read_bytes(padding + line, tmp_path / "log")["kv_cache_tokens"] == 163225
 
 
 def test_a_compressed_log_is_read_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -188,6 +188,14 @@ def test_bootstrap_takes_repeats_of_unequal_length():
     assert estimate.low < estimate.value < estimate.high
 
 
+def test_bootstrap_draws_iterations_within_the_processes_too():
+    means = [1.0 + 0.01 * i for i in range(12)]
+    calm = estimate_mean([[x, x] for x in means], seed=1)
+    lively = estimate_mean([[x / 1.1, x * 1.1] for x in means], seed=1)
+    assert lively.value == pytest.approx(calm.value)
+    assert lively.high != pytest.approx(calm.high, rel=1e-6)
+
+
 def test_bootstrap_ratio_is_symmetric_and_ignores_order():
     rng = np.random.default_rng(8)
     a, b = simulate(rng, 12, 3, 0.05, 0.02), simulate(rng, 15, 2, 0.1, 0.03)
@@ -197,6 +205,7 @@ def test_bootstrap_ratio_is_symmetric_and_ignores_order():
     assert estimate_ratio(shuffled, b, seed=1) == found
 
 
+@settings(deadline=None)
 @given(cells)
 def test_mean_lies_in_the_data_and_the_interval_around_it(cell):
     estimate = estimate_mean(cell, seed=1)
@@ -209,7 +218,7 @@ def test_mean_lies_in_the_data_and_the_interval_around_it(cell):
         assert 0 < estimate.low <= estimate.value <= estimate.high
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(values, min_size=1, max_size=2), min_size=10, max_size=14))
 @example([[1.0]] * 9 + [[2.0]])
 @example([[1.0], [1.0001]] * 5 + [[1e4]])
@@ -220,12 +229,14 @@ def test_many_repeats_never_yield_nan_nor_an_interval_beside_the_value(cell):
         assert 0 < estimate.low <= estimate.value <= estimate.high < math.inf
 
 
+@settings(deadline=None)
 @given(cells, cells)
 def test_ratio_is_the_quotient_of_the_means_exactly(a, b):
     quotient = estimate_mean(a, seed=1).value / estimate_mean(b, seed=1).value
     assert estimate_ratio(a, b, seed=1).value == quotient
 
 
+@settings(deadline=None)
 @given(cells, cells)
 def test_ratio_inverts(a, b):
     one, other = estimate_ratio(a, b, seed=1), estimate_ratio(b, a, seed=1)
@@ -235,6 +246,7 @@ def test_ratio_inverts(a, b):
         assert (one.low, one.high) == pytest.approx((1 / other.high, 1 / other.low))
 
 
+@settings(deadline=None)
 @given(cells, cells, st.floats(1e-3, 1e3))
 def test_ratio_does_not_change_with_the_unit(a, b, factor):
     one = estimate_ratio(a, b, seed=1)
@@ -246,12 +258,14 @@ def test_ratio_does_not_change_with_the_unit(a, b, factor):
         assert (other.low, other.high) == pytest.approx((one.low, one.high))
 
 
+@settings(deadline=None)
 @given(cells)
 def test_durations_and_rates_say_the_same(cell):
     rates = [[1 / x for x in repeat] for repeat in cell]
     assert estimate_mean(rates, 1).value == pytest.approx(1 / estimate_mean(cell, 1).value)
 
 
+@settings(deadline=None)
 @given(cells, st.randoms(use_true_random=False))
 def test_order_of_repeats_does_not_matter(cell, random):
     shuffled = [list(repeat) for repeat in cell]
@@ -395,6 +409,7 @@ def test_holm_on_a_worked_example():
             holm([0.5, bad])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_lies_between_no_correction_and_bonferroni(p_values):
     for p, adjusted in zip(p_values, holm(p_values), strict=True):
@@ -521,6 +536,7 @@ def test_too_few_iterations_show_nothing():
         steady_state([math.nan, 1.0, 1.0], name="graphs, repeat 2")
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=3, max_size=10), st.floats(1e-3, 1e3))
 def test_steadiness_does_not_depend_on_the_unit(iterations, factor):
     one, other = steady_state(iterations), steady_state([x * factor for x in iterations])

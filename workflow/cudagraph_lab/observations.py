@@ -1,0 +1,365 @@
+"""From the records of one data set to a tidy table of observations, and what is known beside them.
+
+The table is long: one row per observed number, with arm, repeat, batch and
+iteration, so that every figure later is an aggregate of one `quantity`. Arms that
+cannot be believed keep their reason and lose their numbers here, in one place.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from cudagraph_lab.design import asks_for_graphs
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.records import Call, Record, read_record
+
+GIB = 1 << 30
+COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
+# Decode steps that may run in another mode than the arm's before it is not believed:
+# the last and first steps of a staggered batch are mixed.
+PROOF_TOLERANCE = 0.05
+
+# What must be equal within a data set, and how an error calls it.
+SAME_WITHIN_A_DATASET = (
+    "environment.platform",
+    "environment.device",
+    "environment.driver",
+    "environment.vllm",
+    "environment.torch",
+    "environment.lock",
+    "request.model",
+    "request.weights",
+    "request.revision",
+    "request.workload.prompt",
+    "request.workload.prompt_token_ids",
+    "request.workload.output_tokens",
+    "request.workload.max_model_len",
+    "request.workload.gpu_memory_utilization",
+    "kind",
+)
+
+Row = tuple[str, int, int | None, str, int, str, float]
+ArmStatus = Literal["ok", "failed", "invalid", "not_measurable", "missing"]
+
+
+class Arm(BaseModel):
+    """One arm of a data set: whether its numbers count, and why not where they do not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: ArmStatus
+    reason: str | None
+    purpose: str
+    engine_args: dict[str, Any]
+    repeats: int
+    resolved: str | None  # compile mode / graph mode that vLLM chose
+    warnings: list[str]
+
+
+class Dataset(BaseModel):
+    """What is known of a data set beside its numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    title: str
+    kind: Literal["measured", "transcribed", "simulated"]
+    platform: str
+    device: str
+    device_memory_gib: float | None
+    driver: str | None
+    cpu: str | None
+    cores: int | None
+    vllm: str | None
+    torch: str | None
+    lock: str | None
+    commit: list[str]
+    hosts: list[str]
+    model: str
+    weights: str
+    output_tokens: int
+    max_model_len: int
+    batch_sizes: list[int]
+    iterations: int
+    warmups: int
+    source: str
+    first_measured_at: str | None
+    last_measured_at: str | None
+    order: list[list[str]]  # per repeat, the arms in the order in which they really ran
+    arms: dict[str, Arm]
+    contrasts: dict[str, dict[str, str]]
+    notes: list[str]
+    files: dict[str, list[str]]  # per arm, its records
+
+
+def read_dataset(
+    name: str,
+    records: Iterable[Path],
+    description: Mapping[str, Any],
+    contrasts: Mapping[str, Mapping[str, str]],
+    absent: Mapping[str, str],
+) -> tuple[Dataset, pd.DataFrame]:
+    """Check the records of one data set against each other and tabulate what they observed.
+
+    `description` is the content of its dataset.yaml (title, notes, contrasts), empty
+    where there is none; `contrasts` are the configuration's; `absent` names arms of
+    the design that are not measurable here, with the reason. Returns the data set
+    and a table with COLUMNS. Raises LabError naming the file and what differs where
+    the records are not one data set, and where there are none.
+    """
+    read = [(path, read_record(path, name)) for path in sorted(records)]
+    if not read:
+        raise LabError(f"data set {name!r} has no records; measure it or take it out of `compare`")
+    read.sort(key=lambda pair: (pair[1].measured_at or "", pair[1].arm, pair[1].repeat))
+    refuse_mixture(read)
+    arms: dict[str, Arm] = {}
+    rows: list[Row] = []
+    by_arm: dict[str, list[tuple[Path, Record]]] = {}
+    for path, record in read:
+        by_arm.setdefault(record.arm, []).append((path, record))
+    for arm, members in sorted(by_arm.items()):
+        those = sorted((record for _, record in members), key=lambda record: record.repeat)
+        arms[arm] = judge_arm(those)
+        if arms[arm].status == "ok":
+            for record in those:
+                if record.status == "ok":
+                    rows += observe(record)
+    for arm, reason in absent.items():
+        arms.setdefault(
+            arm,
+            Arm(
+                status="not_measurable",
+                reason=reason,
+                purpose="timed",
+                engine_args={},
+                repeats=0,
+                resolved=None,
+                warnings=[],
+            ),
+        )
+    timed = [record for _, record in read if record.request.purpose == "timed"]
+    example = (timed or [record for _, record in read])[0]
+    whole = next((r for _, r in read if r.status == "ok"), example)
+    times = [record.measured_at for _, record in read if record.measured_at]
+    dataset = Dataset(
+        name=name,
+        title=description.get("title", name),
+        kind=example.kind,
+        platform=example.environment.platform,
+        device=example.environment.device,
+        device_memory_gib=example.environment.device_memory_gib,
+        driver=example.environment.driver,
+        cpu=example.environment.cpu,
+        cores=example.environment.cores,
+        vllm=whole.environment.vllm,
+        torch=whole.environment.torch,
+        lock=example.environment.lock,
+        commit=sorted({r.environment.commit for _, r in read if r.environment.commit}),
+        hosts=sorted({r.environment.host for _, r in read if r.environment.host}),
+        model=example.request.model,
+        weights=example.request.weights,
+        output_tokens=example.request.workload.output_tokens,
+        max_model_len=example.request.workload.max_model_len,
+        batch_sizes=sorted({b for r in timed for b in r.request.workload.batch_sizes}),
+        iterations=example.request.iterations,
+        warmups=example.request.warmups,
+        source=example.source,
+        first_measured_at=min(times, default=None),
+        last_measured_at=max(times, default=None),
+        order=order_run([record for _, record in read]),
+        arms=arms,
+        contrasts={
+            key: {"note": "", **value}
+            for key, value in {**description.get("contrasts", {}), **contrasts}.items()
+        },
+        notes=list(description.get("notes", [])),
+        files={arm: [str(path) for path, _ in members] for arm, members in by_arm.items()},
+    )
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
+    return dataset, table
+
+
+def refuse_mixture(read: list[tuple[Path, Record]]) -> None:
+    """Raise LabError naming file and condition where two records are not of one data set."""
+
+    def value(record: Record, dotted: str) -> Any:
+        target: Any = record
+        for part in dotted.split("."):
+            target = getattr(target, part)
+        return target
+
+    for condition in SAME_WITHIN_A_DATASET:
+        seen: dict[str, Path] = {}
+        for path, record in read:
+            # A run that failed early could not say everything.
+            if (found := value(record, condition)) is not None or record.status == "ok":
+                seen.setdefault(repr(found), path)
+        if len(seen) > 1:
+            (one, first), (other, second) = list(seen.items())[:2]
+            raise LabError(
+                f"{second}: {condition} is {other}, but {one} in {first}; these are two data "
+                "sets: give one of them another name (`dataset` in the configuration)"
+            )
+
+
+def expected_decode_mode(cudagraph_mode: str) -> str:
+    """The runtime mode of a pure decode step under a resolved `cudagraph_mode`."""
+    return "FULL" if cudagraph_mode.startswith("FULL") else cudagraph_mode
+
+
+def decode_steps(call: Call, batch: int) -> dict[tuple[str, int], int]:
+    """Steps that carried exactly one token per request: (mode, padded tokens) to count."""
+    counted: dict[tuple[str, int], int] = {}
+    for step in call.steps or []:
+        if step.unpadded_tokens == batch:
+            key = (step.mode, step.padded_tokens)
+            counted[key] = counted.get(key, 0) + step.count
+    return counted
+
+
+def share_in_mode(call: Call, batch: int, mode: str) -> float | None:
+    """Share of the decode steps of a call that ran in this graph mode; None if unobserved."""
+    counted = decode_steps(call, batch)
+    total = sum(counted.values())
+    if not total:
+        return None
+    return sum(count for (ran, _), count in counted.items() if ran == mode) / total
+
+
+def judge_arm(records: list[Record]) -> Arm:
+    """Whether an arm's numbers count: it ran, and what ran is what its arguments ask for."""
+    whole = [record for record in records if record.status == "ok"]
+    request = records[0].request
+    status: ArmStatus = "ok"
+    reason = None
+    warnings = [
+        f"repeat {record.repeat} failed ({record.failure.kind}): {record.failure.reason}"
+        for record in records
+        if record.failure
+    ]
+    resolved = next((r.resolved for r in whole if r.resolved), None)
+    if not whole:
+        status, reason = "failed", warnings[0]
+    elif resolved is not None:
+        wants = records[0].environment.platform == "cuda" and asks_for_graphs(request.engine_args)
+        graphs = resolved.cudagraph_mode != "NONE"
+        if wants and not graphs:
+            status = "invalid"
+            reason = "asks for CUDA graphs, but vLLM resolved cudagraph_mode to NONE"
+        elif graphs and not wants:
+            status = "invalid"
+            reason = f"asks for no graphs, but vLLM resolved {resolved.cudagraph_mode}"
+        else:
+            status, reason = _judge_replay(whole, expected_decode_mode(resolved.cudagraph_mode))
+    return Arm(
+        status=status,
+        reason=reason,
+        purpose=request.purpose,
+        engine_args=request.engine_args,
+        repeats=len(whole),
+        resolved=f"{resolved.compile_mode} / {resolved.cudagraph_mode}" if resolved else None,
+        warnings=warnings if whole else [],
+    )
+
+
+def _judge_replay(records: list[Record], mode: str) -> tuple[ArmStatus, str | None]:
+    for record in records:
+        for cell in record.cells:
+            for call in cell.timed():
+                share = share_in_mode(call, cell.batch, mode)
+                if share is not None and share < 1 - PROOF_TOLERANCE:
+                    return "invalid", (
+                        f"repeat {record.repeat}, batch {cell.batch}: only {share:.0%} of the "
+                        f"decode steps ran as {mode}"
+                    )
+    return "ok", None
+
+
+def observe(record: Record) -> list[Row]:
+    """All numbers of one believed record as rows of the table."""
+    rows: list[Row] = []
+
+    def add(batch: int | None, role: str, iteration: int, **quantities: float | None) -> None:
+        rows.extend(
+            (record.arm, record.repeat, batch, role, iteration, quantity, float(value))
+            for quantity, value in quantities.items()
+            if value is not None
+        )
+
+    for cell in record.cells:
+        for _, group in groupby(enumerate(cell.calls), key=lambda pair: pair[1].role):
+            for iteration, (_, call) in enumerate(group, start=1):
+                decode = decode_steps(call, cell.batch)
+                steps = sum(decode.values())
+                add(
+                    cell.batch,
+                    call.role,
+                    iteration,
+                    throughput=call.throughput,
+                    decode_s_per_step=fmean(call.decode_s_per_step)
+                    if call.decode_s_per_step
+                    else None,
+                    first_token_s=fmean(call.first_token_s) if call.first_token_s else None,
+                    full_share=share_in_mode(call, cell.batch, "FULL"),
+                    padded_tokens=sum(padded * n for (_, padded), n in decode.items()) / steps
+                    if steps
+                    else None,
+                )
+    startup = record.startup
+    if startup is not None:
+        for span in startup.spans:
+            add(None, "startup", 1, **{f"span_{span.name}_s": span.seconds})
+        capture, log = startup.capture, startup.log
+        passes: dict[str, int] = {}
+        seconds = gib = None
+        if capture is not None:
+            seconds, gib = capture.seconds, capture.pool_bytes / GIB
+            for graph in capture.graphs:
+                passes[graph.routine] = passes.get(graph.routine, 0) + 1
+        elif log is not None:
+            seconds, gib = log.capture_seconds, log.capture_gib
+            passes = {p.routine: p.shapes for p in log.passes if p.routine and p.shapes is not None}
+        add(
+            None,
+            "startup",
+            1,
+            compile_s=startup.compile_seconds,
+            capture_seconds=seconds,
+            capture_gib=gib,
+            capture_graphs=sum(passes.values()) or None,
+            # A log that says nothing of graphs tells of no capture only where the engine
+            # came up; an engine that came up did.
+            passes=len(passes) if capture or not log else len(log.passes),
+            shapes_piecewise=passes.get("PIECEWISE"),
+            shapes_full=passes.get("FULL"),
+            kv_cache_tokens=startup.kv_cache_tokens,
+        )
+    for profile in record.profile or []:
+        add(
+            profile.batch,
+            "profile",
+            1,
+            kernels_per_step=profile.kernels_per_step,
+            launches_per_step=profile.launches_per_step,
+            graph_launches_per_step=profile.graph_launches_per_step,
+            device_busy_s_per_step=profile.device_busy_s_per_step,
+            operators_per_step=profile.operators_per_step,
+        )
+    return rows
+
+
+def order_run(records: list[Record]) -> list[list[str]]:
+    """Per repeat, the arms in the order in which they began; empty where no time is known."""
+    begun = sorted((r.measured_at, r.repeat, r.arm) for r in records if r.measured_at)
+    repeats = sorted({repeat for _, repeat, _ in begun})
+    return [[arm for _, k, arm in begun if k == repeat] for repeat in repeats]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The observations as they were written: exact values, whole batch sizes."""
+    return pd.read_csv(path, dtype={"batch": "Int64"}, float_precision="round_trip")

@@ -1,0 +1,39 @@
+"""Ledger: every number that the report prints, beside what was predicted of it.
+
+Input: the observations of all data sets in the report, the predictions and their
+registers. Output: results/ledger.json and, for spreadsheets, results/ledger.csv.
+"""
+
+
+rule build_ledger:
+    input:
+        tables=expand("results/{dataset}/observations.csv", dataset=DATASETS),
+        datasets=expand("results/{dataset}/dataset.json", dataset=DATASETS),
+        predictions=[str(path) for path in prediction_files(config)],
+        package=package(
+            "ledger", "verdicts", "stats", "launch_models", "economics", "predictions"
+        ),
+    output:
+        json=report(
+            "results/ledger.json",
+            caption="../../report/captions/ledger.rst",
+            category="Ledger",
+            labels={"format": "JSON"},
+        ),
+        csv=report(
+            "results/ledger.csv",
+            caption="../../report/captions/ledger.rst",
+            category="Ledger",
+            labels={"format": "CSV"},
+        ),
+    log:
+        "logs/build_ledger.log",
+    localrule: True
+    conda:
+        "../../envs/pipeline.yaml"
+    params:
+        registers={dataset: register_of(dataset) for dataset in DATASETS},
+        config={key: config[key] for key in ("seed", "headline", "restarts_per_day")},
+        measured=DATASET,
+    script:
+        "../scripts/build_ledger.py"

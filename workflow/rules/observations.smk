@@ -1,0 +1,26 @@
+"""Observations: the records of each data set, checked, as one tidy table.
+
+Input: the records of a data set, measured here, earlier, or shipped. Output:
+results/<dataset>/observations.csv, a row per observed number, and
+results/<dataset>/dataset.json, what is known of the data set beside its numbers.
+"""
+
+
+rule collect_observations:
+    input:
+        records=lambda wildcards: records_of(wildcards.dataset),
+        package=package("observations", "records"),
+    output:
+        table="results/{dataset}/observations.csv",
+        dataset="results/{dataset}/dataset.json",
+    log:
+        "logs/{dataset}/collect_observations.log",
+    localrule: True
+    conda:
+        "../../envs/pipeline.yaml"
+    params:
+        description=lambda wildcards: description_of(wildcards.dataset),
+        contrasts=config["contrasts"],
+        absent=lambda wildcards: absent_arms(wildcards.dataset),
+    script:
+        "../scripts/collect_observations.py"

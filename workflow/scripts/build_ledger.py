@@ -1,0 +1,23 @@
+"""Adapter: judge every number of every data set."""
+
+from pathlib import Path
+
+from cudagraph_lab.errors import one_line_errors
+from cudagraph_lab.files import write_atomically
+from cudagraph_lab.ledger import build_ledger, ledger_table
+from cudagraph_lab.observations import Dataset, read_table
+from cudagraph_lab.predictions import read_predictions, registered_hashes
+
+with one_line_errors(snakemake.log[0]):
+    ledger = build_ledger(
+        [
+            (Dataset.model_validate_json(Path(dataset).read_text("utf-8")), read_table(Path(table)))
+            for dataset, table in zip(snakemake.input.datasets, snakemake.input.tables, strict=True)
+        ],
+        read_predictions([Path(path) for path in snakemake.input.predictions]),
+        {name: registered_hashes(Path(p)) for name, p in snakemake.params.registers.items()},
+        snakemake.params.config,
+        snakemake.params.measured,
+    )
+    write_atomically(Path(snakemake.output.json), ledger.model_dump_json(indent=1) + "\n")
+    write_atomically(Path(snakemake.output.csv), ledger_table(ledger).to_csv(index=False))

@@ -1,0 +1,18 @@
+"""Adapter: check the records of a data set and tabulate what they observed."""
+
+from pathlib import Path
+
+from cudagraph_lab.errors import one_line_errors
+from cudagraph_lab.files import write_atomically
+from cudagraph_lab.observations import read_dataset
+
+with one_line_errors(snakemake.log[0]):
+    dataset, table = read_dataset(
+        snakemake.wildcards.dataset,
+        [Path(path) for path in snakemake.input.records],
+        snakemake.params.description,
+        snakemake.params.contrasts,
+        snakemake.params.absent,
+    )
+    write_atomically(Path(snakemake.output.dataset), dataset.model_dump_json(indent=1) + "\n")
+    write_atomically(Path(snakemake.output.table), table.to_csv(index=False))
