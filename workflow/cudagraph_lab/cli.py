@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from cudagraph_lab.design import from_environment
@@ -21,6 +22,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     log = commands.add_parser("startup-log", help="facts of a vLLM start-up log, as JSON")
     log.add_argument("file", type=Path, metavar="FILE")
     log.set_defaults(run=_startup_log)
+
+    ladder = commands.add_parser(
+        "ladder", help="the best capture sizes for a histogram of batch sizes, against vLLM's"
+    )
+    ladder.add_argument(
+        "--batches", type=Path, required=True, metavar="FILE", help="batch size and count per line"
+    )
+    ladder.add_argument("--rungs", type=int, required=True, help="capture sizes allowed, at most")
+    ladder.add_argument("--max-num-seqs", type=int, default=256, help="of the engine (%(default)s)")
+    ladder.add_argument(
+        "--max-num-batched-tokens", type=int, default=8192, help="of the engine (%(default)s)"
+    )
+    ladder.add_argument("--json", action="store_true", help="print JSON")
+    ladder.set_defaults(run=_ladder)
+
+    question = commands.add_parser(
+        "extrapolate", help="how much graphs should matter on hardware that was not measured"
+    )
+    question.add_argument("--device", required=True, help="a name of config/devices.yaml")
+    question.add_argument("--model", required=True, help="a name of config/models.yaml")
+    question.add_argument("--batch", type=int, required=True)
+    question.add_argument("--tp", type=int, default=1, help="tensor parallelism (%(default)s)")
+    question.add_argument("--dtype", choices=["bf16", "fp16", "fp8"], default="bf16")
+    question.add_argument(
+        "--context", type=int, default=1024, help="mean tokens in a request's cache (%(default)s)"
+    )
+    question.add_argument("--json", action="store_true", help="print JSON")
+    question.set_defaults(run=_extrapolate)
 
     step = commands.add_parser("register-predictions", help=argparse.SUPPRESS)
     step.add_argument("--dataset", required=True)
@@ -56,6 +85,42 @@ def _startup_log(options: argparse.Namespace) -> None:
     except OSError as error:
         raise LabError(f"{options.file}: {error.strerror}; name a log that can be read") from None
     print(facts.model_dump_json(indent=1))
+
+
+def _ladder(options: argparse.Namespace) -> None:
+    from cudagraph_lab.ladder import compare_ladders, read_histogram, vllm_capture_sizes
+
+    histogram = read_histogram(options.batches)
+    default = vllm_capture_sizes(options.max_num_seqs, options.max_num_batched_tokens)
+    comparison = compare_ladders(histogram, default, options.rungs)
+    if options.json:
+        print(json.dumps(asdict(comparison), indent=1))
+        return
+    for title, cost in (
+        ("vLLM's default", comparison.default),
+        (f"best of at most {comparison.rungs_allowed}", comparison.best),
+    ):
+        share = cost.padded_share
+        padding = "nothing is replayed" if share is None else f"{share:.1%} of all tokens padding"
+        print(
+            f"{title}: {len(cost.sizes)} sizes, {padding}, {cost.missed_steps} steps above the top"
+        )
+    print(f"cudagraph_capture_sizes: {list(comparison.best.sizes)}")
+
+
+def _extrapolate(options: argparse.Namespace) -> None:
+    from cudagraph_lab.outlook import answer
+
+    asked = {key: getattr(options, key) for key in ("device", "model", "batch", "tp", "dtype")}
+    bracket = answer({**asked, "context": options.context})
+    if options.json:
+        print(json.dumps({**asked, "context": options.context, **asdict(bracket)}, indent=1))
+        return
+    where = f"{options.model} on {options.tp} x {options.device}, {options.dtype}"
+    print(f"{where}, batch {options.batch}: graphs gain between {bracket.low:.2f}x (launches")
+    print(f"hidden behind GPU work) and {bracket.high:.2f}x (launches on top of it), if:")
+    for assumption in bracket.assumptions:
+        print(f"- {assumption}")
 
 
 def _register_predictions(options: argparse.Namespace) -> None:

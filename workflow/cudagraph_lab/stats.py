@@ -184,6 +184,23 @@ def estimate_contrast(terms: Sequence[Term], seed: int, level: float = 0.95) -> 
     return _estimate(_read(terms), seed, level)
 
 
+def draw_locations(cell: Cell, size: int, seed: int, *, name: str = "cell") -> Floats | None:
+    """`size` plausible values of a cell's location, to carry its uncertainty through a formula.
+
+    From the t distribution that its interval at few repeats rests on: the logs of the
+    repeats' means, their standard error, n - 1 degrees of freedom. None where the cell has
+    no interval. Raises LabError as `estimate_contrast` does.
+    """
+    (read,) = _read([Term(cell, 1, name)])
+    spread = _spread([read])
+    if spread is None:
+        return None
+    n = len(read.means)
+    error = math.sqrt(spread.variances[0] / n)
+    draws = np.random.default_rng(seed).standard_t(n - 1, size)
+    return np.asarray(read.location * np.exp(error * draws), dtype=np.float64)
+
+
 def variance_components(cell: Cell, *, name: str = "cell") -> Components:
     """Spread between repeats and within them: one-way random effects on logs.
 

@@ -23,7 +23,7 @@ for variable, entry in {
     if entry not in known:
         os.environ[variable] = os.pathsep.join([entry, *filter(None, known)])
 
-from cudagraph_lab import REPOSITORY, design, hardware
+from cudagraph_lab import REPOSITORY, design, hardware, outlook
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.predictions import prediction_files
 

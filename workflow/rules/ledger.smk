@@ -10,8 +10,17 @@ rule build_ledger:
         tables=expand("results/{dataset}/observations.csv", dataset=DATASETS),
         datasets=expand("results/{dataset}/dataset.json", dataset=DATASETS),
         predictions=[str(path) for path in prediction_files(config)],
+        outlook=[str(path) for path in outlook.FILES],
         package=package(
-            "ledger", "verdicts", "stats", "launch_models", "economics", "predictions"
+            "drafts",
+            "ledger",
+            "verdicts",
+            "stats",
+            "launch_models",
+            "economics",
+            "predictions",
+            "outlook",
+            "extrapolation",
         ),
     output:
         json=report(
@@ -35,5 +44,6 @@ rule build_ledger:
         registers={dataset: register_of(dataset) for dataset in DATASETS},
         config={key: config[key] for key in ("seed", "headline", "restarts_per_day")},
         measured=DATASET,
+        questions=config["extrapolate"],
     script:
         "../scripts/build_ledger.py"

@@ -6,6 +6,7 @@ from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
 from cudagraph_lab.ledger import build_ledger, ledger_table
 from cudagraph_lab.observations import Dataset, read_table
+from cudagraph_lab.outlook import outlook_numbers
 from cudagraph_lab.predictions import read_predictions, registered_hashes
 
 with one_line_errors(snakemake.log[0]):
@@ -18,6 +19,7 @@ with one_line_errors(snakemake.log[0]):
         {name: registered_hashes(Path(p)) for name, p in snakemake.params.registers.items()},
         snakemake.params.config,
         snakemake.params.measured,
+        outlook_numbers(snakemake.params.questions),
     )
     write_atomically(Path(snakemake.output.json), ledger.model_dump_json(indent=1) + "\n")
     write_atomically(Path(snakemake.output.csv), ledger_table(ledger).to_csv(index=False))
