@@ -51,20 +51,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     question.add_argument("--json", action="store_true", help="print JSON")
     question.set_defaults(run=_extrapolate)
 
-    step = commands.add_parser("register-predictions", help=argparse.SUPPRESS)
+    simulated = commands.add_parser(
+        "simulate", help="write a simulated data set of known truth under results/"
+    )
+    simulated.add_argument("--dataset", default="simulated-additive")
+    simulated.add_argument("--repeats", type=int, default=5)
+    simulated.add_argument("--iterations", type=int, default=5)
+    simulated.add_argument("--seed", type=int, default=1)
+    simulated.add_argument("--truth", default="{}", help="constants of the machine, as JSON")
+    simulated.set_defaults(run=_simulate)
+
+    step = commands.add_parser("register-predictions")
     step.add_argument("--dataset", required=True)
     step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_register_predictions)
 
-    step = commands.add_parser("choose-weights", help=argparse.SUPPRESS)
+    step = commands.add_parser("choose-weights")
     step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_choose_weights)
 
-    step = commands.add_parser("build-environment", help=argparse.SUPPRESS)
+    step = commands.add_parser("build-environment")
     step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_build_environment)
 
-    step = commands.add_parser("measure", help=argparse.SUPPRESS)
+    step = commands.add_parser("measure")
     step.add_argument("--dataset", required=True)
     step.add_argument("--arm", required=True)
     step.add_argument("--repeat", type=int, required=True)
@@ -121,6 +131,23 @@ def _extrapolate(options: argparse.Namespace) -> None:
     print(f"hidden behind GPU work) and {bracket.high:.2f}x (launches on top of it), if:")
     for assumption in bracket.assumptions:
         print(f"- {assumption}")
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from pydantic import ValidationError
+
+    from cudagraph_lab.simulation import Truth, simulate
+
+    try:
+        truth = Truth.model_validate_json(options.truth)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "JSON"
+        raise LabError(f"--truth: {where}: {first['msg']}") from None
+    directory = Path("results") / options.dataset
+    size = (options.repeats, options.iterations, options.seed)
+    for path in simulate(truth, options.dataset, directory, *size):
+        print(path)
 
 
 def _register_predictions(options: argparse.Namespace) -> None:

@@ -33,7 +33,14 @@ from cudagraph_lab.environments import cache_directory, exclusive, lock_file, vl
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.files import sha256_of
 from cudagraph_lab.hardware import describe
-from cudagraph_lab.records import Record, StepProfile, read_record, write_record
+from cudagraph_lab.records import (
+    Record,
+    Request,
+    StepProfile,
+    conflict,
+    read_record,
+    write_record,
+)
 from cudagraph_lab.startup_log import read_startup_log
 from cudagraph_lab.traces import read_trace, summarise_decode_steps
 
@@ -81,7 +88,7 @@ def measure(
     """
     request = request_of_run(config, platform, arm, repeat, weights)
     hardware = describe(platform)
-    refuse_other_request(output, dataset, request, hardware)
+    refuse_other_request(output, dataset, Request.model_validate(request), hardware["device"])
     python = vllm_python(config, platform)
     cache = cache_directory(config["cache_dir"])
     lock = lock_file(config["vllm_python"], platform)
@@ -184,37 +191,26 @@ def measure(
     return record
 
 
-def refuse_other_request(
-    output: Path, dataset: str, request: Mapping[str, Any], hardware: Mapping[str, Any]
-) -> None:
-    """Refuse to add a run to a data set that was measured under other conditions."""
-    for sibling in sorted(output.parent.parent.glob("*/rep*.json"))[:1]:
-        if sibling == output:
-            continue
+def refuse_other_request(output: Path, dataset: str, request: Request, device: str) -> None:
+    """Refuse to add a run to a data set that was measured under other conditions.
+
+    Looks at one run of the same arm and one of another, so that it takes no time.
+    """
+    own = sorted(path for path in output.parent.glob("rep*.json") if path != output)
+    others = sorted(
+        p for p in output.parent.parent.glob("*/rep*.json") if p.parent != output.parent
+    )
+    for sibling in own[:1] + others[:1]:
         known = read_record(sibling, dataset)
-        # A start-up arm has a workload of its own; what it shares with others is compared.
-        ours = {
-            "model": request["model"],
-            "weights": request["weights"],
-            "device": hardware["device"],
-            "output_tokens": request["workload"]["output_tokens"],
-            "prompt_token_ids": request["workload"]["prompt_token_ids"],
-            "max_model_len": request["workload"]["max_model_len"],
-        }
-        theirs = {
-            "model": known.request.model,
-            "weights": known.request.weights,
-            "device": known.environment.device,
-            "output_tokens": known.request.workload.output_tokens,
-            "prompt_token_ids": known.request.workload.prompt_token_ids,
-            "max_model_len": known.request.workload.max_model_len,
-        }
-        for key, value in ours.items():
-            if value != theirs[key]:
-                raise LabError(
-                    f"{sibling}: measured with {key} {theirs[key]!r}, asked now is {value!r}; "
-                    "set `dataset` to a new name in the configuration, or put the old value back"
-                )
+        found = conflict(request, known.request, same_arm=sibling in own)
+        if found is None and known.environment.device != device:
+            found = ("device", device, known.environment.device)
+        if found:
+            name, now, then = found
+            raise LabError(
+                f"{sibling}: measured with {name} {then!r}, asked now is {now!r}; "
+                "set `dataset` to a new name in the configuration, or put the old value back"
+            )
 
 
 def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dict[str, str]:

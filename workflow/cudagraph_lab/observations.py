@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.design import asks_for_graphs
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.records import Call, Record, read_record
+from cudagraph_lab.records import Call, Record, Request, conflict, dotted, read_record
+from cudagraph_lab.simulation import PREFIX
 
 GIB = 1 << 30
 COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
@@ -24,23 +25,15 @@ COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
 # the last and first steps of a staggered batch are mixed.
 PROOF_TOLERANCE = 0.05
 
-# What must be equal within a data set, and how an error calls it.
-SAME_WITHIN_A_DATASET = (
+# What must be equal within a data set beside the requests, and how an error calls it.
+SHARED_CONDITIONS = (
+    "kind",
     "environment.platform",
     "environment.device",
     "environment.driver",
     "environment.vllm",
     "environment.torch",
     "environment.lock",
-    "request.model",
-    "request.weights",
-    "request.revision",
-    "request.workload.prompt",
-    "request.workload.prompt_token_ids",
-    "request.workload.output_tokens",
-    "request.workload.max_model_len",
-    "request.workload.gpu_memory_utilization",
-    "kind",
 )
 
 Row = tuple[str, int, int | None, str, int, str, float]
@@ -103,20 +96,28 @@ def read_dataset(
     description: Mapping[str, Any],
     contrasts: Mapping[str, Mapping[str, str]],
     absent: Mapping[str, str],
+    expected: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Dataset, pd.DataFrame]:
     """Check the records of one data set against each other and tabulate what they observed.
 
     `description` is the content of its dataset.yaml (title, notes, contrasts), empty
     where there is none; `contrasts` are the configuration's; `absent` names arms of
-    the design that are not measurable here, with the reason. Returns the data set
+    the design that are not measurable here, with the reason; `expected` holds the requests
+    that the configuration makes of the data set measured now, by arm. Returns the data set
     and a table with COLUMNS. Raises LabError naming the file and what differs where
     the records are not one data set, and where there are none.
     """
     read = [(path, read_record(path, name)) for path in sorted(records)]
     if not read:
         raise LabError(f"data set {name!r} has no records; measure it or take it out of `compare`")
+    if (read[0][1].kind == "simulated") != name.startswith(PREFIX):
+        raise LabError(
+            f"{read[0][0]}: {read[0][1].kind} data under the name {name!r}; simulated data, and no "
+            f"other, is named {PREFIX}...: rename the data set"
+        )
     read.sort(key=lambda pair: (pair[1].measured_at or "", pair[1].arm, pair[1].repeat))
     refuse_mixture(read)
+    refuse_other_design(read, expected)
     arms: dict[str, Arm] = {}
     rows: list[Row] = []
     by_arm: dict[str, list[tuple[Path, Record]]] = {}
@@ -186,24 +187,50 @@ def read_dataset(
 
 def refuse_mixture(read: list[tuple[Path, Record]]) -> None:
     """Raise LabError naming file and condition where two records are not of one data set."""
-
-    def value(record: Record, dotted: str) -> Any:
-        target: Any = record
-        for part in dotted.split("."):
-            target = getattr(target, part)
-        return target
-
-    for condition in SAME_WITHIN_A_DATASET:
-        seen: dict[str, Path] = {}
-        for path, record in read:
+    first_path, first = read[0]
+    first_of: dict[str, tuple[Path, Record]] = {}
+    for path, record in read:
+        differing = [
+            (name, dotted(record, name), dotted(first, name))
+            for name in SHARED_CONDITIONS
             # A run that failed early could not say everything.
-            if (found := value(record, condition)) is not None or record.status == "ok":
-                seen.setdefault(repr(found), path)
-        if len(seen) > 1:
-            (one, first), (other, second) = list(seen.items())[:2]
+            if None not in (dotted(record, name), dotted(first, name))
+            and dotted(record, name) != dotted(first, name)
+        ]
+        _refuse(differing, path, first_path)
+        for key in (record.arm, record.request.purpose):
+            other_path, other = first_of.setdefault(key, (path, record))
+            found = conflict(record.request, other.request, record.arm == other.arm)
+            _refuse([found] if found else [], path, other_path)
+
+
+def _refuse(differing: list[tuple[str, Any, Any]], path: Path, other: Path) -> None:
+    for name, value, expected in differing:
+        raise LabError(
+            f"{path}: {name} is {value!r}, but {expected!r} in {other}; these are two data sets: "
+            "give one of them another name (`dataset` in the configuration)"
+        )
+
+
+def refuse_other_design(
+    read: list[tuple[Path, Record]], expected: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raise LabError where the configuration asks for something else than was measured.
+
+    `expected` maps an arm to its request; which weights were taken is the data set's own.
+    """
+    for path, record in read:
+        if record.arm not in expected:
+            continue
+        known = record.request.model_dump()
+        chosen = {key: known[key] for key in ("weights", "revision", "order")}
+        asked = Request.model_validate({**expected[record.arm], **chosen})
+        found = conflict(asked, record.request, same_arm=True)
+        if found:
+            name, now, then = found
             raise LabError(
-                f"{second}: {condition} is {other}, but {one} in {first}; these are two data "
-                "sets: give one of them another name (`dataset` in the configuration)"
+                f"{path}: measured with {name} {then!r}, the configuration asks for {now!r}; "
+                "set `dataset` to a new name there, or put the old value back"
             )
 
 

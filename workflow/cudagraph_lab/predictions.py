@@ -92,10 +92,12 @@ def read_predictions(paths: list[Path]) -> list[Prediction]:
     for path in paths:
         try:
             entries = yaml.safe_load(path.read_text(encoding="utf-8"))["predictions"]
-        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
             raise LabError(
                 f"{path}: no list of `predictions` ({type(error).__name__}); see config/README.md"
             ) from None
+        if not isinstance(entries, list | None):
+            raise LabError(f"{path}: `predictions` is no list; see config/README.md")
         for position, entry in enumerate(entries or []):
             try:
                 prediction = Prediction.model_validate(entry)
@@ -111,9 +113,19 @@ def read_predictions(paths: list[Path]) -> list[Prediction]:
 
 
 def prediction_files(config: Mapping[str, Any]) -> list[Path]:
-    """The shipped predictions and the user's own, where there are any."""
-    own = config["own_predictions"]
-    return [REPOSITORY / "config" / "predictions.yaml", *([Path(own)] if own else [])]
+    """The shipped predictions and the user's own, where there are any.
+
+    Raises LabError where the configured file is not there.
+    """
+    shipped, own = REPOSITORY / "config" / "predictions.yaml", config["own_predictions"]
+    if own is None:
+        return [shipped]
+    if not Path(own).is_file():
+        raise LabError(
+            f"config: own_predictions: there is no file {own}, looked for from {Path.cwd()}; "
+            "write it or set the key to null"
+        )
+    return [shipped, Path(own)]
 
 
 def register(predictions: list[Prediction], dataset: str, path: Path) -> None:

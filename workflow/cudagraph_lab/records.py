@@ -58,6 +58,42 @@ class Request(Model):
     order: list[str]  # the arms of this repeat in the order drawn from the seed
 
 
+# What runs of one data set share, what its timed arms share, what repeats of one arm share.
+SHARED = (
+    "model",
+    "weights",
+    "revision",
+    "workload.prompt",
+    "workload.prompt_token_ids",
+    "workload.output_tokens",
+    "workload.max_model_len",
+    "workload.gpu_memory_utilization",
+)
+SHARED_BY_TIMED = ("workload.batch_sizes", "iterations", "warmups", "seed")
+SHARED_BY_REPEATS = ("purpose", "engine_args", "compile_cache")
+
+
+def conflict(one: Request, other: Request, same_arm: bool) -> tuple[str, Any, Any] | None:
+    """What keeps two requests from being of one data set: its name and both values, or None."""
+    names = list(SHARED)
+    if one.purpose == other.purpose == "timed":
+        names += SHARED_BY_TIMED
+    if same_arm:
+        names += SHARED_BY_REPEATS
+    for name in names:
+        first, second = dotted(one, name), dotted(other, name)
+        if first != second:
+            return name, first, second
+    return None
+
+
+def dotted(value: Any, name: str) -> Any:
+    """The attribute of an attribute that a dotted name leads to."""
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
 class Resolved(Model):
     """What vLLM made of the request, read from the worker after boot."""
 

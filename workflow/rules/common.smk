@@ -23,13 +23,14 @@ for variable, entry in {
     if entry not in known:
         os.environ[variable] = os.pathsep.join([entry, *filter(None, known)])
 
-from cudagraph_lab import REPOSITORY, design, hardware, outlook
+from cudagraph_lab import REPOSITORY, design, hardware, outlook, simulation
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.predictions import prediction_files
 
 try:
     design.complete_config(config)
     PLATFORM = hardware.choose_platform(config["measure"])
+    PREDICTIONS = [str(path) for path in prediction_files(config)]
 except LabError as error:
     raise WorkflowError(str(error)) from None
 
@@ -107,6 +108,17 @@ def absent_arms(dataset):
         arm: design.not_measurable(config, arm, PLATFORM) for arm in config["arms"]
     }
     return {arm: reason for arm, reason in reasons.items() if reason}
+
+
+def expected_requests(dataset):
+    """What the configuration asks of the data set measured now, by arm."""
+    if dataset != DATASET:
+        return {}
+    chosen = {"weights": "dummy", "revision": None}
+    return {
+        arm: design.request_of_run(config, PLATFORM, arm, 1, chosen)
+        for arm, _ in design.runs_to_measure(config, PLATFORM)
+    }
 
 
 def package(*modules):

@@ -9,7 +9,7 @@ rule build_ledger:
     input:
         tables=expand("results/{dataset}/observations.csv", dataset=DATASETS),
         datasets=expand("results/{dataset}/dataset.json", dataset=DATASETS),
-        predictions=[str(path) for path in prediction_files(config)],
+        predictions=PREDICTIONS,
         outlook=[str(path) for path in outlook.FILES],
         package=package(
             "drafts",

@@ -22,5 +22,6 @@ rule collect_observations:
         description=lambda wildcards: description_of(wildcards.dataset),
         contrasts=config["contrasts"],
         absent=lambda wildcards: absent_arms(wildcards.dataset),
+        expected=lambda wildcards: expected_requests(wildcards.dataset),
     script:
         "../scripts/collect_observations.py"

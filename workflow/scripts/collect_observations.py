@@ -13,6 +13,7 @@ with one_line_errors(snakemake.log[0]):
         snakemake.params.description,
         snakemake.params.contrasts,
         snakemake.params.absent,
+        snakemake.params.expected,
     )
     write_atomically(Path(snakemake.output.dataset), dataset.model_dump_json(indent=1) + "\n")
     write_atomically(Path(snakemake.output.table), table.to_csv(index=False))

@@ -1,0 +1,158 @@
+"""What several tests need: shipped records as real input, small made-up ones, and Snakemake."""
+
+import copy
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design import complete_config
+
+DATASETS = REPOSITORY / "resources" / "datasets"
+CONFIG = REPOSITORY / "config" / "config.yaml"
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """The directory of the shipped data sets."""
+    return DATASETS
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    """The shipped configuration, completed; a copy to change."""
+    return complete_config(yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
+
+
+def checksum(body: dict[str, Any]) -> str:
+    """SHA-256 of the record as compact JSON with sorted keys: written down here once more."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def rewrite(path: Path, edit: Edit) -> Path:
+    """Change a record in place and give it the checksum that fits."""
+    body = json.loads(path.read_text(encoding="utf-8"))["record"]
+    edit(body)
+    path.write_text(json.dumps({"sha256": checksum(body), "record": body}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def edit_record() -> Callable[[Path, Edit], Path]:
+    return rewrite
+
+
+@pytest.fixture
+def h100(tmp_path: Path) -> Path:
+    """A copy of the records measured on an H100, to change: DIRECTORY/<arm>/rep<k>.json."""
+    directory = tmp_path / "h100-opt-125m" / "runs"
+    shutil.copytree(
+        DATASETS / "h100-opt-125m" / "runs", directory, ignore=shutil.ignore_patterns("*.log")
+    )
+    return directory
+
+
+# A small valid record: batch 1 and 4, one timed call each, on a CPU.
+SMALL: dict[str, Any] = {
+    "schema_version": 1,
+    "dataset": "small",
+    "arm": "eager",
+    "repeat": 1,
+    "kind": "measured",
+    "status": "ok",
+    "source": "a test",
+    "measured_at": "2026-05-04T10:00:00+00:00",
+    "request": {
+        "model": "tests/opt-2-layers",
+        "weights": "dummy",
+        "revision": None,
+        "workload": {
+            "prompt": None,
+            "prompt_token_ids": [2, 133],
+            "output_tokens": 8,
+            "batch_sizes": [1, 4],
+            "max_model_len": 64,
+            "gpu_memory_utilization": 0.5,
+        },
+        "engine_args": {"enforce_eager": True},
+        "purpose": "timed",
+        "compile_cache": "shared",
+        "iterations": 1,
+        "warmups": 0,
+        "seed": 1,
+        "order": ["eager"],
+    },
+    "resolved": None,
+    "startup": None,
+    "cells": [
+        {
+            "batch": batch,
+            "calls": [
+                {"role": role, "seconds": seconds, "tokens": 8 * batch}
+                for role, seconds in (("first", 2.0), ("timed", 0.5))
+            ],
+        }
+        for batch in (1, 4)
+    ],
+    "environment": {"platform": "cpu", "device": "a processor", "vllm": "0.22.1"},
+}
+
+
+@pytest.fixture
+def small_record(tmp_path: Path) -> Callable[..., Path]:
+    """Write the small record, with changes, where a record of that arm and repeat belongs."""
+
+    def write(edit: Edit | None = None, **fields: Any) -> Path:
+        body = copy.deepcopy(SMALL) | fields
+        if edit is not None:
+            edit(body)
+        path = tmp_path / "small" / "runs" / body["arm"] / f"rep{body['repeat']}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"sha256": checksum(body), "record": body}), encoding="utf-8")
+        return path
+
+    return write
+
+
+def snakemake(
+    *arguments: str | Path,
+    directory: Path,
+    snakefile: Path = REPOSITORY / "Snakefile",
+    configfiles: tuple[Path, ...] = (CONFIG,),
+    timeout_s: float = 600,
+) -> subprocess.CompletedProcess[str]:
+    """Run the workflow with one core in `directory`; standard output and error come as one."""
+    command = [sys.executable, "-m", "snakemake", *map(str, arguments), "--cores", "1"]
+    command += ["--directory", str(directory), "--snakefile", str(snakefile)]
+    if configfiles:
+        command += ["--configfile", *map(str, configfiles)]
+    return subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout_s,
+        # Snakemake draws no colours into a pipe, but obeys these.
+        env={key: value for key, value in os.environ.items() if key != "FORCE_COLOR"},
+    )
+
+
+@pytest.fixture(scope="session")
+def run_snakemake() -> Callable[..., subprocess.CompletedProcess[str]]:
+    return snakemake
