@@ -11,6 +11,7 @@ Ids of numbers are built here and nowhere else:
     attribution/<contrast>_share|interaction/b<batch>            kv/tokens_lost|requests_lost
     saved_ms_per_step/b<batch>     break_even/steps|tokens|seconds/b<batch>
     deploy/tax_min_per_day         launches/break_even_call|asymptotic_speed_up
+    outputs/differing/b<batch>
     repeats_to_halve/<contrast>/b<batch>                         shape/position_of_b8/<contrast>
 """
 
@@ -85,6 +86,20 @@ def draft_numbers(dataset: Dataset, table: pd.DataFrame, config: Mapping[str, An
         drafts += _capture_numbers(dataset, headline, startup)
         drafts += _model_numbers(dataset, headline, timed, profiled, seed)
         drafts += _economics(dataset, headline, timed, startup, config)
+    drafts += [
+        Draft(
+            id=f"outputs/differing/b{compared.batch}",
+            unit="arms",
+            value=float(len(compared.differing)),
+            n=len(compared.arms),
+            note="; ".join(
+                [f"{arm} forks {where}" for arm, where in compared.differing.items()]
+                + [f"{compared.distinct_tokens} distinct tokens in the request compared"]
+            ),
+            arms=compared.arms,
+        )
+        for compared in dataset.outputs
+    ]
     drafts += _startup_numbers(dataset, startup, seed)
     drafts += _profile_numbers(dataset, headline, profiled)
     return drafts

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.design import asks_for_graphs
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.records import Call, Record, Request, conflict, dotted, read_record
+from cudagraph_lab.records import Call, Cell, Record, Request, conflict, dotted, read_record
 from cudagraph_lab.simulation import PREFIX
+from cudagraph_lab.stats import steady_state
 
 GIB = 1 << 30
 COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
@@ -54,6 +55,17 @@ class Arm(BaseModel):
     warnings: list[str]
 
 
+class Outputs(BaseModel):
+    """Whether all timed arms wrote the same greedy tokens at one batch size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch: int
+    arms: list[str]  # those compared, the reference first
+    differing: dict[str, str]  # arm to where its first request forks from the reference's
+    distinct_tokens: int  # in the reference's first request: few make equality weak evidence
+
+
 class Dataset(BaseModel):
     """What is known of a data set beside its numbers."""
 
@@ -87,6 +99,7 @@ class Dataset(BaseModel):
     arms: dict[str, Arm]
     contrasts: dict[str, dict[str, str]]
     notes: list[str]
+    outputs: list[Outputs]
     files: dict[str, list[str]]  # per arm, its records
 
 
@@ -179,6 +192,7 @@ def read_dataset(
             for key, value in {**description.get("contrasts", {}), **contrasts}.items()
         },
         notes=list(description.get("notes", [])),
+        outputs=compare_outputs([r for r in timed if r.status == "ok"]),
         files={arm: [str(path) for path, _ in members] for arm, members in by_arm.items()},
     )
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
@@ -290,8 +304,31 @@ def judge_arm(records: list[Record]) -> Arm:
         engine_args=request.engine_args,
         repeats=len(whole),
         resolved=f"{resolved.compile_mode} / {resolved.cudagraph_mode}" if resolved else None,
-        warnings=warnings if whole else [],
+        warnings=(warnings if whole else []) + condition_warnings(whole),
     )
+
+
+# Reasons for lower clocks that say nothing of the measurement.
+HARMLESS_CLOCK_REASONS = {"gpu_idle", "applications_clocks_setting", "display_clock_setting"}
+
+
+def condition_warnings(records: list[Record]) -> list[str]:
+    """What a reader should know of the conditions: unsteady iterations, throttling, company."""
+    warnings = []
+    for record in records:
+        where = f"repeat {record.repeat}"
+        for cell in record.cells:
+            steadiness = steady_state([call.throughput for call in cell.timed()] or [1.0])
+            if steadiness.flagged:
+                warnings.append(
+                    f"{where}, batch {cell.batch}: {steadiness.reason}; {steadiness.remedy}"
+                )
+        reasons = {r for c in record.conditions for r in c.throttle_reasons or []}
+        if throttled := sorted(reasons - HARMLESS_CLOCK_REASONS):
+            warnings.append(f"{where}: the GPU lowered its clocks ({', '.join(throttled)})")
+        if any(c.foreign_processes for c in record.conditions):
+            warnings.append(f"{where}: another process used the device meanwhile")
+    return warnings
 
 
 def _judge_replay(records: list[Record], mode: str) -> tuple[ArmStatus, str | None]:
@@ -378,6 +415,44 @@ def observe(record: Record) -> list[Row]:
             operators_per_step=profile.operators_per_step,
         )
     return rows
+
+
+def compare_outputs(records: list[Record]) -> list[Outputs]:
+    """Compare the greedy outputs of all arms, batch by batch, with the first arm's by name.
+
+    An arm differs where any request of any of its repeats does; batches without kept
+    outputs are left out.
+    """
+    by_batch: dict[int, list[tuple[str, Cell]]] = {}
+    for record in sorted(records, key=lambda record: (record.arm, record.repeat)):
+        for cell in record.cells:
+            if cell.output_sha256 and cell.output_token_ids:
+                by_batch.setdefault(cell.batch, []).append((record.arm, cell))
+    compared = []
+    for batch, cells in sorted(by_batch.items()):
+        _, reference = cells[0]
+        tokens = (reference.output_token_ids or [[]])[0]
+        differing: dict[str, str] = {}
+        for arm, cell in cells[1:]:
+            if cell.output_sha256 == reference.output_sha256 or arm in differing:
+                continue
+            own = (cell.output_token_ids or [[]])[0]
+            fork = next((i for i, pair in enumerate(zip(tokens, own, strict=False), 1)
+                         if pair[0] != pair[1]), None)  # fmt: skip
+            differing[arm] = (
+                f"at token {fork} of the first request"
+                if fork
+                else ("in another request than the first, whose tokens are not kept")
+            )
+        compared.append(
+            Outputs(
+                batch=batch,
+                arms=list(dict.fromkeys(arm for arm, _ in cells)),
+                differing=differing,
+                distinct_tokens=len(set(tokens)),
+            )
+        )
+    return compared
 
 
 def order_run(records: list[Record]) -> list[list[str]]:
