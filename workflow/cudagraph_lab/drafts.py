@@ -11,7 +11,8 @@ Ids of numbers are built here and nowhere else:
     attribution/<contrast>_share|interaction/b<batch>            kv/tokens_lost|requests_lost
     saved_ms_per_step/b<batch>     break_even/steps|tokens|seconds/b<batch>
     deploy/tax_min_per_day         launches/break_even_call|asymptotic_speed_up
-    outputs/differing/b<batch>
+    outputs/differing/b<batch>     compile_cache/cold_s|warm_s|saved_s
+    ladder/default|best/graphs|padded_share|missed_share         ladder/best/saved_s
     repeats_to_halve/<contrast>/b<batch>                         shape/position_of_b8/<contrast>
 """
 
@@ -27,6 +28,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab import economics, stats
+from cudagraph_lab.ladder import (
+    compare_ladders,
+    full_decode_sizes,
+    vllm_capture_sizes,
+    vllm_defaults,
+)
 from cudagraph_lab.launch_models import (
     LaunchPrediction,
     Profile,
@@ -350,29 +357,15 @@ def _startup_numbers(dataset: Dataset, cells: Cells, seed: int) -> list[Draft]:
             drafts.append(
                 _estimated(number, "s", stats.estimate_mean(cell, seed, name=number), [arm])
             )
-        elif quantity == "compile_s":
-            number = f"startup/compile/{arm}"
+        elif quantity.startswith("compile_"):
+            number = f"startup/{quantity.removesuffix('_s')}/{arm}"
             drafts.append(
                 _estimated(number, "s", stats.estimate_mean(cell, seed, name=number), [arm])
             )
         elif quantity == "kv_cache_tokens":
             drafts.append(_exact(f"kv/tokens/{arm}", "tokens", cell, [arm]))
-    points = [
-        (graphs, seconds, gib)
-        for (arm, quantity, _), cell in cells.items()
-        if quantity == "capture_graphs"
-        for (graphs,), (seconds,), (gib,) in zip(
-            cell,
-            cells.get((arm, "capture_seconds", None), []),
-            cells.get((arm, "capture_gib", None), []),
-            strict=False,
-        )
-    ]
-    fit = economics.fit_capture_cost(
-        [p[0] for p in points], [p[1] for p in points], [p[2] * 1024 for p in points]
-    )
+    fit, arms = fit_of_captures(cells)
     if fit is not None:
-        arms = sorted({arm for arm, quantity, _ in cells if quantity == "capture_graphs"})
         note = f"least-squares slope over {fit.points} captures of different ladders"
         for number, unit, value in (
             ("capture/seconds_per_graph", "s", fit.seconds.per_graph),
@@ -658,8 +651,124 @@ def _economics(
             )
             for what, value in values.items()
         ]
-    lost = _kv_lost(dataset, headline, startup)
-    return drafts + lost
+    return [
+        *drafts,
+        *_kv_lost(dataset, headline, startup),
+        *_compile_cache(dataset, headline, startup),
+        *_ladders(dataset, startup, config),
+    ]
+
+
+def _compile_cache(dataset: Dataset, headline: Mapping[str, str], startup: Cells) -> list[Draft]:
+    """Compile seconds with a cold and a warm cache, over arms with the headline's arguments."""
+    graphs = headline["numerator"]
+    if graphs not in dataset.arms:
+        return []
+    arguments = dataset.arms[graphs].engine_args
+    alike = [arm for arm, facts in dataset.arms.items() if facts.engine_args == arguments]
+    drafts: dict[str, Draft] = {}
+    for state in ("cold", "warm"):
+        seconds = [
+            value
+            for arm in alike
+            for repeat in startup.get((arm, f"compile_{state}_s", None), [])
+            for value in repeat
+        ]
+        number = f"compile_cache/{state}_s"
+        if not seconds:
+            drafts[state] = absent(number, "s", f"no start with a {state} compile cache was run")
+            continue
+        estimate = stats.estimate_mean([[value] for value in seconds], 0, name=number)
+        drafts[state] = _estimated(number, "s", estimate, alike)
+    cold, warm = drafts["cold"].value, drafts["warm"].value
+    number = "compile_cache/saved_s"
+    if cold is None or warm is None:
+        drafts["saved"] = absent(number, "s", "needs a cold and a warm start")
+    else:
+        drafts["saved"] = Draft(
+            id=number,
+            unit="s",
+            value=float(cold) - float(warm),
+            n=min(drafts["cold"].n, drafts["warm"].n),
+            note="what a kept compile cache saves per start; the capture runs again regardless",
+            arms=alike,
+        )
+    return list(drafts.values())
+
+
+def _ladders(dataset: Dataset, startup: Cells, config: Mapping[str, Any]) -> list[Draft]:
+    """vLLM's default ladder against the best of `ladder_rungs`, over the configured batch mix.
+
+    The saving is the captures left out times the fitted seconds per graph, where several
+    ladder lengths were captured.
+    """
+    if dataset.device_memory_gib is None:
+        return []
+    mix = {int(batch): int(count) for batch, count in config["batch_mix"].items()}
+    max_num_seqs, max_tokens = vllm_defaults(
+        dataset.device_memory_gib, dataset.device, "cpu" if dataset.platform == "cpu" else "cuda"
+    )
+    default = vllm_capture_sizes(max_num_seqs, max_tokens)
+    compared = compare_ladders(mix, default, config["ladder_rungs"])
+    note = (
+        f"batch mix of {len(mix)} sizes from {min(mix)} to {max(mix)} (batch_mix); "
+        f"max_num_seqs {max_num_seqs}"
+    )
+    drafts = []
+    graphs = {}
+    for name, cost in (("default", compared.default), ("best", compared.best)):
+        graphs[name] = len(cost.sizes) + len(full_decode_sizes(cost.sizes, max_num_seqs))
+        sizes = f"; sizes {', '.join(map(str, cost.sizes))}" if name == "best" else ""
+        values = {
+            "graphs": ("graphs", float(graphs[name])),
+            "padded_share": ("share", cost.padded_share),
+            "missed_share": ("share", cost.missed_steps / cost.steps),
+        }
+        drafts += [
+            Draft(
+                id=f"ladder/{name}/{what}",
+                unit=unit,
+                value=value,
+                missing=None if value is not None else "no step is replayed",
+                note=note + sizes,
+                unpredicted="computed from vLLM's rule and the batch mix, not measured",
+            )
+            for what, (unit, value) in values.items()
+        ]
+    fit, arms = fit_of_captures(startup)
+    number = "ladder/best/saved_s"
+    if fit is None:
+        drafts.append(absent(number, "s", "fewer than three ladder lengths were captured"))
+    else:
+        drafts.append(
+            Draft(
+                id=number,
+                unit="s",
+                value=(graphs["default"] - graphs["best"]) * fit.seconds.per_graph,
+                n=fit.points,
+                note="captures left out times the fitted seconds per graph, per start",
+                arms=arms,
+            )
+        )
+    return drafts
+
+
+def fit_of_captures(startup: Cells) -> tuple[economics.CaptureCost | None, list[str]]:
+    """Seconds and MiB per graph over all captures of a data set, and the arms that entered."""
+    points = [
+        (graphs, seconds, gib * 1024)
+        for (arm, quantity, _), cell in startup.items()
+        if quantity == "capture_graphs"
+        for (graphs,), (seconds,), (gib,) in zip(
+            cell,
+            startup.get((arm, "capture_seconds", None), []),
+            startup.get((arm, "capture_gib", None), []),
+            strict=False,
+        )
+    ]
+    arms = sorted({arm for arm, quantity, _ in startup if quantity == "capture_graphs"})
+    columns = [list(column) for column in zip(*points, strict=True)] if points else [[], [], []]
+    return economics.fit_capture_cost(*columns), arms
 
 
 def _kv_lost(dataset: Dataset, headline: Mapping[str, str], startup: Cells) -> list[Draft]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -201,29 +201,27 @@ def read_dataset(
 
 def refuse_mixture(read: list[tuple[Path, Record]]) -> None:
     """Raise LabError naming file and condition where two records are not of one data set."""
-    first_path, first = read[0]
+    for name in SHARED_CONDITIONS:
+        # A run that failed early could not say everything.
+        said = [(p, value) for p, r in read if (value := dotted(r, name)) is not None]
+        for path, value in said:
+            if value != said[0][1]:
+                _refuse((name, value, said[0][1]), path, said[0][0])
     first_of: dict[str, tuple[Path, Record]] = {}
     for path, record in read:
-        differing = [
-            (name, dotted(record, name), dotted(first, name))
-            for name in SHARED_CONDITIONS
-            # A run that failed early could not say everything.
-            if None not in (dotted(record, name), dotted(first, name))
-            and dotted(record, name) != dotted(first, name)
-        ]
-        _refuse(differing, path, first_path)
         for key in (record.arm, record.request.purpose):
             other_path, other = first_of.setdefault(key, (path, record))
             found = conflict(record.request, other.request, record.arm == other.arm)
-            _refuse([found] if found else [], path, other_path)
+            if found:
+                _refuse(found, path, other_path)
 
 
-def _refuse(differing: list[tuple[str, Any, Any]], path: Path, other: Path) -> None:
-    for name, value, expected in differing:
-        raise LabError(
-            f"{path}: {name} is {value!r}, but {expected!r} in {other}; these are two data sets: "
-            "give one of them another name (`dataset` in the configuration)"
-        )
+def _refuse(difference: tuple[str, Any, Any], path: Path, other: Path) -> NoReturn:
+    name, value, expected = difference
+    raise LabError(
+        f"{path}: {name} is {value!r}, but {expected!r} in {other}; these are two data sets: "
+        "give one of them another name (`dataset` in the configuration)"
+    )
 
 
 def refuse_other_design(
@@ -392,7 +390,7 @@ def observe(record: Record) -> list[Row]:
             None,
             "startup",
             1,
-            compile_s=startup.compile_seconds,
+            **{f"compile_{startup.compile_cache_was or 'unknown'}_s": startup.compile_seconds},
             capture_seconds=seconds,
             capture_gib=gib,
             capture_graphs=sum(passes.values()) or None,
@@ -464,4 +462,4 @@ def order_run(records: list[Record]) -> list[list[str]]:
 
 def read_table(path: Path) -> pd.DataFrame:
     """The observations as they were written: exact values, whole batch sizes."""
-    return pd.read_csv(path, dtype={"batch": "Int64"}, float_precision="round_trip")
+    return pd.read_csv(path, dtype={"batch": "Int64"})

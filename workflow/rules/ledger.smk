@@ -11,6 +11,7 @@ rule build_ledger:
         datasets=expand("results/{dataset}/dataset.json", dataset=DATASETS),
         predictions=PREDICTIONS,
         outlook=[str(path) for path in outlook.FILES],
+        batch_mix=config["batch_mix"] or [],
         package=package(
             "drafts",
             "ledger",
@@ -18,6 +19,7 @@ rule build_ledger:
             "stats",
             "launch_models",
             "economics",
+            "ladder",
             "predictions",
             "outlook",
             "extrapolation",
@@ -42,7 +44,11 @@ rule build_ledger:
         "../../envs/pipeline.yaml"
     params:
         registers={dataset: register_of(dataset) for dataset in DATASETS},
-        config={key: config[key] for key in ("seed", "headline", "restarts_per_day")},
+        config={
+            key: config[key]
+            for key in ("seed", "headline", "restarts_per_day", "ladder_rungs")
+        },
+        largest_batch=max(config["workload"]["batch_sizes"]),
         measured=DATASET,
         questions=config["extrapolate"],
     script:

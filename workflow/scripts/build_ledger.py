@@ -4,12 +4,19 @@ from pathlib import Path
 
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
+from cudagraph_lab.ladder import read_histogram
 from cudagraph_lab.ledger import build_ledger, ledger_table
 from cudagraph_lab.observations import Dataset, read_table
 from cudagraph_lab.outlook import outlook_numbers
 from cudagraph_lab.predictions import read_predictions, registered_hashes
 
 with one_line_errors(snakemake.log[0]):
+    given = snakemake.input.batch_mix
+    mix = (
+        read_histogram(Path(given))
+        if given
+        else dict.fromkeys(range(1, snakemake.params.largest_batch + 1), 1)
+    )
     ledger = build_ledger(
         [
             (Dataset.model_validate_json(Path(dataset).read_text("utf-8")), read_table(Path(table)))
@@ -17,7 +24,7 @@ with one_line_errors(snakemake.log[0]):
         ],
         read_predictions([Path(path) for path in snakemake.input.predictions]),
         {name: registered_hashes(Path(p)) for name, p in snakemake.params.registers.items()},
-        snakemake.params.config,
+        {**snakemake.params.config, "batch_mix": mix},
         snakemake.params.measured,
         outlook_numbers(snakemake.params.questions),
     )
