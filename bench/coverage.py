@@ -13,9 +13,10 @@ The process effects have mean 0 on the log scale: normal, or a centred gamma of 
 import sys
 
 import numpy as np
-from cudagraph_lab import stats
 from numpy.typing import NDArray
 from scipy import special
+
+from cudagraph_lab import stats
 
 EXPERIMENTS = 4000
 BOOTSTRAPPED = 1000

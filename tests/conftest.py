@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design import complete_config
 
@@ -156,3 +157,40 @@ def snakemake(
 @pytest.fixture(scope="session")
 def run_snakemake() -> Callable[..., subprocess.CompletedProcess[str]]:
     return snakemake
+
+
+def count_jobs(text: str) -> dict[str, int]:
+    """How many jobs of each rule a dry-run would start."""
+    table = text.rpartition("Job stats:")[2].partition("\n\n")[0]
+    rows = [line.split() for line in table.splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+@pytest.fixture(scope="session")
+def jobs() -> Callable[[str], dict[str, int]]:
+    return count_jobs
+
+
+def clone_into(directory: Path) -> Path:
+    """A clone with what is not committed yet laid over it, and nothing that git ignores."""
+    git = ["git", "-C", str(REPOSITORY)]
+    subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(directory)], check=True)
+    listed = subprocess.run(
+        [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        source, target = REPOSITORY / name, directory / name
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+        else:
+            target.unlink(missing_ok=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def make_clone() -> Callable[[Path], Path]:
+    return clone_into

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cudagraph_lab.economics import (
     break_even,
     deploy_tax_min_per_day,
@@ -13,8 +16,6 @@ from cudagraph_lab.economics import (
     mix_cost,
 )
 from cudagraph_lab.errors import LabError
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_break_even_on_the_published_l4_cells():

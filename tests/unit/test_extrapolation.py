@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.extrapolation import (
     backtest,
@@ -16,8 +19,6 @@ from cudagraph_lab.extrapolation import (
     resolve_constants,
     roofline,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CONFIG = Path(__file__).parents[2] / "config"
 DEVICES = read_devices(CONFIG / "devices.yaml")

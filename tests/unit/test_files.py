@@ -8,6 +8,7 @@ import resource
 import stat
 
 import pytest
+
 from cudagraph_lab.files import sha256_of, write_atomically, write_json
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ladder import (
     VLLM_VERSIONS,
@@ -17,8 +20,6 @@ from cudagraph_lab.ladder import (
     vllm_capture_sizes,
     vllm_defaults,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 LIMITS = st.tuples(st.integers(1, 2048), st.integers(1, 16384))
 HISTOGRAMS = st.dictionaries(st.integers(1, 600), st.integers(1, 10_000), min_size=1, max_size=40)

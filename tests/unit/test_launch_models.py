@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.launch_models import (
     HIDDEN_SHARE,
@@ -16,8 +19,6 @@ from cudagraph_lab.launch_models import (
     predict_eager_step_s,
     step_s,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 SECONDS = st.floats(1e-5, 0.1)
 SHARES = st.floats(0, 1)

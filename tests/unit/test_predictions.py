@@ -4,6 +4,9 @@ import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.predictions import (
     AppliesTo,
@@ -13,8 +16,6 @@ from cudagraph_lab.predictions import (
     register,
     registered_hashes,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 ENTRY = """
   - id: a/one

@@ -4,10 +4,11 @@ import json
 import math
 
 import pytest
-from cudagraph_lab.errors import LabError
-from cudagraph_lab.records import Call, read_record, write_record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.records import Call, read_record, write_record
 
 SHARED_TMP = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

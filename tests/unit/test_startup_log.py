@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cudagraph_lab.errors import LabError
-from cudagraph_lab.startup_log import StartupFacts, parse_startup_log, read_startup_log
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.startup_log import StartupFacts, parse_startup_log, read_startup_log
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "startup_logs"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((FIXTURES / "expected.json").read_text())

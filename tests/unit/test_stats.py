@@ -4,6 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+
 from cudagraph_lab import stats
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.stats import (
@@ -21,9 +25,6 @@ from cudagraph_lab.stats import (
     steady_state,
     variance_components,
 )
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from scipy import stats as reference
 
 PUBLISHED: dict[int, tuple[Cell, Cell]] = {
     1: ([[2473.6]], [[980.3]]),

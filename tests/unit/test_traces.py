@@ -4,9 +4,10 @@ import json
 import random
 
 import pytest
-from cudagraph_lab.traces import busy_us, read_trace, summarise_decode_steps
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cudagraph_lab.traces import busy_us, read_trace, summarise_decode_steps
 
 
 def event(cat, name, ts, dur=1.0, correlation=None):

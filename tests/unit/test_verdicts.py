@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from cudagraph_lab.verdicts import judge, judge_claim
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cudagraph_lab.verdicts import judge, judge_claim
 
 finite = st.floats(-1e6, 1e6)
 interval = st.tuples(finite, finite).map(sorted)

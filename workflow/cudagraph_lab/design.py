@@ -60,9 +60,12 @@ def complete_config(config: Config) -> Config:
 def _one_line(error: Any) -> str:
     where = ".".join(str(part) for part in error.absolute_path) or "top level"
     if error.validator == "additionalProperties":
-        known = ", ".join(sorted(error.schema.get("properties", {})))
-        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
-        return f"{where}: unknown key {', '.join(map(repr, unknown))}; known here: {known}"
+        known = sorted(error.schema.get("properties", {}))
+        # YAML keys need not be text: `on`, `1` and nothing at all are not.
+        unknown = sorted(str(key) for key in error.instance if key not in known)
+        return (
+            f"{where}: unknown key {', '.join(map(repr, unknown))}; known here: {', '.join(known)}"
+        )
     if error.validator == "not":
         return f"{where}: this argument is not for an arm to set; remove it"
     return f"{where}: {' '.join(str(error.message).split())[:300]}"
@@ -178,9 +181,17 @@ def order_of_repeat(config: Mapping[str, Any], platform: str, repeat: int) -> li
 
 
 def priority_of_run(config: Mapping[str, Any], platform: str, arm: str, repeat: int) -> int:
-    """Snakemake priority that makes ready runs start repeat by repeat, in the drawn order."""
-    position = order_of_repeat(config, platform, repeat).index(arm)
-    return 1_000_000 - repeat * 1_000 - position
+    """Snakemake priority that makes ready runs start repeat by repeat, in the drawn order.
+
+    Raises LabError where the design has no such run on this platform.
+    """
+    order = order_of_repeat(config, platform, repeat)
+    if arm not in order:
+        raise LabError(
+            f"config: arms: repeat {repeat} of arm {arm!r} is not to be measured here; "
+            f"repeat {repeat} has: {', '.join(sorted(order)) or 'no arms, raise repeats'}"
+        )
+    return 1_000_000 - repeat * 1_000 - order.index(arm)
 
 
 def request_of_run(

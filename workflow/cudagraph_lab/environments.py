@@ -41,10 +41,16 @@ def exclusive(path: Path, waiting: str | None = None) -> Iterator[int]:
     """Hold a lock file; waits for another holder and says so on standard error.
 
     Yields the descriptor. The kernel drops the lock with the last process that
-    holds the descriptor, so none is ever left behind.
+    holds the descriptor, so none is ever left behind. Raises LabError where the
+    file cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise LabError(
+            f"{path}: {error.strerror}; set cache_dir to a directory that can be written"
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,7 +76,12 @@ def whole_environment(lock: Path, cache: Path) -> Path | None:
         marker = json.loads((directory / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return python if marker.get("lock_sha256") == sha256_of(lock) and python.exists() else None
+    return python if marker == marker_of(lock) and python.exists() else None
+
+
+def marker_of(lock: Path) -> dict[str, str]:
+    """What the marker of a whole environment of this lock says."""
+    return {"lock": lock.name, "lock_sha256": sha256_of(lock)}
 
 
 def ensure_environment(lock: Path, cache: Path) -> Path:
@@ -83,7 +94,7 @@ def ensure_environment(lock: Path, cache: Path) -> Path:
         return python
     directory = environment_directory(lock, cache)
     waiting = f"another process is building {directory.name}; waiting for it"
-    with exclusive(directory.with_name(directory.name + ".lock"), waiting):
+    with exclusive(directory.with_name(directory.name + ".lock"), waiting) as held:
         python = whole_environment(lock, cache)
         if python is not None:
             return python
@@ -97,21 +108,21 @@ def ensure_environment(lock: Path, cache: Path) -> Path:
             )
         print(f"building vLLM's environment from {lock.name} (once)", file=sys.stderr, flush=True)
         # The marker comes last: whatever goes wrong before it leaves no environment.
-        _run(["venv", "--quiet", "--python", sys.executable, str(directory)])
+        _run(["venv", "--quiet", "--python", sys.executable, str(directory)], held)
         python = directory / "bin" / "python"
         install = ["pip", "install", "--no-deps", "--require-hashes", "--compile-bytecode"]
-        _run([*install, "--python", str(python), "--requirements", str(lock)])
+        _run([*install, "--python", str(python), "--requirements", str(lock)], held)
         _import_vllm(python)
-        marker = {"lock": lock.name, "lock_sha256": sha256_of(lock)}
-        write_json(directory / MARKER, marker)
+        write_json(directory / MARKER, marker_of(lock))
         return python
 
 
-def _run(arguments: list[str]) -> None:
+def _run(arguments: list[str], held: int) -> None:
     from uv import find_uv_bin
 
     try:
-        subprocess.run([find_uv_bin(), *arguments], check=True)
+        # With the lock: an installer that outlives us is waited for, not joined.
+        subprocess.run([find_uv_bin(), *arguments], check=True, pass_fds=[held])
     except subprocess.CalledProcessError as error:
         raise LabError(
             f"building vLLM's environment: `uv {' '.join(arguments[:2])}` ended with "

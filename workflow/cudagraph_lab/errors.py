@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -12,11 +12,20 @@ class LabError(ValueError):
 
 @contextmanager
 def one_line_errors(log: str | None = None) -> Iterator[None]:
-    """Turn a LabError into one line on standard error and in `log`, and exit code 1."""
+    """Turn a mistake into one line on standard error and in `log`, and exit code 1.
+
+    What the machine refuses (a full disk, a directory that cannot be written) is one too.
+    """
     try:
         yield
     except LabError as error:
         message = f"cudagraph-lab: {error}"
-        if log:
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"cudagraph-lab: {where}{error.strerror or error}; mend that and run again"
+    else:
+        return
+    if log:
+        with suppress(OSError):
             Path(log).write_text(message + "\n", encoding="utf-8")
-        sys.exit(message)
+    sys.exit(message)

@@ -20,6 +20,7 @@ from cudagraph_lab.predictions import Prediction
 from cudagraph_lab.verdicts import Verdict, judge, judge_claim
 
 SCHEMA_VERSION = 1
+MANY_REPEATS = 100  # beyond it the exact number is no advice
 
 
 class LedgerPart(BaseModel):
@@ -164,7 +165,9 @@ def _judge_prediction(
         if verdict == "inconclusive":
             more = draft.settle(low, high) if draft.settle else None
             settle = "more repeats may not settle it"
-            if more:
+            if more and more > MANY_REPEATS:
+                settle = f"more than {MANY_REPEATS} more repeats per arm"
+            elif more:
                 settle = f"about {more} more repeat{'s' if more > 1 else ''} per arm"
     return Judged(
         id=prediction.id,

@@ -60,7 +60,11 @@ THREAD_VARIABLES = {
     "GOTO_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 }
-RECORDED_VARIABLES = re.compile(r"^(VLLM_|CUDA_|NCCL_|OMP_|KMP_|MKL_|TORCH|TRITON_|LD_PRELOAD$)")
+# VLLM_API_KEY and its like are nobody's business; records get published.
+RECORDED_VARIABLES = re.compile(
+    r"^(?!.*_(KEY|TOKEN|SECRET|PASSWORD)$)"
+    r"(VLLM_|CUDA_|NCCL_|OMP_|KMP_|MKL_|TORCH|TRITON_|LD_PRELOAD$)"
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,8 @@ def measure(
     log = output.with_suffix(".log")
     name = f"{arm} rep {repeat}"
     waiting = f"{name}: another measurement holds the device; waiting for it"
-    measured_at = datetime.now(UTC).isoformat(timespec="seconds")
     with exclusive(device_lock(cache, hardware), waiting) as descriptor:
+        measured_at = datetime.now(UTC).isoformat(timespec="seconds")
         outcome = run_harness(
             [str(python), str(HARNESS / "run.py"), str(work / "job.json"), str(work / "raw.json")],
             environment,
@@ -239,7 +243,9 @@ def device_lock(cache: Path, hardware: Mapping[str, Any]) -> Path:
 def hide(text: str, hidden: Mapping[str, str]) -> str:
     """Replace this machine's directories by what they stand for; data sets get published."""
     for directory, word in hidden.items():
-        text = text.replace(directory, word)
+        # A container's home, and the prefix of /bin/python, can be the root of all paths.
+        if directory != "/":
+            text = text.replace(directory, word)
     return text
 
 
@@ -292,7 +298,7 @@ def run_harness(
     try:
         while process.poll() is None:
             time.sleep(WATCH_INTERVAL_S)
-            if not all(ancestor.is_running() for ancestor in ancestors):
+            if not all(lives(ancestor) for ancestor in ancestors):
                 raise LabError(f"{name}: the workflow that asked for this run is gone; stopped")
             if time.monotonic() > deadline:
                 timed_out = True
@@ -314,6 +320,14 @@ def workflow_ancestors() -> list[psutil.Process]:
         except psutil.Error:
             continue
     return parents[:1]
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that ended and was not collected does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design import asks_for_graphs
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records import Call, Cell, Record, Request, conflict, dotted, read_record
@@ -193,10 +194,15 @@ def read_dataset(
         },
         notes=list(description.get("notes", [])),
         outputs=compare_outputs([r for r in timed if r.status == "ok"]),
-        files={arm: [str(path) for path, _ in members] for arm, members in by_arm.items()},
+        files={arm: [shown(path) for path, _ in members] for arm, members in by_arm.items()},
     )
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
     return dataset, table
+
+
+def shown(path: Path) -> str:
+    """A path as others can follow it: shipped files from the top of the repository."""
+    return str(path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path)
 
 
 def refuse_mixture(read: list[tuple[Path, Record]]) -> None:

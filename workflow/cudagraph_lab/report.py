@@ -11,7 +11,7 @@ import inspect
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from cudagraph_lab import REPOSITORY, stats
 from cudagraph_lab.errors import LabError
@@ -39,6 +39,18 @@ KINDS = {
 }
 # The level of the ledger's intervals is the default of the function that makes them.
 LEVEL = float(inspect.signature(stats.estimate_mean).parameters["level"].default)
+
+# One template each, under report/sections/.
+SECTIONS = (
+    "answer",
+    "board",
+    "curve",
+    "startup",
+    "production",
+    "outlook",
+    "trust",
+    "provenance",
+)
 
 Action = Literal["on", "points_on", "off", "cannot_tell", "cpu", "unmeasured", "nothing"]
 
@@ -68,8 +80,9 @@ class Form:
     exempt: Callable[[str, str], Markup]  # text of a record or the configuration, and its nature
     code: Callable[[str], Markup]
     time: Callable[[str], Markup]
-    chip: Callable[[str, str], Markup]  # verdict, anchor
+    chip: Callable[[str, str, str], Markup]  # verdict, anchor, aside
     strong: Callable[[Markup], Markup]
+    target: Callable[[str, Markup], Markup]  # anchor, what it holds
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,7 @@ class Table:
     columns: list[Markup]
     rows: list[list[Markup]]
     notes: list[Markup]
+    single: bool = False  # whether every number in it is one observation
 
 
 @dataclass(frozen=True)
@@ -118,16 +132,16 @@ def unit_of(number: Number) -> tuple[float, str]:
     return 1.0, number.unit
 
 
-def places_of(value: float, low: float | None, high: float | None) -> int:
+def places_of(value: float, low: float | None, high: float | None, significant: int = 4) -> int:
     """Decimal places worth printing; negative ones round to tens and more.
 
-    Two significant digits of the interval's half-width, yet at least two of the value;
-    without an interval four significant digits of the value.
+    Two significant digits of the interval's half-width, yet at least one of the value;
+    without an interval as many significant digits of the value as are given.
     """
     magnitude = math.floor(math.log10(abs(value))) if value else 0
     if low is None or high is None or not high > low:
-        return 3 - magnitude
-    return max(1 - math.floor(math.log10((high - low) / 2)), 1 - magnitude)
+        return significant - 1 - magnitude
+    return max(1 - math.floor(math.log10((high - low) / 2)), -magnitude)
 
 
 def digits(value: float, places: int, signed: bool = False) -> str:
@@ -137,9 +151,9 @@ def digits(value: float, places: int, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def trimmed(value: float, signed: bool = False) -> str:
-    """Four significant digits at most, without trailing zeros."""
-    text = digits(value, places_of(value, None, None), signed)
+def trimmed(value: float, signed: bool = False, significant: int = 4) -> str:
+    """So many significant digits at most, without trailing zeros."""
+    text = digits(value, places_of(value, None, None, significant), signed)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -156,31 +170,48 @@ def written(number: Number) -> tuple[str, str | None, str | None]:
     signed = number.id.startswith("model/") and "/error/" in number.id
     value = number.value * factor
     if number.low is None or number.high is None or not number.high > number.low:
-        return trimmed(value, signed), None, None
+        return trimmed(value, signed, _significant(number)), None, None
     low, high = number.low * factor, number.high * factor
     places = places_of(value, low, high)
     if low > 0 and high / low > 10:  # no decimal place suits both ends
-        return digits(value, places, signed), _two_significant(low), _two_significant(high)
+        return _two_significant(value), _two_significant(low), _two_significant(high)
     return digits(value, places, signed), digits(low, places, signed), digits(high, places, signed)
+
+
+def _significant(number: Number) -> int:
+    """Digits for a number without an interval: fewer where it is computed from noisy ones."""
+    if number.unit == "relative":
+        return 2
+    whole = number.value is not None and float(number.value).is_integer()
+    return 4 if whole or number.n == 1 else 3
 
 
 def _two_significant(value: float) -> str:
     return digits(value, 1 - math.floor(math.log10(value)))
 
 
-def with_unit(text: str, unit: str) -> str:
-    """A value and its unit, spaced as the unit wants it."""
-    return text + unit if unit in ("%", "×") else f"{text} {unit}"
+def suffix(text: str, unit: str) -> str:
+    """A unit as it follows its value: spaced as it wants to be, in the singular after 1."""
+    if unit in ("%", "×"):
+        return unit
+    if text == "1" and len(unit) > 3 and unit.isalpha():
+        unit = {"passes": "pass", "launches": "launch"}.get(unit, unit.removesuffix("s"))
+    return f"\N{NO-BREAK SPACE}{unit}"
 
 
 def plain(number: Number) -> str:
     """A number in one line of plain text, for alternative texts: value, unit, interval."""
     if number.value is None:
-        return "not measured"
+        if number.low is None or number.high is None:
+            return "not measured"
+        factor, unit = unit_of(number)
+        return (
+            f"{trimmed(number.low * factor)} to {trimmed(number.high * factor)}{suffix('', unit)}"
+        )
     value, low, high = written(number)
     if isinstance(number.value, bool):
         return value
-    text = with_unit(value, unit_of(number)[1])
+    text = value + suffix(value, unit_of(number)[1])
     if low is not None:
         return f"{text} ({low} to {high})"
     return f"{text} (single observation)" if number.n == 1 else text
@@ -201,9 +232,9 @@ def claim_in_words(number: Number) -> str:
 # --- Leaves: HTML and Markdown --------------------------------------------------------
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """One line without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text))
 
 
 def _html_datum(text: str, attributes: Mapping[str, str]) -> Markup:
@@ -211,39 +242,42 @@ def _html_datum(text: str, attributes: Mapping[str, str]) -> Markup:
     return Markup("<data {}>{}</data>").format(pairs, text)
 
 
-def _html_chip(verdict: str, anchor: str) -> Markup:
+def _html_chip(verdict: str, anchor: str, aside: str) -> Markup:
     name = verdict.replace(" ", "-")
     inside = Markup('<span aria-hidden="true">{}</span> {}').format(SIGNS[verdict], verdict)
+    if aside:
+        inside += Markup(' <span class="aside">({})</span>').format(aside)
     if not anchor:
         return Markup('<span class="chip {}">{}</span>').format(name, inside)
     return Markup('<a class="chip {}" href="#{}">{}</a>').format(name, anchor, inside)
 
 
 HTML = Form(
-    escape=lambda text: escape(_clean(text)),
+    escape=lambda text: escape(clean(text)),
     datum=_html_datum,
     exempt=lambda text, why: Markup('<span class="exempt" data-why="{}">{}</span>').format(
-        why, _clean(text)
+        why, clean(text)
     ),
-    code=lambda text: Markup('<code class="exempt" data-why="name">{}</code>').format(_clean(text)),
+    code=lambda text: Markup('<code class="exempt" data-why="name">{}</code>').format(clean(text)),
     time=lambda text: Markup('<time datetime="{0}">{1}</time>').format(
         text, text.replace("T", " ").removesuffix("+00:00") + " UTC"
     ),
     chip=_html_chip,
     strong=lambda text: Markup("<strong>{}</strong>").format(text),
+    target=lambda anchor, text: Markup('<span id="{}">{}</span>').format(anchor, text),
 )
 
 
 def escape_markdown(text: str) -> Markup:
     """Text that stands for itself in Markdown, also in a table's cell."""
-    text = html.escape(_clean(text), quote=False)
+    text = html.escape(clean(text), quote=False)
     text = re.sub(r"([\\|`*\[\]~])", r"\\\1", text)
     # An underscore inside a word is an underscore; elsewhere it begins emphasis.
     return Markup(re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text))  # noqa: S704
 
 
 def _markdown_code(text: str) -> Markup:
-    inside = _clean(text).replace("`", "'").replace("|", "\\|")
+    inside = clean(text).replace("`", "'").replace("|", "\\|")
     return Markup(f"`{inside}`")  # noqa: S704
 
 
@@ -253,8 +287,11 @@ MARKDOWN = Form(
     exempt=lambda text, why: escape_markdown(text),
     code=_markdown_code,
     time=lambda text: escape_markdown(text.replace("T", " ").removesuffix("+00:00") + " UTC"),
-    chip=lambda verdict, anchor: Markup("{} {}").format(SIGNS[verdict], verdict),
+    chip=lambda verdict, anchor, aside: Markup("{} {}{}").format(
+        SIGNS[verdict], verdict, escape_markdown(f" ({aside})") if aside else ""
+    ),
     strong=lambda text: Markup("**{}**").format(text),
+    target=lambda anchor, text: text,
 )
 
 
@@ -273,7 +310,7 @@ def matching(page: Page, dataset: str, pattern: str, measured: bool = True) -> l
         for (name, _), number in page.numbers.items()
         if name == dataset
         and fnmatchcase(number.id, pattern)
-        and (number.value is not None or not measured)
+        and (has_value(number) or not measured)
     ]
 
 
@@ -293,9 +330,16 @@ def _datum(page: Page, number: Number, part: str, text: str, prediction: str = "
     return page.form.datum(text, attributes)
 
 
-def value_of(page: Page, number: Number) -> Markup:
-    """Value, unit and interval of a number; a reason where there is no value."""
+def value_of(page: Page, number: Number, repeats: bool = False) -> Markup:
+    """Value, unit and interval of a number, its repeats if asked; a reason without a value."""
     form = page.form
+    if number.value is None and number.low is not None and number.high is not None:
+        factor, unit = unit_of(number)
+        ends = [
+            _datum(page, number, part, trimmed(end * factor))
+            for part, end in (("low", number.low), ("high", number.high))
+        ]
+        return Markup("{}{}").format(Markup(" to ").join(ends), _follow(page, "", unit))
     if number.value is None:
         return Markup("{} ({})").format(
             form.escape("not measured"), form.exempt(number.missing or "no reason recorded", "said")
@@ -304,14 +348,14 @@ def value_of(page: Page, number: Number) -> Markup:
     printed = _datum(page, number, "value", value)
     if isinstance(number.value, bool):
         return printed
-    unit = unit_of(number)[1]
-    gap = "" if unit in ("%", "×") else "\N{NO-BREAK SPACE}"
-    printed = Markup("{}{}{}").format(printed, gap, form.escape(unit))
+    printed = Markup("{}{}").format(printed, _follow(page, value, unit_of(number)[1]))
     if low is None or high is None:
         return printed
     kind = form.escape("range ") if (number.method or "").startswith("range") else Markup()
-    return Markup("{} ({}{} to {})").format(
-        printed, kind, _datum(page, number, "low", low), _datum(page, number, "high", high)
+    ends = [_datum(page, number, part, end) for part, end in (("low", low), ("high", high))]
+    counted = Markup(", n = {}").format(_datum(page, number, "n", str(number.n)))
+    return Markup("{} ({}{}{})").format(
+        printed, kind, Markup(" to ").join(ends), counted if repeats else ""
     )
 
 
@@ -326,19 +370,24 @@ def predicted(page: Page, number: Number, prediction: Judged) -> Markup:
         raw = getattr(prediction, name) * factor
         return _datum(page, number, name, trimmed(raw), prediction.id)
 
-    low, high = prediction.low is not None, prediction.high is not None
-    if low and high and prediction.low == prediction.high:
-        text = part("low")
-    elif low and high and prediction.value is not None:
-        text = Markup("{} ({} to {})").format(part("value"), part("low"), part("high"))
-    elif low and high:
-        text = Markup("{} to {}").format(part("low"), part("high"))
-    elif low:
-        text = Markup("at least {}").format(part("low"))
-    else:
-        text = Markup("at most {}").format(part("high"))
-    gap = "" if unit in ("%", "×") else "\N{NO-BREAK SPACE}"
-    return Markup("{}{}{}").format(text, gap, page.form.escape(unit))
+    low, high = prediction.low, prediction.high
+    one = prediction.value if prediction.value is not None else low
+    follows = _follow(page, trimmed(one * factor) if one is not None else "", unit)
+    if low is not None and low == high:
+        return Markup("{}{}").format(part("low"), follows)
+    if prediction.value is not None and low is not None and high is not None:
+        return Markup("{}{} ({} to {})").format(part("value"), follows, part("low"), part("high"))
+    if low is not None and high is not None:
+        return Markup("{} to {}{}").format(part("low"), part("high"), _follow(page, "", unit))
+    if low is not None:
+        return Markup("at least {}{}").format(part("low"), follows)
+    return Markup("at most {}{}").format(part("high"), _follow(page, "", unit))
+
+
+def _follow(page: Page, text: str, unit: str) -> Markup:
+    """`suffix` on the page; a unit may come from a user's predictions."""
+    gap = Markup("\N{NO-BREAK SPACE}") if suffix(text, unit) != unit else Markup()
+    return gap + page.form.escape(suffix(text, unit).strip())
 
 
 def anchor_of(number: Number, prediction: Judged) -> str:
@@ -347,11 +396,16 @@ def anchor_of(number: Number, prediction: Judged) -> str:
 
 
 def chips(page: Page, number: Number) -> Markup:
-    """The verdicts on a number, each linked to its place on the board."""
-    return Markup(" ").join(
-        page.form.chip(prediction.verdict, anchor_of(number, prediction))
-        for prediction in number.predictions
-    )
+    """The verdicts on a number, each linked to its place on the board, with what weakens it."""
+    several = len(number.predictions) > 1
+    found = []
+    for prediction in number.predictions:
+        aside = [prediction.id.split("/")[0]] if several else []
+        if prediction.verdict != "not measured" and (prediction.in_sample or prediction.post_hoc):
+            aside.append("in-sample" if prediction.in_sample else "post hoc")
+        anchor = anchor_of(number, prediction)
+        found.append(page.form.chip(prediction.verdict, anchor, ", ".join(aside)))
+    return Markup(" ").join(found)
 
 
 def print_number(
@@ -365,14 +419,34 @@ def print_number(
     found = find(page, dataset, number)
     if found is None:
         raise LabError(f"report: the ledger has no number {number!r} of {dataset!r}")
-    text = value_of(page, found)
-    if found.value is not None and found.n == 1 and not isinstance(found.value, bool):
-        text += page.form.escape(", single observation" if form == "prose" else " single")
+    text = value_of(page, found, repeats=form == "prose")
+    if is_single(found) and form == "prose":
+        text += Markup(", single observation")
     if found.predictions:
         return Markup("{} {}").format(text, chips(page, found))
     if form == "cell":
         return text
     return Markup("{} ({})").format(text, page.form.escape("no prediction registered"))
+
+
+def is_single(number: Number) -> bool:
+    """Whether a number is one observation; a claim says so in its own words."""
+    return number.n == 1 and number.value is not None and not isinstance(number.value, bool)
+
+
+def listed(page: Page, dataset: str, wanted: Sequence[tuple[str, str]]) -> list[Markup]:
+    """Lines for those of the (id, words) that have a value: words, number, remark."""
+    lines = []
+    for number, words in wanted:
+        found = find(page, dataset, number)
+        if found is None or not has_value(found):
+            continue
+        line = Markup("{}: {}").format(words, print_number(page, dataset, number))
+        # How few the repeats are stands in the number already.
+        if found.note and "repeats are few" not in found.note:
+            line += Markup(" – {}").format(page.form.exempt(found.note, "said"))
+        lines.append(line)
+    return lines
 
 
 def batch(page: Page, size: int) -> Markup:
@@ -428,7 +502,7 @@ def repeats(page: Page, dataset: str, arm: str) -> Markup:
 
 def level(page: Page) -> Markup:
     """The level of the intervals."""
-    return page.form.exempt(with_unit(trimmed(LEVEL * 100), "%"), "level")
+    return page.form.exempt(f"{trimmed(LEVEL * 100)}%", "level")
 
 
 def count_verdicts(page: Page, dataset: str) -> Counter[str]:
@@ -453,47 +527,45 @@ def tally(page: Page, dataset: str, what: str) -> Markup:
 
 
 def table_of_verdicts(page: Page) -> Table:
-    """How many predictions ended how, per data set."""
-    columns = [page.form.escape(word) for word in ("data set", *VERDICTS)]
+    """How many predictions ended how, per data set, and how many of those prove less."""
+    columns = [page.form.escape(word) for word in ("", *VERDICTS)]
     rows = []
     for dataset in page.ledger.datasets:
         counted = count_verdicts(page, dataset.name)
         row = [page.form.exempt(dataset.title, "said")]
         for verdict in VERDICTS:
             text = tally(page, dataset.name, verdict)
-            for mark in ("in-sample", "post hoc"):
-                if counted[f"{verdict} {mark}"] and verdict != "not measured":
-                    of = tally(page, dataset.name, f"{verdict} {mark}")
-                    text += Markup("{} {} {}").format(
-                        ";" if "of which" in text else ", of which", of, mark
-                    )
-            row.append(text)
+            weaker = [
+                Markup("{} {}").format(tally(page, dataset.name, f"{verdict} {mark}"), mark)
+                for mark in ("in-sample", "post hoc")
+                if counted[f"{verdict} {mark}"] and verdict != "not measured"
+            ]
+            row.append(Markup("{}, of which {}").format(text, in_words(weaker)) if weaker else text)
         rows.append(row)
     return Table(columns, rows, [])
 
 
-def refuted(page: Page, dataset: str) -> Markup:
-    """The refuted predictions of a data set, each once, with how many of its numbers it missed."""
+def refuted(page: Page, dataset: str) -> list[Markup]:
+    """The refuted predictions of a data set, each once; several numbers missed are counted."""
     pairs = [
         (prediction, number)
         for number in matching(page, dataset, "*")
         for prediction in number.predictions
-        if prediction.verdict == "refuted"
     ]
+    missed = [(p, number) for p, number in pairs if p.verdict == "refuted"]
     items = []
-    for name in dict.fromkeys(prediction.id for prediction, _ in pairs):
-        which = [(p, n) for p, n in pairs if p.id == name]
+    for name in dict.fromkeys(p.id for p, _ in missed):
+        which = [(p, number) for p, number in missed if p.id == name]
         prediction, number = which[0]
         if len(which) == 1:
-            said = Markup("{}: {} {}, {}").format(
-                page.form.exempt(label(number.id), "label"),
-                page.form.escape("predicted"),
-                predicted(page, number, prediction),
-                value_of(page, number),
-            )
+            what, outcome = label(number.id), value_of(page, number)
         else:
-            total = sum(p.id == name for n in matching(page, dataset, "*") for p in n.predictions)
-            counts = [
+            what = label(number.id.rsplit("/", 2)[0])
+            counts = {
+                "refuted": len(which),
+                "all": sum(p.id == name and p.verdict != "not measured" for p, _ in pairs),
+            }
+            printed = [
                 page.form.datum(
                     str(size),
                     {
@@ -503,27 +575,91 @@ def refuted(page: Page, dataset: str) -> Markup:
                         "data-part": part,
                     },
                 )
-                for part, size in (("refuted", len(which)), ("all", total))
+                for part, size in counts.items()
             ]
-            said = Markup("{} {} {} {} {}").format(
-                page.form.escape("predicted"),
+            outcome = Markup("missed by {} of {} numbers").format(*printed)
+        items.append(
+            Markup("{} ({}): predicted {}, {}").format(
+                page.form.exempt(what, "label"),
+                page.form.code(name),
                 predicted(page, number, prediction),
-                page.form.escape("of several numbers; missed by"),
-                Markup(" of ").join(counts),
-                Markup(),
+                outcome if len(which) > 1 else Markup("measured {}").format(outcome),
             )
-        items.append(Markup("{} ({})").format(page.form.code(name), Markup(str(said).strip())))  # noqa: S704
-    return Markup("; ").join(items)
+        )
+    return items
 
 
-def board(page: Page) -> list[tuple[Verdict, list[tuple[Number, Judged]]]]:
-    """Every prediction beside its number, grouped by verdict in the order of VERDICTS."""
+def board(page: Page) -> list[tuple[Verdict, Table]]:
+    """Every prediction beside its number: a table per verdict, in the order of VERDICTS."""
+    form = page.form
+    columns = ("number", "data set", "measured", "n", "predicted", "by", "remarks")
+    said: set[tuple[str, str]] = set()
+
+    def by(prediction: Judged, verdict: str) -> Markup:
+        """Who predicted it; why only where it is said for the first time."""
+        name = form.code(prediction.id)
+        if (verdict, prediction.id) in said:
+            return name
+        said.add((verdict, prediction.id))
+        return Markup("{}: {}").format(name, form.exempt(prediction.source, "said"))
+
     pairs = [(number, p) for number in page.ledger.numbers for p in number.predictions]
-    pairs.sort(key=lambda pair: VERDICTS.index(pair[1].verdict))
-    return [
-        (verdict, list(members))
-        for verdict, members in groupby(pairs, lambda pair: pair[1].verdict)
-    ]
+    # A pattern that speaks of many numbers comes after those that speak of one.
+    spoken = Counter((number.dataset, p.id) for number, p in pairs)
+    pairs.sort(
+        key=lambda pair: (
+            VERDICTS.index(pair[1].verdict),
+            spoken[pair[0].dataset, pair[1].id] > 1,
+        )
+    )
+    tables = []
+    for verdict, members in groupby(pairs, lambda pair: pair[1].verdict):
+        rows = [
+            [
+                form.target(anchor_of(number, p), form.exempt(label(number.id), "label")),
+                form.exempt(title_of(page, number.dataset), "said"),
+                value_of(page, number) if has_value(number) else form.escape("–"),
+                _datum(page, number, "n", str(number.n)) if number.n else form.escape("–"),
+                predicted(page, number, p),
+                by(p, verdict),
+                marks(page, number, p),
+            ]
+            for number, p in members
+        ]
+        tables.append((verdict, Table([form.escape(c) for c in columns], rows, [])))
+    return tables
+
+
+def has_value(number: Number) -> bool:
+    """Whether a number has a value or, as an extrapolation has, a bracket."""
+    return number.value is not None or number.low is not None
+
+
+def title_of(page: Page, dataset: str) -> str:
+    """The title of a data set; the name itself of numbers that belong to none."""
+    return page.datasets[dataset].title if dataset in page.datasets else dataset
+
+
+def all_numbers(page: Page, dataset: str) -> Table:
+    """Every number of a data set with its method and the records it was made from."""
+    form = page.form
+    columns = ("id", "value", "n", "method and remarks", "verdicts", "made from")
+    rows = []
+    for number in matching(page, dataset, "*", measured=False):
+        remarks = [form.exempt(text, "said") for text in (number.method, number.note) if text]
+        runs = [run for _, names in runs_of(number.origin.files) for run in names]
+        verdicts = chips(page, number) or form.exempt(number.unpredicted or "", "said")
+        rows.append(
+            [
+                form.code(number.id),
+                value_of(page, number),
+                _datum(page, number, "n", str(number.n)),
+                Markup("; ").join(remarks),
+                verdicts,
+                form.exempt(" ".join(runs), "runs"),
+            ]
+        )
+    return Table([form.escape(column) for column in columns], rows, [])
 
 
 def marks(page: Page, number: Number, prediction: Judged) -> Markup:
@@ -541,14 +677,9 @@ def marks(page: Page, number: Number, prediction: Judged) -> Markup:
                 page.form.escape("to settle:"), page.form.exempt(prediction.settle, "said")
             )
         )
-    if number.missing and number.value is None:
+    if number.missing and not has_value(number):
         said.append(page.form.exempt(number.missing, "said"))
     return Markup("; ").join(said)
-
-
-def source(page: Page, prediction: Judged) -> Markup:
-    """Who predicted it, and why."""
-    return page.form.exempt(prediction.source, "said")
 
 
 def grid(
@@ -573,31 +704,43 @@ def grid(
     kept_rows = [row for row in rows if any(cells[row, c[1]] is not None for c in kept_columns)]
     if not kept_columns or not kept_rows:
         return None
+    kept = [number for number in cells.values() if number is not None]
     body = [
         [
             batch(page, row) if isinstance(row, int) else page.form.code(row),
-            *(_cell(page, cells[row, pattern]) for _, pattern in kept_columns),
+            *(
+                _cell(page, cells[row, pattern], mark=not _all_single(kept))
+                for _, pattern in kept_columns
+            ),
         ]
         for row in kept_rows
     ]
     heads = [page.form.escape(corner), *(page.form.exempt(c, "head") for c, _ in kept_columns)]
-    return Table(heads, body, _notes(page, [n for n in cells.values() if n is not None]))
+    return Table(heads, body, _notes(page, kept), _all_single(kept))
 
 
-def _cell(page: Page, number: Number | None) -> Markup:
+def _all_single(numbers: Sequence[Number]) -> bool:
+    known = [number for number in numbers if number.value is not None]
+    return bool(known) and all(is_single(number) for number in known)
+
+
+def _cell(page: Page, number: Number | None, mark: bool = True) -> Markup:
     if number is None:
         return page.form.escape("–")
-    if number.value is None:
-        return Markup(" ").join(
-            filter(None, [page.form.escape("not measured"), chips(page, number)])
-        )
-    return print_number(page, number.dataset, number.id, "cell")
+    if not has_value(number):
+        # The verdict says it already where there is one; the reason is in the notes.
+        return chips(page, number) or page.form.escape("not measured")
+    text = print_number(page, number.dataset, number.id, "cell")
+    return (
+        Markup("{} {}").format(text, page.form.escape("single"))
+        if mark and is_single(number)
+        else text
+    )
 
 
-def _notes(page: Page, numbers: Iterable[Number]) -> list[Markup]:
+def _notes(page: Page, numbers: Sequence[Number]) -> list[Markup]:
     """What the cells of a table leave out: repeats and method, reasons, missing predictions."""
     form = page.form
-    numbers = list(numbers)
     notes = []
     ranged = [n for n in numbers if n.low is not None]
     if ranged:
@@ -609,15 +752,22 @@ def _notes(page: Page, numbers: Iterable[Number]) -> list[Markup]:
                 level(page), printed, methods
             )
         )
-    if any(n.n == 1 and n.value is not None for n in numbers):
+    if any(is_single(number) for number in numbers) and not _all_single(numbers):
         notes.append(form.escape("“single” is one observation; it has no interval."))
-    reasons = dict.fromkeys(n.missing for n in numbers if n.missing and n.value is None)
+    reasons = dict.fromkeys(n.missing for n in numbers if n.missing and not has_value(n))
     if reasons:
         notes.append(
             Markup("Not measured: {}.").format(
                 Markup("; ").join(form.exempt(r, "said") for r in reasons)
             )
         )
+    for number in numbers:
+        if number.note and "in-sample" in number.note:
+            notes.append(
+                Markup("{}: {}.").format(
+                    form.exempt(label(number.id), "label"), form.exempt(number.note, "said")
+                )
+            )
     bare = [n for n in numbers if not n.predictions and n.value is not None]
     why = dict.fromkeys(n.unpredicted for n in bare if n.unpredicted)
     if bare:
@@ -641,14 +791,15 @@ def figure_table(page: Page, drawing: Drawing) -> Table:
             for words in drawing.columns
         ),
     ]
+    kept = [number for row in cells for number in row if number is not None]
     rows = [
         [
             Markup(", ").join(page.form.exempt(word, "head") for word in words),
-            *(_cell(page, number) for number in row),
+            *(_cell(page, number, mark=not _all_single(kept)) for number in row),
         ]
         for (words, _), row in zip(drawing.rows, cells, strict=True)
     ]
-    return Table(heads, rows, _notes(page, [n for row in cells for n in row if n is not None]))
+    return Table(heads, rows, _notes(page, kept), _all_single(kept))
 
 
 def leading_contrast(page: Page, dataset: str) -> str | None:
@@ -715,6 +866,12 @@ def runs_of(files: Sequence[str]) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
+def folders(page: Page, dataset: str) -> list[str]:
+    """The folders that the records of a data set lie in."""
+    files = [f for n in matching(page, dataset, "*", measured=False) for f in n.origin.files]
+    return [folder for folder, _ in runs_of(list(dict.fromkeys(files)))]
+
+
 # --- Whole pages ----------------------------------------------------------------------
 
 
@@ -734,7 +891,7 @@ def _environment(page: Page, ui: str) -> Environment:
         """What is not markup yet becomes text that stands for itself in this format."""
         if isinstance(value, Markup) or not isinstance(value, str):
             return value
-        return page.form.escape(value) if value.strip() else value
+        return page.form.escape(value)
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -763,16 +920,20 @@ def _environment(page: Page, ui: str) -> Environment:
         "refuted": refuted,
         "board": board,
         "marks": marks,
-        "source": source,
+        "all_numbers": all_numbers,
+        "title_of": title_of,
+        "folders": folders,
         "grid": grid,
         "figure_table": figure_table,
         "leading_contrast": leading_contrast,
         "advise": advise,
         "sources_by_verdict": sources_by_verdict,
+        "listed": listed,
     }
     environment.globals |= {name: partial(call, page) for name, call in called_on_page.items()}
     environment.globals |= {
         "ledger": page.ledger,
+        "sections": SECTIONS,
         "datasets": page.ledger.datasets,
         "by_name": page.datasets,
         "kinds": KINDS,
@@ -781,6 +942,7 @@ def _environment(page: Page, ui: str) -> Environment:
         "anchor_of": anchor_of,
         "runs_of": runs_of,
         "in_words": in_words,
+        "has_value": has_value,
         "said": lambda text: page.form.exempt(str(text), "said"),
         "labelled": lambda text: page.form.exempt(label(text), "label"),
         "code": page.form.code,
@@ -791,6 +953,16 @@ def _environment(page: Page, ui: str) -> Environment:
     environment.filters["one_line"] = lambda text: Markup(" ".join(str(text).split()))  # noqa: S704
     environment.globals["ui"] = environment.get_template(ui).module
     return environment
+
+
+def read_drawings(path: Path) -> list[Drawing]:
+    """What the rule plot_figures says of its figures; raises LabError naming the file."""
+    try:
+        return TypeAdapter(list[Drawing]).validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError(
+            f"{path}: no list of figures ({type(error).__name__}); run `make report`"
+        ) from None
 
 
 def inline_svg(svg: str, prefix: str) -> Markup:

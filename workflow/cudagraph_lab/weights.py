@@ -6,6 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ def hub_answers(name: str) -> str | None:
         request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the hub's own scheme
         with urllib.request.urlopen(request, timeout=HUB_TIMEOUT_S):  # noqa: S310
             return None
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        return str(getattr(error, "reason", error))
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
+        return " ".join(str(getattr(error, "reason", error)).split())
 
 
 def choose_weights(config: Mapping[str, Any], platform: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import lineage  # noqa: F401 - imported for its effect on spawned workers
 import torch
 from vllm.compilation.counter import compilation_counter
 from vllm.platforms import current_platform
+
+import lineage  # noqa: F401 - imported for its effect on spawned workers
 
 if current_platform.is_cuda():
     from vllm.v1.worker.gpu_worker import Worker as PlatformWorker

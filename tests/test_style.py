@@ -1,0 +1,157 @@
+"""Style, types and what must not stand in any file of the repository."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOOLS = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def files(repository):
+    """Every text file of the repository, committed or about to be, and its content."""
+    command = ["git", "-C", str(repository), "ls-files", "-z", "--cached", "--others"]
+    listed = subprocess.run(
+        [*command, "--exclude-standard"], check=True, capture_output=True, text=True
+    ).stdout
+    paths = {repository / name for name in filter(None, listed.split("\0"))}
+    found = {}
+    for path in sorted(filter(Path.is_file, paths)):
+        try:
+            found[str(path.relative_to(repository))] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+    assert "workflow/Snakefile" in found
+    return found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ruff check .",
+        "ruff format --check .",
+        "snakefmt --check Snakefile workflow",
+        "mypy workflow/cudagraph_lab",
+        "snakemake --lint",
+    ],
+)
+def test_the_tools_have_nothing_to_say(repository, command):
+    tool, *arguments = command.split()
+    done = subprocess.run(
+        [str(TOOLS / tool), *arguments],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        # Where packages come from is each installation's own business.
+        r"pypi\.org|pythonhosted\.org|conda\.anaconda\.org|registry\.npmjs|download\.pytorch\.org",
+        r"--(extra-)?index-url|--find-links [^ ]|--trusted-host",
+        # Directories of somebody's machine.
+        r"(?<![\w.])/(home|Users|root|work|mnt|media)/\w",
+        r"/tm[p]/\w",
+    ],
+)
+def test_no_file_names_a_package_host_or_a_directory_of_this_machine(files, pattern):
+    found = [
+        f"{name}:{number}: {line.strip()[:120]}"
+        for name, text in files.items()
+        if name != "tests/test_style.py"
+        for number, line in enumerate(text.splitlines(), start=1)
+        if re.search(pattern, line)
+    ]
+    # There, such directories are made up, to see them hidden.
+    found = [line for line in found if not line.startswith("tests/unit/test_measure.py")]
+    assert found == []
+
+
+def requirements(text):
+    """The entries of a lock: first line, and how many hashes each carries."""
+    entries = re.split(r"\n(?=[^\s#])", re.sub(r"\\\n", " ", text))
+    return {
+        entry.split()[0]: len(re.findall(r"--hash=sha256:[0-9a-f]{64}(?![0-9a-f])", entry))
+        for entry in entries
+        if entry.strip() and not entry.startswith("#")
+    }
+
+
+LOCKS = ["dev", "pipeline", "vllm-cpu", "vllm-cuda"]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_package_is_pinned_with_a_hash_and_no_address(files, lock):
+    text = files[f"envs/{lock}.txt"]
+    entries = requirements(text)
+    assert len(entries) > 30
+    assert [
+        name for name in entries if not re.fullmatch(r"[a-z0-9._-]+(\[.+\])?==[^=]+", name)
+    ] == []
+    assert [name for name, hashes in entries.items() if hashes == 0] == []
+    assert "://" not in text
+    assert not re.search(r"^\s*-(?!-hash)", text, re.MULTILINE)
+
+
+def test_the_tools_lock_never_disagrees_with_the_pipelines(files):
+    pipeline, dev = (
+        dict(name.split("==") for name in requirements(files[f"envs/{lock}.txt"]))
+        for lock in ("pipeline", "dev")
+    )
+    assert {
+        name: dev[name] for name in pipeline if name in dev and dev[name] != pipeline[name]
+    } == {}
+
+
+def keys_of(schema, definitions, prefix=""):
+    """Every key path of the configuration's schema, with its own part of the schema."""
+    schema = schema | definitions.get(schema.get("$ref", "").rpartition("/")[2], {})
+    for name, part in schema.get("properties", {}).items():
+        yield f"{prefix}{name}", part
+        yield from keys_of(part, definitions, f"{prefix}{name}.")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from keys_of(schema["additionalProperties"], definitions, f"{prefix}<name>.")
+    if isinstance(schema.get("items"), dict):
+        yield from keys_of(schema["items"], definitions, f"{prefix.rstrip('.')}[].")
+
+
+@pytest.fixture(scope="module")
+def schema(files):
+    schema = yaml.safe_load(files["workflow/schemas/config.schema.yaml"])
+    return {
+        key: part
+        for key, part in keys_of(schema, schema["$defs"])
+        # What engine_args hold is explained once, not again for the CPU and each arm.
+        if not re.match(r"(engine_args_cpu|arms\.<name>\.engine_args)\.", key)
+    }
+
+
+@pytest.fixture(scope="module")
+def documented(files):
+    """Key and second column of every table about the configuration."""
+    text = files["config/README.md"].partition("## What is measured")[2]
+    rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \|", text.partition("\n## Predictions")[0], re.M)
+    return {key: default for keys, default in rows for key in re.findall(r"`([^`]+)`", keys)}
+
+
+def test_the_documentation_names_every_key_and_no_other(schema, documented):
+    assert set(schema) - set(documented) == set()
+    assert set(documented) - set(schema) == set()
+
+
+def test_the_documented_defaults_are_the_schemas(schema, documented):
+    shown = {
+        key: yaml.safe_load(default[1:-1])
+        for key, default in documented.items()
+        if default.startswith("`") and default.endswith("`") and not key.startswith("engine_args.")
+    }
+    assert len(shown) > 20
+    assert shown == {key: schema[key].get("default") for key in shown}

@@ -1,0 +1,143 @@
+"""The real workflow, with nothing measured: from a clone, elsewhere, as a module."""
+
+import json
+
+import pytest
+
+NOTHING_MEASURED = ("--config", "measure=none")
+
+
+def numbers(directory):
+    ledger = json.loads((directory / "results" / "ledger.json").read_text(encoding="utf-8"))
+    return ledger, {(number["dataset"], number["id"]): number for number in ledger["numbers"]}
+
+
+@pytest.fixture(scope="module")
+def clone(make_clone, tmp_path_factory):
+    return make_clone(tmp_path_factory.mktemp("clone") / "cudagraph-lab")
+
+
+def test_a_dry_run_works_straight_after_a_clone(clone, run_snakemake, jobs):
+    # As a user types it: no --configfile, the Snakefile at the top, the profile beside it.
+    done = run_snakemake("-n", directory=clone, snakefile=clone / "Snakefile", configfiles=())
+    assert done.returncode == 0, done.stdout
+    assert "Using workflow specific profile" in done.stdout
+    planned = jobs(done.stdout)
+    assert planned["build_ledger"] == 1
+    assert planned["measure"] % 3 == 0
+    assert "Traceback" not in done.stdout
+
+
+def test_without_measuring_nothing_dear_is_planned(clone, run_snakemake, jobs):
+    done = run_snakemake(
+        "-n", *NOTHING_MEASURED, directory=clone, snakefile=clone / "Snakefile", configfiles=()
+    )
+    assert done.returncode == 0, done.stdout
+    planned = jobs(done.stdout)
+    assert planned["collect_observations"] == 2
+    dear = {"measure", "build_environment", "choose_weights", "register_predictions"}
+    assert not dear & set(planned)
+
+
+@pytest.fixture(scope="module")
+def from_records(tmp_path_factory, run_snakemake):
+    """The ledger made elsewhere, of shipped records alone."""
+    directory = tmp_path_factory.mktemp("elsewhere")
+    done = run_snakemake("results/ledger.json", *NOTHING_MEASURED, directory=directory)
+    assert done.returncode == 0, done.stdout
+    return directory, done.stdout
+
+
+def test_the_ledger_of_shipped_records_holds_the_published_ratio(from_records):
+    directory, _ = from_records
+    ledger, found = numbers(directory)
+    assert ledger["measured"] is None
+    assert {facts["name"] for facts in ledger["datasets"]} == {"l4-published", "h100-opt-125m"}
+    ratio = found["l4-published", "ratio/bundle/b1"]
+    assert ratio["value"] == pytest.approx(2473.6 / 980.3, rel=1e-14)
+    assert (ratio["n"], ratio["low"], ratio["high"]) == (1, None, None)
+    assert ratio["origin"]["rule"] == "build_ledger"
+
+
+def test_both_predictions_of_the_captured_shapes_are_judged_and_differ(from_records):
+    directory, _ = from_records
+    _, found = numbers(directory)
+    for dataset, right in (("l4-published", "lab"), ("h100-opt-125m", "vllm")):
+        number = found[dataset, "capture/shapes/piecewise"]
+        verdicts = {one["id"]: one["verdict"] for one in number["predictions"]}
+        wrong = "vllm" if right == "lab" else "lab"
+        assert verdicts == {
+            f"{right}/shapes-piecewise": "confirmed",
+            f"{wrong}/shapes-piecewise": "refuted",
+        }
+
+
+def test_predictions_are_registered_for_the_measured_data_and_post_hoc_for_the_published(
+    from_records,
+):
+    directory, _ = from_records
+    _, found = numbers(directory)
+    (judged,) = [
+        one
+        for one in found["h100-opt-125m", "capture/shapes/piecewise"]["predictions"]
+        if one["id"] == "vllm/shapes-piecewise"
+    ]
+    assert not judged["post_hoc"]
+    assert all(one["post_hoc"] for one in found["l4-published", "ratio/bundle/b1"]["predictions"])
+
+
+def test_nothing_is_left_to_do_after_it(from_records, run_snakemake):
+    directory, _ = from_records
+    done = run_snakemake("-n", "results/ledger.json", *NOTHING_MEASURED, directory=directory)
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
+
+
+def test_another_headline_makes_the_ledger_anew_and_reads_no_record_again(
+    from_records, run_snakemake, jobs
+):
+    directory, _ = from_records
+    done = run_snakemake(
+        "-n", "results/ledger.json", *NOTHING_MEASURED, "headline=graph", directory=directory
+    )
+    assert jobs(done.stdout) == {"build_ledger": 1, "total": 1}
+
+
+def test_another_workflow_uses_this_one_as_a_module(tmp_path, run_snakemake, repository):
+    (tmp_path / "Snakefile").write_text(
+        f"""
+configfile: "lab.yaml"
+
+module lab:
+    snakefile: "{repository}/workflow/Snakefile"
+    config: config
+
+use rule * from lab as lab_*
+
+rule theirs:
+    input: "results/l4-published/dataset.json"
+    output: "theirs.txt"
+    shell: "wc -l {{input}} > {{output}}"
+"""
+    )
+    config = (repository / "config" / "config.yaml").read_text(encoding="utf-8")
+    (tmp_path / "lab.yaml").write_text(config.replace("measure: auto", "measure: none"))
+    done = run_snakemake(
+        "theirs.txt", directory=tmp_path, snakefile=tmp_path / "Snakefile", configfiles=()
+    )
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "theirs.txt").exists()
+    facts = json.loads((tmp_path / "results/l4-published/dataset.json").read_text())
+    assert facts["device"] == "NVIDIA L4"
+
+
+def test_an_arm_that_is_not_in_the_design_cannot_be_measured(tmp_path, run_snakemake):
+    for arm in ("graph", "graphs"):  # a misspelt one, and one that a CPU cannot measure
+        done = run_snakemake(
+            f"results/d/runs/{arm}/rep1.json",
+            "-n", "--config", "measure=cpu", "dataset=d",
+            directory=tmp_path,
+        )  # fmt: skip
+        assert done.returncode != 0
+        said = f"config: arms: repeat 1 of arm {arm!r} is not to be measured here; repeat 1 has: "
+        assert said + "compiled, eager\n" in done.stdout
