@@ -96,6 +96,8 @@ def test_a_cpu_measures_what_asks_for_no_graphs(config):
         ({"compilation_config": {"cudagraph_mode": "NONE"}}, False),
         ({"compilation_config": {"cudagraph_mode": "PIECEWISE"}}, True),
         ({"compilation_config": {"mode": "NONE", "cudagraph_mode": "NONE"}}, False),
+        ({"compilation_config": {"mode": "NONE"}}, False),
+        ({"compilation_config": {"mode": "VLLM_COMPILE"}}, True),
         ({"compilation_config": {"mode": "NONE", "cudagraph_mode": "FULL_DECODE_ONLY"}}, True),
         ({"compilation_config": {"cudagraph_capture_sizes": [1]}}, True),
     ],

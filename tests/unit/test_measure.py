@@ -290,6 +290,7 @@ def run_stub(config, tmp_path, monkeypatch):
     """Measure with a stand-in for vLLM that fails in a chosen way."""
     config["vllm_python"] = sys.executable
     config["cache_dir"] = str(tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))  # a device lock of its own
     monkeypatch.setenv("PYTHONPATH", str(STUB))
     output = tmp_path / "results" / "d" / "runs" / "eager" / "rep1.json"
     weights = {"weights": "dummy", "revision": None, "path": "somewhere"}
@@ -496,11 +497,11 @@ def _free(lock):
         return False
 
 
-def test_a_second_measurement_waits_for_the_device(config, tmp_path):
-    hardware = {"platform": "cpu"}
-    lock = measure.device_lock(tmp_path, hardware)
-    assert lock == measure.device_lock(tmp_path, hardware)
-    assert lock != measure.device_lock(tmp_path, {"platform": "cuda"})
+def test_a_second_measurement_waits_for_the_device(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lock = measure.device_lock("cpu")
+    assert lock == measure.device_lock("cpu")
+    assert lock != measure.device_lock("cuda")
     entered = threading.Event()
 
     def second():

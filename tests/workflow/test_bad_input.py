@@ -33,6 +33,8 @@ def set_in(config, dotted, value):
         ("repeats", 0, "repeats: 0 is less than the minimum of 1"),
         ("repeats", True, "repeats: True is not of type 'integer'"),
         ("repeats", "3", "repeats: '3' is not of type 'integer'"),
+        ("workload.output_tokens", 8.0, "workload.output_tokens: 8.0 is not of type 'integer'"),
+        ("batch_mix", "no-such.csv", "batch_mix: there is no file no-such.csv"),
         ("iterations", 0, "iterations: 0 is less"),
         ("warmups", -1, "warmups: -1 is less"),
         ("timeout_s", 0, "timeout_s: 0 is less"),

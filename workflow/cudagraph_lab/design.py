@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
 from snakemake.utils import validate
 
@@ -19,6 +19,14 @@ VLLM_VERSION = "0.22.1"
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
 
 VARIABLE = "CUDAGRAPH_LAB_DESIGN"
+
+# JSON Schema takes 8.0 for an integer; vLLM does not.
+STRICT = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 
 Config = dict[str, Any]
 
@@ -48,8 +56,7 @@ def complete_config(config: Config) -> Config:
     Raises LabError with one line that names the key and the mend.
     """
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    # Snakemake itself adds keys of its own to a configuration under some executors.
-    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    error = best_match(STRICT(schema).iter_errors(config))
     if error is not None:
         raise LabError(f"config: {_one_line(error)}; see config/README.md")
     validate(config, str(SCHEMA))
@@ -101,6 +108,11 @@ def _check_meaning(config: Config) -> None:
             f"config: headline: there is no contrast {config['headline']!r}; "
             f"name one of {', '.join(contrasts)}"
         )
+    if config["batch_mix"] is not None and not Path(config["batch_mix"]).is_file():
+        raise LabError(
+            f"config: batch_mix: there is no file {config['batch_mix']}, looked for from "
+            f"{Path.cwd()}; write it or set the key to null"
+        )
     workload = config["workload"]
     if workload["prompt"] is not None:
         if config["model"]["weights"] != "hub":
@@ -144,7 +156,11 @@ def asks_for_graphs(arguments: Mapping[str, Any]) -> bool:
     if arguments.get("enforce_eager"):
         return False
     compilation = arguments.get("compilation_config", {})
-    return bool(compilation.get("cudagraph_mode") != "NONE")
+    mode = compilation.get("cudagraph_mode")
+    if mode is None:
+        # vLLM 0.22.1 turns its default into NONE where nothing is compiled.
+        return compilation.get("mode") not in ("NONE", 0)
+    return bool(mode != "NONE")
 
 
 def not_measurable(config: Mapping[str, Any], arm: str, platform: str) -> str | None:

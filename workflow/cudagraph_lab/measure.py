@@ -122,7 +122,7 @@ def measure(
     log = output.with_suffix(".log")
     name = f"{arm} rep {repeat}"
     waiting = f"{name}: another measurement holds the device; waiting for it"
-    with exclusive(device_lock(cache, hardware), waiting) as descriptor:
+    with exclusive(device_lock(platform), waiting) as descriptor:
         measured_at = datetime.now(UTC).isoformat(timespec="seconds")
         outcome = run_harness(
             [str(python), str(HARNESS / "run.py"), str(work / "job.json"), str(work / "raw.json")],
@@ -235,9 +235,13 @@ def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dic
     }
 
 
-def device_lock(cache: Path, hardware: Mapping[str, Any]) -> Path:
-    """One lock per machine and platform: two measurements never share a device."""
-    return cache / "locks" / f"{os.uname().nodename}-{hardware['platform']}.lock"
+def device_lock(platform: str) -> Path:
+    """One lock per user, machine and platform: two measurements never share a device.
+
+    It stays in the user's own cache wherever `cache_dir` is: another directory is no
+    other device.
+    """
+    return cache_directory("auto") / "locks" / f"{os.uname().nodename}-{platform}.lock"
 
 
 def hide(text: str, hidden: Mapping[str, str]) -> str:

@@ -809,6 +809,15 @@ def leading_contrast(page: Page, dataset: str) -> str | None:
     return next((c for c in ordered if matching(page, dataset, f"ratio/{c}/b*")), None)
 
 
+def noisy_batches(page: Page, dataset: str) -> list[int]:
+    """Batch sizes at which the interval of an arm against itself leaves out 1."""
+    return [
+        int(number.id.rsplit("/b", 1)[1])
+        for number in matching(page, dataset, "ratio/noise/b*")
+        if number.low is not None and number.high is not None and not number.low <= 1 <= number.high
+    ]
+
+
 def advise(page: Page, dataset: str) -> Advice:
     """What to set: derived from the headline's intervals and the verdict on `no inversion`.
 
@@ -927,6 +936,7 @@ def _environment(page: Page, ui: str) -> Environment:
         "figure_table": figure_table,
         "leading_contrast": leading_contrast,
         "advise": advise,
+        "noisy_batches": noisy_batches,
         "sources_by_verdict": sources_by_verdict,
         "listed": listed,
     }

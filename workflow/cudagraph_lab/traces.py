@@ -1,6 +1,5 @@
 """From a torch profiler trace to kernels, launches and busy time per decode step."""
 
-import bisect
 import json
 import re
 from collections.abc import Iterable
@@ -54,16 +53,12 @@ def summarise_decode_steps(events: list[dict[str, Any]], batch: int) -> StepProf
     runtime = [e for e in events if e.get("cat") in ("cuda_runtime", "cuda_driver") and inside(e)]
     launches = [e for e in runtime if e["name"].startswith(KERNEL_LAUNCHES)]
     graph_launches = [e for e in runtime if e["name"].startswith("cudaGraphLaunch")]
-    launched = sorted(e["args"]["correlation"] for e in launches + graph_launches)
-
-    def is_ours(event: dict[str, Any]) -> bool:
-        correlation = event.get("args", {}).get("correlation")
-        if correlation is None:
-            return False
-        position = bisect.bisect_left(launched, correlation)
-        return position < len(launched) and launched[position] == correlation
-
-    kernels = [e for e in events if e.get("cat") == "kernel" and is_ours(e)]
+    launched = {e["args"]["correlation"] for e in launches + graph_launches}
+    kernels = [
+        e
+        for e in events
+        if e.get("cat") == "kernel" and e.get("args", {}).get("correlation") in launched
+    ]
     operators = [e for e in events if e.get("cat") == "cpu_op" and inside(e)]
     on_device = bool(runtime)
     return StepProfile(
