@@ -98,7 +98,7 @@ def test_one_line_with_the_key_and_the_mend(config, key, value, said):
     assert "\n" not in message
     assert len(message) < 700
     # What the schema says leads to the documentation; the rest says what to do itself.
-    assert re.search(r"see config/README\.md|; (name|add|set|raise|give)|: give", message)
+    assert re.search(r"see config/README\.md|; (name|add|set|raise|give|write)|: give", message)
 
 
 def test_a_prompt_needs_the_hubs_tokenizer(config):
