@@ -11,7 +11,7 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab report test setup setup-dev lint format lock clean
+.PHONY: help lab report docs test setup setup-dev lint format lock clean
 
 help: ## say what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,21 +25,33 @@ report: setup ## write the report from the records that are there; measures noth
 	itself; put your keys into a file and name it with --configfile))
 	$(BIN)/snakemake $(ARGS) --cores 1 --config measure=none
 
-test: setup-dev ## run the tests
+docs: setup ## render the example in docs/ from the shipped records; needs chromium
+	@command -v chromium >/dev/null || { \
+	  echo 'make docs: install chromium first, on Debian: apt-get install chromium' >&2; exit 1; }
+	@rm -rf .venv/docs
+	$(BIN)/snakemake results/report/lab_report.html --cores 1 --directory .venv/docs \
+	  --snakefile Snakefile --configfile config/config.yaml --config measure=none
+	cp .venv/docs/results/report/lab_report.html docs/
+	chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
+	  --disable-component-update --disable-sync --hide-scrollbars --user-data-dir=.venv/docs/chromium \
+	  --log-level=3 --window-size=1280,900 --screenshot=docs/report.png \
+	  'file://$(CURDIR)/docs/lab_report.html'
+
+test: setup-dev ## run the tests; those of the report in a browser need npm and chromium
 	$(BIN)/pytest $(ARGS)
 
 setup: .venv/.pipeline .venv/.package ## make .venv, from hashed locks
 
-setup-dev: setup .venv/.dev ## add the tools for tests and formatting to .venv
+setup-dev: setup .venv/.dev .venv/.axe ## add the tools for tests and formatting to .venv
 
-lint: setup-dev ## check style, types and the workflow
+lint: setup .venv/.dev ## check style, types and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy workflow/cudagraph_lab
 	$(BIN)/snakemake --lint
 
-format: setup-dev ## format Python and Snakemake files
+format: setup .venv/.dev ## format Python and Snakemake files
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
@@ -72,4 +84,13 @@ clean: ## remove .venv and .snakemake, never results
 .venv/.dev: envs/dev.txt .venv/.pipeline
 	@echo 'Adding the tools of $< to .venv, once.'
 	@$(INSTALL) $<
+	@touch $@
+
+# Scripts of packages are not run; axe-core has none that it needs.
+.venv/.axe: tests/browser/package-lock.json .venv/.pipeline
+	@command -v npm >/dev/null || { \
+	  echo 'make: install npm first, on Debian: apt-get install npm' >&2; exit 1; }
+	@mkdir -p .venv/axe
+	@cp tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc .venv/axe/
+	@npm ci --prefix .venv/axe --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@

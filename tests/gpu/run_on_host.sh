@@ -7,7 +7,7 @@
 #
 # SECONDS bounds the measuring. Further arguments go to Snakemake, for instance
 # `--configfile config/full.yaml`. Environment: PYTHON (python3), LAB_CACHE (a directory
-# for compile caches and locks), RESULTS (an archive of an earlier call to go on from).
+# for compile caches), RESULTS (an archive of an earlier call to go on from).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=${1:?usage: run_on_host.sh OUT DATASET SECONDS [ARGUMENTS ...]}

@@ -25,12 +25,12 @@ IDS = re.compile(
 )
 
 
-def dataset(runs, absent=None):
+def dataset(runs, design=None):
     name = runs.parent.name
     path = SHIPPED / name / "dataset.yaml"
     description = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
     records = runs.glob("*/rep*.json")
-    return read_dataset(name, records, description, CONFIG["contrasts"], absent or {}, {})
+    return read_dataset(name, records, description, CONFIG["contrasts"], design or {}, {})
 
 
 def ledger_of(*datasets, predictions=PREDICTIONS, registered=None):
@@ -40,10 +40,14 @@ def ledger_of(*datasets, predictions=PREDICTIONS, registered=None):
 @pytest.fixture(scope="module")
 def shipped_ledger():
     names = ("l4-published", "h100-opt-125m")
+    datasets = [dataset(SHIPPED / name / "runs") for name in names]
     registered = {
-        name: registered_hashes(SHIPPED / name / "predictions.registered.json") for name in names
+        facts.name: registered_hashes(
+            SHIPPED / facts.name / "predictions.registered.json", facts.first_measured_at
+        )
+        for facts, _ in datasets
     }
-    return ledger_of(*(dataset(SHIPPED / name / "runs") for name in names), registered=registered)
+    return ledger_of(*datasets, registered=registered)
 
 
 def one(ledger, dataset, number):
@@ -223,8 +227,7 @@ def test_a_prediction_about_another_data_set_is_not_judged(l4):
 def test_an_arm_that_cannot_be_measured_leaves_numbers_with_its_reason(small_record):
     small_record(arm="compiled", repeat=1)
     runs = small_record().parents[1]
-    absent = {"graphs": "CUDA graphs do not exist on a CPU"}
-    ledger = ledger_of(dataset(runs, absent))
+    ledger = ledger_of(dataset(runs, CONFIG))
     assert one(ledger, "small", "ratio/compile/b4").value == pytest.approx(1.0)
     for number in (
         "ratio/bundle/b1",

@@ -293,7 +293,7 @@ def run_stub(config, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))  # a device lock of its own
     monkeypatch.setenv("PYTHONPATH", str(STUB))
     output = tmp_path / "results" / "d" / "runs" / "eager" / "rep1.json"
-    weights = {"weights": "dummy", "revision": None, "path": "somewhere"}
+    weights = {"weights": "dummy", "revision": None, "path": str(tmp_path)}
 
     def run(how, timeout_s=60.0):
         monkeypatch.setenv("STUB_VLLM", how)

@@ -16,13 +16,13 @@ from cudagraph_lab.records import read_record
 CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager"}}
 
 
-def read(runs, absent=None, name=None, expected=None, description=None):
+def read(runs, design=None, name=None, expected=None, description=None):
     return read_dataset(
         name or runs.parent.name,
         runs.glob("*/rep*.json"),
         description or {},
         CONTRASTS,
-        absent or {},
+        design or {},
         expected or {},
     )
 
@@ -258,9 +258,11 @@ def test_a_data_set_of_failures_alone_is_still_one(small_record):
 
 def test_arms_that_cannot_be_measured_here_are_listed_with_the_reason(small_record):
     path = small_record()
-    dataset, table = read(path.parents[1], absent={"graphs": "no graphs here", "eager": "no"})
+    arms = {"graphs": {"engine_args": {}}, "eager": {"engine_args": {}}}
+    design = {"arms": arms, "engine_args": {}, "engine_args_cpu": {}}
+    dataset, table = read(path.parents[1], design=design)
     assert dataset.arms["graphs"].status == "not_measurable"
-    assert dataset.arms["graphs"].reason == "no graphs here"
+    assert dataset.arms["graphs"].reason == "CUDA graphs do not exist on a CPU"
     assert dataset.arms["eager"].status == "ok"  # it was measured, whatever is said of it
     assert of(table, arm="eager", batch=4, role="timed", quantity="throughput") == [64.0]
     assert of(table, arm="eager", batch=4, role="first", quantity="throughput") == [16.0]

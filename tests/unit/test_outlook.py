@@ -38,8 +38,8 @@ def test_the_back_test_counts_what_its_rows_say():
     assert found["backtest/tested"].value == len(tested)
     assert found["backtest/hits"].value == len(hits)
     assert found["backtest/hit_rate"].value == pytest.approx(len(hits) / len(tested))
-    # The pair that a constant was read from is in the table and out of the count.
-    assert len(rows) == len(tested) + 1
+    # The run that a constant was read from is in the table and out of the count.
+    assert len(rows) == len(tested) + 3
 
 
 def test_an_infeasible_row_says_that_it_is_no_evidence():

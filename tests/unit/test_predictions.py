@@ -127,19 +127,27 @@ def test_a_register_holds_every_hash_and_the_time(tmp_path):
     path = tmp_path / "predictions.registered.json"
     one, two = prediction(), prediction(id="a/two", value=True, low=None, high=None)
     register([one, two], "some-data", path)
-    assert registered_hashes(path) == {"a/one": one.sha256(), "a/two": two.sha256()}
+    hashes = {"a/one": one.sha256(), "a/two": two.sha256()}
+    assert registered_hashes(path, "2999-01-01T00:00:00+00:00") == hashes
     document = json.loads(path.read_text())
     assert document["dataset"] == "some-data"
     assert document["registered_at"].endswith("+00:00")
 
 
+def test_a_register_made_after_the_first_run_registers_nothing(tmp_path):
+    path = tmp_path / "predictions.registered.json"
+    register([prediction()], "some-data", path)
+    assert registered_hashes(path, "2020-01-01T00:00:00+00:00") == {}
+    assert registered_hashes(path, None) == {}  # published data were never measured here
+
+
 def test_no_register_registers_nothing_and_a_broken_one_is_refused(tmp_path):
     path = tmp_path / "predictions.registered.json"
-    assert registered_hashes(path) == {}
+    assert registered_hashes(path, "2999-01-01T00:00:00+00:00") == {}
     for text in ("", "{", "[]", '{"predictions": 3}', "null"):
         path.write_text(text)
         with pytest.raises(LabError, match=r"predictions\.registered\.json: not a register"):
-            registered_hashes(path)
+            registered_hashes(path, "2999-01-01T00:00:00+00:00")
 
 
 @given(

@@ -63,7 +63,9 @@ def shipped():
         for name in ("h100-opt-125m", "l4-published")
     ]
     registered = {
-        dataset.name: registered_hashes(SHIPPED / dataset.name / "predictions.registered.json")
+        dataset.name: registered_hashes(
+            SHIPPED / dataset.name / "predictions.registered.json", dataset.first_measured_at
+        )
         for dataset, _ in datasets
     }
     return build_ledger(

@@ -12,7 +12,7 @@ Ids of numbers are built here and nowhere else:
     saved_ms_per_step/b<batch>     break_even/steps|tokens|seconds/b<batch>
     deploy/tax_min_per_day         launches/break_even_call|asymptotic_speed_up
     outputs/differing/b<batch>     compile_cache/cold_s|warm_s|saved_s
-    ladder/default|best/graphs|padded_share|missed_share         ladder/best/saved_s
+    ladder/default|best/graphs|padded_share|missed_share|mean_step_s, ladder/best/saved_s
     repeats_to_halve/<contrast>/b<batch>                         shape/position_of_b8/<contrast>
 """
 
@@ -29,12 +29,15 @@ from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab import economics, stats
 from cudagraph_lab.ladder import (
+    LadderCost,
     compare_ladders,
     full_decode_sizes,
+    pad,
     vllm_capture_sizes,
     vllm_defaults,
 )
 from cudagraph_lab.launch_models import (
+    HIDDEN_SHARE,
     LaunchPrediction,
     Profile,
     attribution,
@@ -66,6 +69,7 @@ class Draft(BaseModel):
     missing: str | None = None
     arms: list[str] = []
     outcome: str | None = None  # of a claim
+    exact: bool = False  # a count, or the same value in every repeat: needs no interval
     settle: Settle | None = None  # more repeats that would settle it against bounds
     unpredicted: str | None = None
 
@@ -156,6 +160,7 @@ def _estimated(
         high=estimate.high,
         method=estimate.method,
         note=estimate.note,
+        exact=estimate.note is not None and estimate.note.startswith("equal repeats"),
         arms=arms,
         settle=settle,
     )
@@ -174,6 +179,7 @@ def _exact(number: str, unit: str, cell: list[list[float]], arms: list[str]) -> 
         low=None if same else min(means),
         high=None if same else max(means),
         method=None if same else "range over repeats",
+        exact=same,
         note=note,
         arms=arms,
     )
@@ -367,14 +373,25 @@ def _startup_numbers(dataset: Dataset, cells: Cells, seed: int) -> list[Draft]:
     fit, arms = fit_of_captures(cells)
     if fit is not None:
         note = f"least-squares slope over {fit.points} captures of different ladders"
-        for number, unit, value in (
-            ("capture/seconds_per_graph", "s", fit.seconds.per_graph),
-            ("capture/mib_per_graph", "MiB", fit.mib.per_graph),
-            ("capture/seconds_fixed", "s", fit.seconds.intercept),
-            ("capture/mib_fixed", "MiB", fit.mib.intercept),
+        quantile = stats.t_quantile(fit.points - 2)
+        for number, unit, value, error in (
+            ("capture/seconds_per_graph", "s", fit.seconds.per_graph, fit.seconds.per_graph_se),
+            ("capture/mib_per_graph", "MiB", fit.mib.per_graph, fit.mib.per_graph_se),
+            ("capture/seconds_fixed", "s", fit.seconds.intercept, fit.seconds.intercept_se),
+            ("capture/mib_fixed", "MiB", fit.mib.intercept, fit.mib.intercept_se),
         ):
             drafts.append(
-                Draft(id=number, unit=unit, value=value, n=fit.points, note=note, arms=arms)
+                Draft(
+                    id=number,
+                    unit=unit,
+                    value=value,
+                    n=fit.points,
+                    low=value - quantile * error,
+                    high=value + quantile * error,
+                    method="t on the least-squares line",
+                    note=note,
+                    arms=arms,
+                )
             )
     return drafts
 
@@ -415,8 +432,7 @@ def _profile_numbers(
     replays = counts.get(f"profile/graph_launches_per_step/{headline['numerator']}/b1")
     if eager and left and replays and eager.value and left.value is not None and replays.value:
         launches = float(left.value) + float(replays.value)
-        # Lab 02 counts a replay as the only launch of a step; others beside it count too.
-        saved = float(eager.value) - launches
+        # Lab 02 counts a replay as the only launch of a step; those beside it count too.
         drafts += [
             Draft(
                 id="launches/asymptotic_speed_up",
@@ -429,11 +445,12 @@ def _profile_numbers(
             Draft(
                 id="launches/break_even_call",
                 unit="calls",
-                value=float(math.floor(float(eager.value) / saved) + 1) if saved > 0 else None,
-                missing=None if saved > 0 else "graphs launch as often",
+                value=economics.launch_break_even_call(float(eager.value), launches),
+                missing=None if launches < float(eager.value) else "graphs launch as often",
+                exact=True,
                 n=eager.n,
-                note="first step after which graphs have launched less, the capture taken as one "
-                "eager step (lab 02's counting)",
+                note="first call after which graphs have launched less, the capture being the "
+                "first call (lab 02's counting)",
                 arms=eager.arms + left.arms,
             ),
         ]
@@ -482,9 +499,14 @@ def _model_numbers(
         ways.append(("-profiled", profile, None))
     second_pair = (second, known[second][0].value, known[second][1].value)
     share = hidden_share_from_pair(eager_1.value, graph_1.value, *second_pair[1:])
-    if not np.isnan(share):
-        ways.append(("", None, second_pair))
     drafts: dict[str, Draft] = {}
+    if np.isnan(share):
+        reason = f"no hidden share explains the pairs at batches 1 and {second}"
+        for batch in batches:
+            number = f"model/partial/ratio/b{batch}"
+            drafts[number] = absent(number, "x", reason)
+    else:
+        ways.append(("", None, second_pair))
     for suffix, profile_used, pair in ways:
         for row in predict(batches, eager_1.value, graph_1.value, graph_steps, profile_used, pair):
             name = f"{row.model}{suffix}"
@@ -545,6 +567,8 @@ def _drawn_ratio(
     """The predicted ratio for every draw of the steps it was made from."""
     if eager_1.draws is None or graph_1.draws is None or graph_b.draws is None:
         return None
+    if row.model not in HIDDEN_SHARE:
+        return None  # its share was fitted too, which these draws would leave out
     host: float | Floats = 0.0
     scale = 1.0
     if profile is not None:
@@ -647,7 +671,8 @@ def _economics(
                 n=n,
                 missing=even.reason,
                 arms=[graphs, eager],
-                note="capture cost over what a step saves",
+                note="the capture alone over what a step saves; compilation's seconds at start-up "
+                "are not counted in, though its savings are",
             )
             for what, value in values.items()
         ]
@@ -655,7 +680,7 @@ def _economics(
         *drafts,
         *_kv_lost(dataset, headline, startup),
         *_compile_cache(dataset, headline, startup),
-        *_ladders(dataset, startup, config),
+        *_ladders(dataset, headline, timed, startup, config),
     ]
 
 
@@ -690,14 +715,23 @@ def _compile_cache(dataset: Dataset, headline: Mapping[str, str], startup: Cells
             unit="s",
             value=float(cold) - float(warm),
             n=min(drafts["cold"].n, drafts["warm"].n),
-            note="what a kept compile cache saves per start; the capture runs again regardless",
+            note="of the seconds that vLLM counts as compilation; a start saves more, see "
+            "startup/boot; the capture runs again regardless",
             arms=alike,
         )
     return list(drafts.values())
 
 
-def _ladders(dataset: Dataset, startup: Cells, config: Mapping[str, Any]) -> list[Draft]:
+def _ladders(
+    dataset: Dataset,
+    headline: Mapping[str, str],
+    timed: Cells,
+    startup: Cells,
+    config: Mapping[str, Any],
+) -> list[Draft]:
     """vLLM's default ladder against the best of `ladder_rungs`, over the configured batch mix.
+
+    What a step of the mix takes is read off the measured steps of the headline's arms.
 
     The saving is the captures left out times the fitted seconds per graph, where several
     ladder lengths were captured.
@@ -735,6 +769,7 @@ def _ladders(dataset: Dataset, startup: Cells, config: Mapping[str, Any]) -> lis
             )
             for what, (unit, value) in values.items()
         ]
+        drafts.append(_mean_step(f"ladder/{name}/mean_step_s", dataset, headline, timed, mix, cost))
     fit, arms = fit_of_captures(startup)
     number = "ladder/best/saved_s"
     if fit is None:
@@ -751,6 +786,40 @@ def _ladders(dataset: Dataset, startup: Cells, config: Mapping[str, Any]) -> lis
             )
         )
     return drafts
+
+
+def _mean_step(
+    number: str,
+    dataset: Dataset,
+    headline: Mapping[str, str],
+    timed: Cells,
+    mix: Mapping[int, int],
+    cost: LadderCost,
+) -> Draft:
+    """Mean seconds per step of the batch mix on one ladder, padding and eager misses included."""
+    graphs, eager = headline["numerator"], headline["denominator"]
+    steps = {
+        batch: (step_cell(timed, eager, batch), step_cell(timed, graphs, batch))
+        for batch in dataset.batch_sizes
+    }
+    known = {b: (e, g) for b, (e, g) in steps.items() if e is not None and g is not None}
+    rungs = [rung for batch in mix if (rung := pad(batch, cost.sizes)) is not None]
+    needed = [*rungs, *mix]
+    if not known or min(needed) < min(known) or max(needed) > max(known):
+        return absent(number, "s", "the mix or its rungs lie outside the measured batch sizes")
+    batches = sorted(known)
+    eager_s = [_location(known[batch][0], number) for batch in batches]
+    graph_s = [_location(known[batch][1], number) for batch in batches]
+    served = economics.mix_cost(mix, cost.sizes, batches, eager_s, graph_s)
+    return Draft(
+        id=number,
+        unit="s",
+        value=served.mean_step_s,
+        n=min(len(cell) for pair in known.values() for cell in pair),
+        note="over the batch mix, from the measured steps, straight lines between them",
+        arms=[graphs, eager],
+        unpredicted="computed from measured steps and the batch mix",
+    )
 
 
 def fit_of_captures(startup: Cells) -> tuple[economics.CaptureCost | None, list[str]]:

@@ -107,13 +107,16 @@ def launch_counts(num_ops: int, calls: int) -> tuple[int, int]:
     return calls * num_ops, num_ops + calls - 1
 
 
-def launch_break_even_call(num_ops: int) -> int | None:
-    """The first call after which graphs have launched less; None for a single operation.
+def launch_break_even_call(num_ops: float, replay_launches: float = 1) -> int | None:
+    """The first call after which graphs have launched less; None where they never do.
 
-    k * n > n + k - 1 is (k - 1) * (n - 1) > 0, so it is the second call for every n above 1.
+    Source: lab 02, with `replay_launches` per call after the capture, which is 1 there:
+    k * n > n + (k - 1) * r is (k - 1) * (n - r) > 0, so it is the second call wherever a
+    replay launches less than an eager call. Raises LabError for counts below 1.
     """
-    launch_counts(num_ops, 1)
-    return 2 if num_ops > 1 else None
+    if num_ops < 1 or replay_launches < 1:
+        raise LabError(f"launches: must be at least 1, got {num_ops} and {replay_launches}")
+    return 2 if num_ops > replay_launches else None
 
 
 def fit_capture_cost(

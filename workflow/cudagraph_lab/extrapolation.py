@@ -256,7 +256,7 @@ class BacktestRow:
     `floor_s` is the roofline's step and `below_floor` says that the published graph step is
     shorter than the roofline allows even with the whole last-level cache holding weights, so
     that device, model or dtype cannot be as stated; None where the cache size is not known.
-    `in_sample` marks the pair that a constant was read from.
+    `in_sample` marks the pairs of the publication that a constant was read from.
     """
 
     pair: str
@@ -499,7 +499,7 @@ def backtest(
                 published=published,
                 bracket=bracket,
                 hit=bracket.low <= published <= bracket.high,
-                in_sample=name == anchors.constants.launch_us_pair,
+                in_sample=pair.source == anchors.pairs[anchors.constants.launch_us_pair].source,
                 floor_s=parts.gpu_s,
                 graph_step_s=pair.graph_step_s,
                 below_floor=below,

@@ -15,40 +15,63 @@ GIB = 1 << 30
 def gpus() -> list[dict[str, Any]]:
     """The NVIDIA GPUs this process may use: name, memory in GiB, capability, driver.
 
-    An empty list where there is no driver or no device. CUDA_VISIBLE_DEVICES is
-    obeyed where it holds indices.
+    An empty list where there is no driver or no device, or where CUDA_VISIBLE_DEVICES
+    hides them all. Raises LabError where a driver is there and does not answer: to
+    measure a CPU then would hide that.
     """
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:
+    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
         return []
+    except pynvml.NVMLError as error:
+        raise LabError(
+            f"the NVIDIA driver does not answer ({error}); mend it, or set measure to cpu or none"
+        ) from None
     try:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        indices = list(range(pynvml.nvmlDeviceGetCount()))
-        if visible is not None:
-            wanted = [int(part) for part in visible.split(",") if part.strip().isdigit()]
-            # UUIDs and MIG names stay vLLM's business; then all devices are listed.
-            if wanted or not visible.strip():
-                indices = [index for index in wanted if index in indices]
-        return [_gpu(index) for index in indices]
-    except pynvml.NVMLError:
-        return []
+        return [_gpu(handle) for handle in _visible_handles()]
     finally:
         pynvml.nvmlShutdown()
 
 
-def _gpu(index: int) -> dict[str, Any]:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+def _visible_handles() -> list[Any]:
+    """Handles of the devices that CUDA_VISIBLE_DEVICES leaves, in its order.
+
+    As CUDA reads it: indices or UUIDs, up to the first that names no device.
+    """
+    count = pynvml.nvmlDeviceGetCount()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+    handles = []
+    for entry in (part.strip() for part in visible.split(",")):
+        try:
+            if entry.isdigit():
+                handles.append(pynvml.nvmlDeviceGetHandleByIndex(int(entry)))
+            else:
+                handles.append(pynvml.nvmlDeviceGetHandleByUUID(entry))
+        except pynvml.NVMLError:
+            break
+    return handles
+
+
+def _gpu(handle: Any) -> dict[str, Any]:
     name = pynvml.nvmlDeviceGetName(handle)
     major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
     driver = pynvml.nvmlSystemGetDriverVersion()
     return {
-        "index": index,
         "device": name.decode() if isinstance(name, bytes) else name,
-        "device_memory_gib": pynvml.nvmlDeviceGetMemoryInfo(handle).total / GIB,
+        "device_memory_gib": _memory_gib(handle),
         "compute_capability": f"{major}.{minor}",
         "driver": driver.decode() if isinstance(driver, bytes) else driver,
     }
+
+
+def _memory_gib(handle: Any) -> float | None:
+    """Memory of the device, or None where it shares the machine's and NVML does not say."""
+    try:
+        return float(pynvml.nvmlDeviceGetMemoryInfo(handle).total / GIB)
+    except pynvml.NVMLError_NotSupported:
+        return None
 
 
 def cpu_name() -> str:
@@ -86,8 +109,7 @@ def describe(platform: str) -> dict[str, Any]:
             "config: measure: cuda, but no NVIDIA GPU answers here; "
             "set measure to auto or cpu, or look at `nvidia-smi`"
         )
-    gpu = {key: value for key, value in found[0].items() if key != "index"}
-    return {"platform": "cuda", **gpu, **machine}
+    return {"platform": "cuda", **found[0], **machine}
 
 
 def choose_platform(measure: str) -> str | None:

@@ -135,7 +135,7 @@ def _judge_draft(
     if not judged:
         unpredicted = draft.unpredicted or "no prediction was registered for this number"
     files = [file for arm in draft.arms for file in dataset.files.get(arm, [])]
-    fields = draft.model_dump(exclude={"arms", "outcome", "settle", "unpredicted"})
+    fields = draft.model_dump(exclude={"arms", "exact", "outcome", "settle", "unpredicted"})
     return Number(
         **fields,
         dataset=dataset.name,
@@ -162,6 +162,9 @@ def _judge_prediction(
         if low is None or high is None:
             raise LabError(f"prediction {prediction.id}: a number needs low and high")
         verdict = judge(draft.value, draft.low, draft.high, low, high)
+        if draft.value is not None and draft.low is None and draft.n > 1 and not draft.exact:
+            # Several repeats without an interval: the bare value settles nothing.
+            verdict = "inconclusive"
         if verdict == "inconclusive":
             more = draft.settle(low, high) if draft.settle else None
             settle = "more repeats may not settle it"

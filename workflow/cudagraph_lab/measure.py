@@ -93,6 +93,11 @@ def measure(
     request = request_of_run(config, platform, arm, repeat, weights)
     hardware = describe(platform)
     refuse_other_request(output, dataset, Request.model_validate(request), hardware["device"])
+    if not Path(weights["path"]).exists():
+        raise LabError(
+            f"{weights['path']}: the weights of data set {dataset!r} are no longer there; put them "
+            f"back, or remove results/{dataset}/weights.json to choose anew"
+        )
     python = vllm_python(config, platform)
     cache = cache_directory(config["cache_dir"])
     lock = lock_file(config["vllm_python"], platform)
@@ -134,13 +139,17 @@ def measure(
             config["timeout_s"],
         )
     if outcome.returncode == FOREIGN_PROCESS_EXIT:
-        raise LabError(
-            f"{name}: {outcome.tail[-1]}; wait for them to end or end them, then run again"
-        )
+        said = outcome.tail[-1] if outcome.tail else "other processes use the device"
+        raise LabError(f"{name}: {said}; wait for them to end or end them, then run again")
     raw: dict[str, Any] = {"cells": [], "conditions": [], "failure": None}
     finished = (work / "raw.json").exists()
     if finished:
         raw = json.loads((work / "raw.json").read_text(encoding="utf-8"))
+    if raw["failure"] and "unexpected keyword argument" in raw["failure"]["reason"]:
+        raise LabError(
+            f"config: arms.{arm}.engine_args: vLLM refuses them ({raw['failure']['reason']}); "
+            "spell them as vLLM does"
+        )
     failure = None
     if not finished or raw["failure"]:
         failure = explain_failure(raw["failure"], outcome, config["timeout_s"])
@@ -225,6 +234,7 @@ def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dic
     inherited = kept.get("PYTHONPATH")
     return kept | {
         "PYTHONPATH": f"{harness}:{inherited}" if inherited else harness,
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML counts, so that both name the same device
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",

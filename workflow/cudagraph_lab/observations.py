@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design import asks_for_graphs
+from cudagraph_lab.design import asks_for_graphs, not_measurable
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records import Call, Cell, Record, Request, conflict, dotted, read_record
 from cudagraph_lab.simulation import PREFIX
@@ -109,14 +109,14 @@ def read_dataset(
     records: Iterable[Path],
     description: Mapping[str, Any],
     contrasts: Mapping[str, Mapping[str, str]],
-    absent: Mapping[str, str],
+    design: Mapping[str, Any],
     expected: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Dataset, pd.DataFrame]:
     """Check the records of one data set against each other and tabulate what they observed.
 
     `description` is the content of its dataset.yaml (title, notes, contrasts), empty
-    where there is none; `contrasts` are the configuration's; `absent` names arms of
-    the design that are not measurable here, with the reason; `expected` holds the requests
+    where there is none; `contrasts` and `design` (arms, engine_args, engine_args_cpu) are the
+    configuration's, and say which arms this platform cannot measure; `expected` holds the requests
     that the configuration makes of the data set measured now, by arm. Returns the data set
     and a table with COLUMNS. Raises LabError naming the file and what differs where
     the records are not one data set, and where there are none.
@@ -144,7 +144,11 @@ def read_dataset(
             for record in those:
                 if record.status == "ok":
                     rows += observe(record)
-    for arm, reason in absent.items():
+    platform = read[0][1].environment.platform
+    for arm in design.get("arms", {}):
+        reason = not_measurable(design, arm, platform)
+        if reason is None:
+            continue
         arms.setdefault(
             arm,
             Arm(
@@ -321,6 +325,10 @@ def condition_warnings(records: list[Record]) -> list[str]:
     warnings = []
     for record in records:
         where = f"repeat {record.repeat}"
+        observed = any(call.steps for cell in record.cells for call in cell.timed())
+        timed = record.kind == "measured" and record.request.purpose == "timed"
+        if timed and record.cells and not observed:
+            warnings.append(f"{where}: which graphs were replayed was not observed")
         for cell in record.cells:
             steadiness = steady_state([call.throughput for call in cell.timed()] or [1.0])
             if steadiness.flagged:

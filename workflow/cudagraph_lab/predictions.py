@@ -138,12 +138,20 @@ def register(predictions: list[Prediction], dataset: str, path: Path) -> None:
     write_json(path, document)
 
 
-def registered_hashes(path: Path) -> dict[str, str]:
-    """The registered ids and hashes of a data set; empty where nothing was registered."""
-    if not path.exists():
+def registered_hashes(path: Path, first_measured_at: str | None) -> dict[str, str]:
+    """The ids and hashes that were registered before the first measurement of a data set.
+
+    Empty where nothing was registered, where nothing was measured, and where the register
+    is younger than the first run: one made anew afterwards registers nothing.
+    """
+    if first_measured_at is None or not path.exists():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["predictions"])
+        register = json.loads(path.read_text(encoding="utf-8"))
+        in_time = datetime.fromisoformat(register["registered_at"]) <= datetime.fromisoformat(
+            first_measured_at
+        )
+        return dict(register["predictions"]) if in_time else {}
     except (ValueError, KeyError, TypeError):
         raise LabError(
             f"{path}: not a register of predictions; put it back from its copy"

@@ -201,6 +201,12 @@ def draw_locations(cell: Cell, size: int, seed: int, *, name: str = "cell") -> F
     return np.asarray(read.location * np.exp(error * draws), dtype=np.float64)
 
 
+def t_quantile(degrees: int, level: float = 0.95) -> float:
+    """Student's t quantile that bounds the central `level`, for whole degrees of freedom."""
+    _check_level(level)
+    return float(special.stdtrit(degrees, (1 + level) / 2))
+
+
 def variance_components(cell: Cell, *, name: str = "cell") -> Components:
     """Spread between repeats and within them: one-way random effects on logs.
 

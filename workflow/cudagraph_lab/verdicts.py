@@ -3,7 +3,8 @@
 *confirmed*: the measured interval lies inside the predicted bounds. *refuted*: the
 two do not meet. *inconclusive*: anything else, with what would settle it. A count
 that is the same in every repeat, and a single observation, have no interval and
-are compared by their value alone; n tells which it was. *not measured*: no value.
+are compared by their value alone; n tells which it was. Any other value without an
+interval is inconclusive. *not measured*: no value.
 """
 
 from typing import Literal

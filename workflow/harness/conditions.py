@@ -52,8 +52,10 @@ def _own_processes() -> set[int]:
         family = grown
 
 
-def read_gpu(nvml: Any, index: int) -> dict[str, Any]:
+def read_gpu(nvml: Any, visible: str) -> dict[str, Any]:
     """Clocks, power, temperature, throttling, memory and foreign processes by NVML.
+
+    `visible` is the device as CUDA_VISIBLE_DEVICES names it: an index or a UUID.
 
     A figure that this device or this kind of virtual machine does not tell is None.
     """
@@ -66,7 +68,10 @@ def read_gpu(nvml: Any, index: int) -> dict[str, Any]:
 
     try:
         nvml.nvmlInit()
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        if visible.isdigit():
+            handle = nvml.nvmlDeviceGetHandleByIndex(int(visible))
+        else:
+            handle = nvml.nvmlDeviceGetHandleByUUID(visible)
     except nvml.NVMLError as error:
         return {"unavailable": f"NVML: {error}"}
     reasons = ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
@@ -85,7 +90,12 @@ def read_gpu(nvml: Any, index: int) -> dict[str, Any]:
         "memory_used_gib": None if memory is None else memory.used / GIB,
         "foreign_processes": None
         if processes is None
-        else sorted(process.pid for process in processes if process.pid not in own),
+        # In a container NVML may give the host's numbers, which mean nothing here.
+        else sorted(
+            process.pid
+            for process in processes
+            if process.pid not in own and Path(f"/proc/{process.pid}").exists()
+        ),
     }
 
 
@@ -95,6 +105,6 @@ def read_conditions(platform: str, at: str, seconds: float) -> dict[str, Any]:
     if platform == "cuda":
         from vllm.third_party import pynvml
 
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-        reading |= read_gpu(pynvml, int(visible) if visible.isdigit() else 0)
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+        reading |= read_gpu(pynvml, visible)
     return reading

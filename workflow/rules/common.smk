@@ -52,10 +52,9 @@ DATASET = measured_dataset()
 
 
 def local_datasets():
-    """Data sets measured in this directory before, by name."""
-    return sorted(
-        {path.parts[1] for path in Path("results").glob("*/runs/*/rep*.json")}
-    )
+    """Data sets measured in this directory before, by name; simulated ones are not."""
+    names = {path.parts[1] for path in Path("results").glob("*/runs/*/rep*.json")}
+    return sorted(name for name in names if not name.startswith(simulation.PREFIX))
 
 
 def all_datasets():
@@ -98,16 +97,6 @@ def register_of(dataset):
     if dataset == DATASET or local.exists():
         return str(local)
     return str(SHIPPED / dataset / "predictions.registered.json")
-
-
-def absent_arms(dataset):
-    """Arms of the design that the measured data set cannot have, with the reason."""
-    if dataset != DATASET:
-        return {}
-    reasons = {
-        arm: design.not_measurable(config, arm, PLATFORM) for arm in config["arms"]
-    }
-    return {arm: reason for arm, reason in reasons.items() if reason}
 
 
 def expected_requests(dataset):

@@ -21,7 +21,7 @@ rule collect_observations:
     params:
         description=lambda wildcards: description_of(wildcards.dataset),
         contrasts=config["contrasts"],
-        absent=lambda wildcards: absent_arms(wildcards.dataset),
+        design={key: config[key] for key in ("arms", "engine_args", "engine_args_cpu")},
         expected=lambda wildcards: expected_requests(wildcards.dataset),
     script:
         "../scripts/collect_observations.py"

@@ -17,13 +17,19 @@ with one_line_errors(snakemake.log[0]):
         if given
         else dict.fromkeys(range(1, snakemake.params.largest_batch + 1), 1)
     )
+    datasets = [
+        (Dataset.model_validate_json(Path(dataset).read_text("utf-8")), read_table(Path(table)))
+        for dataset, table in zip(snakemake.input.datasets, snakemake.input.tables, strict=True)
+    ]
     ledger = build_ledger(
-        [
-            (Dataset.model_validate_json(Path(dataset).read_text("utf-8")), read_table(Path(table)))
-            for dataset, table in zip(snakemake.input.datasets, snakemake.input.tables, strict=True)
-        ],
+        datasets,
         read_predictions([Path(path) for path in snakemake.input.predictions]),
-        {name: registered_hashes(Path(p)) for name, p in snakemake.params.registers.items()},
+        {
+            dataset.name: registered_hashes(
+                Path(snakemake.params.registers[dataset.name]), dataset.first_measured_at
+            )
+            for dataset, _ in datasets
+        },
         {**snakemake.params.config, "batch_mix": mix},
         snakemake.params.measured,
         outlook_numbers(snakemake.params.questions),
