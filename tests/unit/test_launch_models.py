@@ -177,3 +177,33 @@ def test_attribution_by_hand_and_where_undefined():
     parts = attribution([8.0, 2.0], [4.0, 1.0], [1.0, 2.0])
     close(parts.compile_share[0], 1 / 3)
     assert np.isnan(parts.compile_share[1]) and np.isnan(parts.graph_share[1])
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_host_term_that_grows_with_the_batch_is_recovered(share):
+    """Data made by the formula, host term and all, are predicted without error."""
+    launch, gpu, host = 1e-3, {1: 4e-4, 8: 6e-4, 64: 15e-4}, {1: 1e-4, 8: 3e-4, 64: 9e-4}
+    eager = {b: float(eager_step_s(gpu[b], launch, share, host[b])) for b in gpu}
+    graph = {b: gpu[b] + host[b] for b in gpu}
+    profile = Profile(eager_launches=100, eager_busy_s=gpu[1], graph_busy_s=gpu[1])
+    rows = predict(
+        [8, 64], eager[1], graph[1], [graph[8], graph[64]], profile,
+        graph_busy_s=[gpu[8], gpu[64]],
+    )  # fmt: skip
+    (name,) = [name for name, hidden in HIDDEN_SHARE.items() if hidden == share]
+    for row in rows:
+        if row.model == name:
+            assert row.eager_step_s == pytest.approx(eager[row.batch])
+    # Held at batch 1's, the host term would be taken for GPU work.
+    flat = predict([64], eager[1], graph[1], [graph[64]], profile)
+    if share == 1.0:
+        (wrong,) = [row for row in flat if row.model == name]
+        assert wrong.eager_step_s == pytest.approx(graph[64])
+
+
+def test_busy_times_need_a_profile_and_one_value_per_batch():
+    with pytest.raises(LabError, match="graph_busy_s"):
+        predict([8], 2e-3, 1e-3, [1e-3], graph_busy_s=[1e-3])
+    profile = Profile(eager_launches=100, eager_busy_s=4e-4, graph_busy_s=4e-4)
+    with pytest.raises(LabError, match="graph_busy_s"):
+        predict([8], 2e-3, 1e-3, [1e-3], profile, graph_busy_s=[])

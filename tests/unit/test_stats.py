@@ -543,3 +543,14 @@ def test_steadiness_does_not_depend_on_the_unit(iterations, factor):
     one, other = steady_state(iterations), steady_state([x * factor for x in iterations])
     assert other.first_excess == pytest.approx(one.first_excess, rel=1e-9, abs=1e-9)
     assert other.drift_per_iteration == pytest.approx(one.drift_per_iteration, rel=1e-9, abs=1e-9)
+
+
+def test_draws_of_a_location_reproduce_its_interval():
+    cell = [[1.0, 1.02], [1.1, 1.08], [0.95, 0.97], [1.03, 1.01]]
+    estimate = stats.estimate_mean(cell, seed=1)
+    draws = stats.draw_locations(cell, 200_000, seed=3)
+    assert draws is not None and estimate.low is not None and estimate.high is not None
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert low == pytest.approx(estimate.low, rel=0.005)
+    assert high == pytest.approx(estimate.high, rel=0.005)
+    assert stats.draw_locations([[1.0, 1.1]], 10, seed=1) is None

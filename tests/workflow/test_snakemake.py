@@ -3,6 +3,9 @@
 import json
 
 import pytest
+import yaml
+
+from cudagraph_lab.simulation import Truth, simulate
 
 NOTHING_MEASURED = ("--config", "measure=none")
 
@@ -141,3 +144,18 @@ def test_an_arm_that_is_not_in_the_design_cannot_be_measured(tmp_path, run_snake
         assert done.returncode != 0
         said = f"config: arms: repeat 1 of arm {arm!r} is not to be measured here; repeat 1 has: "
         assert said + "compiled, eager\n" in done.stdout
+
+
+def test_simulated_data_enter_a_report_only_by_name(tmp_path, run_snakemake, jobs):
+    simulate(Truth(), "simulated-x", tmp_path / "results" / "simulated-x", 2, 2, seed=1)
+    default = run_snakemake("-n", *NOTHING_MEASURED, directory=tmp_path)
+    assert jobs(default.stdout)["collect_observations"] == 2  # the two shipped ones
+    named = run_snakemake("-n", *NOTHING_MEASURED, "compare=[simulated-x]", directory=tmp_path)
+    assert jobs(named.stdout)["collect_observations"] == 1
+    assert "results/simulated-x/runs" in named.stdout
+
+
+def test_a_reworded_rule_does_not_measure_again(repository):
+    """Snakemake's trigger `code` would delete every record first."""
+    profile = yaml.safe_load((repository / "profiles" / "default" / "profile.yaml").read_text())
+    assert "code" not in profile["rerun-triggers"]

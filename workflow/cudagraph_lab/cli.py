@@ -48,6 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     question.add_argument(
         "--context", type=int, default=1024, help="mean tokens in a request's cache (%(default)s)"
     )
+    for constant, what in (("launch-us", "microseconds per launch"),
+                           ("kernels-per-layer", "launches per layer and step")):  # fmt: skip
+        question.add_argument(
+            f"--{constant}",
+            type=float,
+            nargs=2,
+            metavar=("LOW", "HIGH"),
+            help=f"{what}, if measured",
+        )
     question.add_argument("--json", action="store_true", help="print JSON")
     question.set_defaults(run=_extrapolate)
 
@@ -122,7 +131,11 @@ def _extrapolate(options: argparse.Namespace) -> None:
     from cudagraph_lab.outlook import answer
 
     asked = {key: getattr(options, key) for key in ("device", "model", "batch", "tp", "dtype")}
-    bracket = answer({**asked, "context": options.context})
+    bracket = answer(
+        {**asked, "context": options.context},
+        options.launch_us and tuple(options.launch_us),
+        options.kernels_per_layer and tuple(options.kernels_per_layer),
+    )
     if options.json:
         print(json.dumps({**asked, "context": options.context, **asdict(bracket)}, indent=1))
         return

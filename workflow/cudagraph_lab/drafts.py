@@ -10,7 +10,7 @@ Ids of numbers are built here and nowhere else:
     profile/<quantity>/<arm>/b<batch>                            model/<name>/ratio|error/b<batch>
     attribution/<contrast>_share|interaction/b<batch>            kv/tokens_lost|requests_lost
     saved_ms_per_step/b<batch>     break_even/steps|tokens|seconds/b<batch>
-    deploy/tax_min_per_day         launches/break_even_call|asymptotic_speed_up
+    deploy/tax_min_per_day         launches/break_even_call|asymptotic_speed_up|us_per_launch
     outputs/differing/b<batch>     compile_cache/cold_s|warm_s|saved_s
     ladder/default|best/graphs|padded_share|missed_share|mean_step_s, ladder/best/saved_s
     repeats_to_halve/<contrast>/b<batch>                         shape/position_of_b8/<contrast>
@@ -271,24 +271,29 @@ def _contrast_numbers(
             )
         )
     if {1, 8, 64} <= speed_ups.keys():
-        one, eight, many = (
-            math.log(_location(speed_ups[b][0], contrast) / _location(speed_ups[b][1], contrast))
-            for b in (1, 8, 64)
-        )
+        one, eight, many = (_log_ratio(speed_ups[b], contrast, seed + b) for b in (1, 8, 64))
         number = f"shape/position_of_b8/{contrast}"
-        drafts.append(
-            absent(number, "share", "batch 1 and 64 have the same speed-up")
-            if one == many
-            else Draft(
-                id=number,
-                unit="share",
-                value=(eight - many) / (one - many),
-                n=min(len(cell) for pair in speed_ups.values() for cell in pair),
-                note="where the logarithm of batch 8's speed-up lies between batch 64's (0) and "
-                "batch 1's (1)",
-                arms=[numerator, denominator],
+        if one.value == many.value:
+            drafts.append(absent(number, "share", "batch 1 and 64 have the same speed-up"))
+        else:
+            drawn = None
+            if one.draws is not None and eight.draws is not None and many.draws is not None:
+                drawn = (eight.draws - many.draws) / (one.draws - many.draws)
+            low, high = _central(drawn)
+            drafts.append(
+                Draft(
+                    id=number,
+                    unit="share",
+                    value=(eight.value - many.value) / (one.value - many.value),
+                    n=min(one.n, eight.n, many.n),
+                    low=low,
+                    high=high,
+                    method=None if low is None else "t draws through the quotient",
+                    note="where the logarithm of batch 8's speed-up lies between batch 64's (0) "
+                    "and batch 1's (1)",
+                    arms=[numerator, denominator],
+                )
             )
-        )
     for shape, judge_shape, least in (
         ("fade", stats.judge_fade, 2),
         ("no_inversion", stats.judge_no_inversion, 1),
@@ -459,19 +464,21 @@ def _profile_numbers(
 
 def profile_of(dataset: Dataset, headline: Mapping[str, str], cells: Cells) -> Profile | None:
     """Launches and busy time of a decode step at batch 1, where both arms were profiled."""
-
-    def value(arm: str, quantity: str) -> float | None:
-        for (name, what, batch), cell in cells.items():
-            if (what, batch) == (quantity, 1) and shadowed_arm(dataset, name) == arm:
-                return cell[0][0]
-        return None
-
-    launches = value(headline["denominator"], "launches_per_step")
-    eager_busy_s = value(headline["denominator"], "device_busy_s_per_step")
-    graph_busy_s = value(headline["numerator"], "device_busy_s_per_step")
+    graphs, eager = headline["numerator"], headline["denominator"]
+    launches = _profiled(dataset, eager, "launches_per_step", 1, cells)
+    eager_busy_s = _profiled(dataset, eager, "device_busy_s_per_step", 1, cells)
+    graph_busy_s = _profiled(dataset, graphs, "device_busy_s_per_step", 1, cells)
     if launches is None or eager_busy_s is None or graph_busy_s is None:
         return None
     return Profile(round(launches), eager_busy_s, graph_busy_s)
+
+
+def _profiled(dataset: Dataset, arm: str, quantity: str, batch: int, cells: Cells) -> float | None:
+    """What the profiled shadow of an arm counted at a batch size, or None."""
+    for (name, what, at), cell in cells.items():
+        if (what, at) == (quantity, batch) and shadowed_arm(dataset, name) == arm:
+            return cell[0][0]
+    return None
 
 
 def _model_numbers(
@@ -507,13 +514,22 @@ def _model_numbers(
             drafts[number] = absent(number, "x", reason)
     else:
         ways.append(("", None, second_pair))
+    busy = {batch: _profiled(dataset, graphs, "device_busy_s_per_step", batch, profiled)
+            for batch in batches}  # fmt: skip
+    busy_known = [value for value in busy.values() if value is not None]
     for suffix, profile_used, pair in ways:
-        for row in predict(batches, eager_1.value, graph_1.value, graph_steps, profile_used, pair):
+        idle = busy_known if profile_used and len(busy_known) == len(batches) else None
+        rows = predict(
+            batches, eager_1.value, graph_1.value, graph_steps, profile_used, pair,
+            graph_busy_s=idle,
+        )  # fmt: skip
+        for row in rows:
             name = f"{row.model}{suffix}"
             if f"model/{name}/ratio/b{row.batch}" in drafts:
                 continue
-            drawn = _drawn_ratio(row, eager_1, graph_1, known[row.batch][1], profile_used)
             eager_b, graph_b = known[row.batch]
+            busy_s = busy[row.batch] if idle else None
+            drawn = _drawn_ratio(row, eager_1, graph_1, graph_b, profile_used, busy_s)
             measured = eager_b.value / graph_b.value
             both = (
                 drawn * graph_b.draws / eager_b.draws - 1
@@ -540,12 +556,23 @@ def _model_numbers(
                     arms=[graphs, eager],
                     unpredicted="this is itself a prediction; the measured ratio is beside it",
                 )
+    if profile is not None:
+        bill_s = eager_1.value - graph_1.value
+        drafts["us_per_launch"] = Draft(
+            id="launches/us_per_launch/b1",
+            unit="us",
+            value=bill_s / profile.eager_launches * 1e6,
+            n=min(eager_1.n, graph_1.n),
+            note="step saved at batch 1 over the launches of an eager step: a launch as the "
+            "additive model has it, Python and dispatch included",
+            arms=[graphs, eager],
+        )
     return list(drafts.values())
 
 
 @dataclass(frozen=True)
 class _Step:
-    """Seconds per decode step of one cell, with draws where it has an interval."""
+    """A location with draws where it has an interval: seconds per step, a rate, a log ratio."""
 
     value: float
     n: int
@@ -556,13 +583,31 @@ def _step(timed: Cells, arm: str, batch: int, seed: int) -> _Step | None:
     cell = step_cell(timed, arm, batch)
     if cell is None:
         return None
-    name = f"step/{arm}/b{batch}"
-    draws = stats.draw_locations(cell, DRAWS, seed * 1_000 + batch, name=name)
-    return _Step(_location(cell, name), len(cell), draws)
+    return _cell_step(cell, f"step/{arm}/b{batch}", seed * 1_000 + batch)
+
+
+def _log_ratio(pair: tuple[list[list[float]], list[list[float]]], name: str, seed: int) -> _Step:
+    """Logarithm of a speed-up, first cell over second, with draws where both have an interval."""
+    cells = [_cell_step(cell, name, 2 * seed + side) for side, cell in enumerate(pair)]
+    drawn = None
+    if cells[0].draws is not None and cells[1].draws is not None:
+        drawn = np.log(cells[0].draws) - np.log(cells[1].draws)
+    return _Step(math.log(cells[0].value / cells[1].value), min(c.n for c in cells), drawn)
+
+
+def _cell_step(cell: list[list[float]], name: str, seed: int) -> _Step:
+    return _Step(
+        _location(cell, name), len(cell), stats.draw_locations(cell, DRAWS, seed, name=name)
+    )
 
 
 def _drawn_ratio(
-    row: LaunchPrediction, eager_1: _Step, graph_1: _Step, graph_b: _Step, profile: Profile | None
+    row: LaunchPrediction,
+    eager_1: _Step,
+    graph_1: _Step,
+    graph_b: _Step,
+    profile: Profile | None,
+    busy_s: float | None,
 ) -> Floats | None:
     """The predicted ratio for every draw of the steps it was made from."""
     if eager_1.draws is None or graph_1.draws is None or graph_b.draws is None:
@@ -570,22 +615,27 @@ def _drawn_ratio(
     if row.model not in HIDDEN_SHARE:
         return None  # its share was fitted too, which these draws would leave out
     host: float | Floats = 0.0
+    host_b: float | Floats = 0.0
     scale = 1.0
     if profile is not None:
         # Draws of a graph step below the GPU's busy time cannot be: no host term is left.
         host = np.maximum(graph_1.draws - profile.graph_busy_s, 0.0)
+        host_b = host if busy_s is None else np.maximum(graph_b.draws - busy_s, 0.0)
         scale = profile.eager_busy_s / profile.graph_busy_s
     predicted = predict_eager_step_s(
-        eager_1.draws, graph_1.draws, graph_b.draws, row.hidden_share, host, host, scale
+        eager_1.draws, graph_1.draws, graph_b.draws, row.hidden_share, host, host_b, scale
     )
     return np.asarray(predicted / graph_b.draws, dtype=np.float64)
 
 
 def _central(draws: Floats | None) -> tuple[float | None, float | None]:
-    """The central 95% of draws; (None, None) where there are none."""
-    if draws is None or not np.isfinite(draws).all():
+    """The central 95% of draws; (None, None) where there are none or an end is infinite."""
+    if draws is None or np.isnan(draws).any():
         return None, None
-    low, high = np.quantile(draws, [0.025, 0.975])
+    # Whole draws, not points between two: an infinite one must not spread to its neighbour.
+    low, high = np.quantile(draws, [0.025, 0.975], method="nearest")
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return None, None
     return float(low), float(high)
 
 
@@ -607,12 +657,13 @@ def _economics(
     restarts = config["restarts_per_day"]
     drafts: list[Draft] = []
     seed = int(config["seed"])
-    cost_s = None
+    cost_s, cost_draws = None, None
     if capture is None:
         drafts.append(absent("deploy/tax_min_per_day", "min/day", unknown))
     else:
         cost = stats.estimate_mean(capture, seed, name="capture/seconds")
         cost_s = cost.value
+        cost_draws = stats.draw_locations(capture, DRAWS, seed + 2, name="capture/seconds")
         per_day = partial(economics.deploy_tax_min_per_day, restarts_per_day=restarts)
         drafts.append(
             Draft(
@@ -663,11 +714,26 @@ def _economics(
             continue
         even = economics.break_even(cost_s, eager_step.value, graph_step.value, batch)
         values = {"steps": even.steps, "tokens": even.tokens, "seconds": even.serving_s}
+        bounds: dict[str, tuple[float | None, float | None]] = dict.fromkeys(values, (None, None))
+        if cost_draws is not None and drawn is not None:
+            # A draw that saves nothing never breaks even.
+            many = np.divide(
+                cost_draws * 1000, drawn, out=np.full_like(drawn, np.inf), where=drawn > 0
+            )
+            assert graph_step.draws is not None  # noqa: S101 - `drawn` was made of it
+            bounds = {
+                "steps": _central(many),
+                "tokens": _central(many * batch),
+                "seconds": _central(many * graph_step.draws),
+            }
         drafts += [
             Draft(
                 id=f"break_even/{what}/b{batch}",
                 unit=units[what],
                 value=value,
+                low=bounds[what][0],
+                high=bounds[what][1],
+                method=None if bounds[what][0] is None else "t draws through the quotient",
                 n=n,
                 missing=even.reason,
                 arms=[graphs, eager],
@@ -888,14 +954,26 @@ def _attribution(
                 reason = missing_arm(dataset, graphs) or missing_arm(dataset, middle)
                 drafts.append(absent(number, "share", reason or "this batch size was not run"))
                 continue
-            rates = [_location(cell, number) for cell in cells if cell is not None]
-            share = float(attribution(*(1 / rate for rate in rates)).graph_share)
+            rates = [
+                _cell_step(cell, number, seed + 10 * batch + i)
+                for i, cell in enumerate(cells)
+                if cell is not None
+            ]
+            drawn = None
+            if all(rate.draws is not None for rate in rates):
+                drawn = attribution(
+                    *(1 / rate.draws for rate in rates if rate.draws is not None)
+                ).graph_share
+            low, high = _central(drawn)
             drafts.append(
                 Draft(
                     id=number,
                     unit="share",
-                    value=share,
-                    n=min(len(cell) for cell in cells if cell is not None),
+                    value=float(attribution(*(1 / rate.value for rate in rates)).graph_share),
+                    n=min(rate.n for rate in rates),
+                    low=low,
+                    high=high,
+                    method=None if low is None else "t draws through the quotient",
                     note="share of the logarithm of the headline speed-up",
                     arms=[graphs, middle, eager],
                 )

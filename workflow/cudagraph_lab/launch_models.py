@@ -184,6 +184,7 @@ def predict(
     profile: Profile | None = None,
     second_pair: tuple[int, float, float] | None = None,
     graph_source: str = "the graph step measured at this batch",
+    graph_busy_s: Sequence[float] | None = None,
 ) -> list[LaunchPrediction]:
     """What additive, overlap and, given `second_pair`, partial say about each batch.
 
@@ -191,7 +192,9 @@ def predict(
     `graph_step_from_growth_s`: `graph_source` says which. `second_pair` is (batch, eager
     seconds, graph seconds). With a `profile` the graph arm's idle time at batch 1 is taken
     as the host term at every batch, and the ratio of busy times as `gpu_scale`; the share of
-    the partial model is fitted without it, so the two cannot be given together.
+    the partial model is fitted without it, so the two cannot be given together. With
+    `graph_busy_s`, the profiled GPU-busy seconds of the graph arm at each of `batches`, the
+    host term is that arm's idle time at each batch, and so may grow with it.
 
     Raises LabError for steps that are not above 0, for lengths that differ, for both
     `profile` and `second_pair`, or for a second pair that no share explains.
@@ -203,6 +206,8 @@ def predict(
     seconds = [eager_1_s, graph_1_s, *graph_s, *(second_pair[1:] if second_pair else ())]
     if not all(np.isfinite(second) and second > 0 for second in seconds):
         raise LabError("step seconds: every one must be a number above 0")
+    if graph_busy_s is not None and (profile is None or len(graph_busy_s) != len(batches)):
+        raise LabError("graph_busy_s: goes with a profile and needs one value per batch")
     if profile is not None and second_pair is not None:
         raise LabError(
             "profile, second_pair: the hidden share is fitted without a profile; give one of them"
@@ -215,6 +220,9 @@ def predict(
         seen = (
             f"the pair and the profile at batch 1, and {graph_source}; "
             "host term taken as that of batch 1"
+            if graph_busy_s is None
+            else f"the pair and the profile at batch 1, {graph_source}, and the graph arm's "
+            "profile there; host term from its idle time"
         )
     models = [(name, share, seen, {1}) for name, share in HIDDEN_SHARE.items()]
     if second_pair is not None:
@@ -231,9 +239,12 @@ def predict(
     for name, share, information, calibrated_on in models:
         gpu_1_s = (graph_1_s - host_s) * gpu_scale
         bill = float(launch_bill_s(eager_1_s, gpu_1_s, share, host_s))
-        for batch, graph in zip(batches, graph_s, strict=True):
+        for position, (batch, graph) in enumerate(zip(batches, graph_s, strict=True)):
+            host_b_s = host_s if graph_busy_s is None else graph - graph_busy_s[position]
             eager = float(
-                predict_eager_step_s(eager_1_s, graph_1_s, graph, share, host_s, host_s, gpu_scale)
+                predict_eager_step_s(
+                    eager_1_s, graph_1_s, graph, share, host_s, host_b_s, gpu_scale
+                )
             )
             predictions.append(
                 LaunchPrediction(

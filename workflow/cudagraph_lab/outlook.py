@@ -36,10 +36,16 @@ CONFIG = REPOSITORY / "config"
 FILES = [CONFIG / name for name in ("anchors.yaml", "devices.yaml", "models.yaml")]
 
 
-def answer(question: Mapping[str, Any]) -> Bracket:
+def answer(
+    question: Mapping[str, Any],
+    launch_us: tuple[float, float] | None = None,
+    kernels_per_layer: tuple[float, float] | None = None,
+) -> Bracket:
     """The bracket for one question: device, model, batch, tp, dtype, context.
 
-    Raises LabError naming what is not known or does not fit.
+    `launch_us` and `kernels_per_layer` (low, high) take the place of the published
+    constants where a profile was measured. Raises LabError naming what is not known or does
+    not fit.
     """
     anchors, devices, models = _tables()
     constants = resolve_constants(anchors, models)
@@ -50,8 +56,8 @@ def answer(question: Mapping[str, Any]) -> Bracket:
         question["tp"],
         question["dtype"],
         context=question["context"],
-        launch_us=constants.launch_us,
-        kernels_per_layer=constants.kernels_per_layer,
+        launch_us=launch_us or constants.launch_us,
+        kernels_per_layer=kernels_per_layer or constants.kernels_per_layer,
         replay_us=constants.replay_us,
     )
 
