@@ -99,8 +99,8 @@ def test_recorded_variables_hold_settings_and_no_secrets():
 
 
 def test_directories_of_this_machine_are_hidden():
-    hidden = {"/home/me/repo": "<repository>", "/home/me/.cache/lab": "<cache>", "/home/me": "~"}
-    text = "at /home/me/repo/a.py, /home/me/.cache/lab/x and /home/me/other"
+    hidden = {"/srv/me/repo": "<repository>", "/srv/me/.cache/lab": "<cache>", "/srv/me": "~"}
+    text = "at /srv/me/repo/a.py, /srv/me/.cache/lab/x and /srv/me/other"
     assert hide(text, hidden) == "at <repository>/a.py, <cache>/x and ~/other"
     # In a container the home can be the root of all paths.
     assert hide("/usr/lib and 1/2", {"/": "~"}) == "/usr/lib and 1/2"
