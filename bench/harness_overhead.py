@@ -30,9 +30,9 @@ ITERATIONS, WARMUPS = 5, 2
 PROMPT_TOKENS, OUTPUT_TOKENS = 6, 128
 MODEL = REPOSITORY / "resources" / "models" / "facebook--opt-125m"
 LATENCY = """
-import functools, sys, vllm
-greedy = vllm.SamplingParams
-vllm.SamplingParams = lambda **given: greedy(**{**given, "temperature": 0})  # greedy, as we are
+import sys, vllm
+from vllm import LLM, SamplingParams
+vllm.SamplingParams = lambda **given: SamplingParams(**{**given, "temperature": 0})  # greedy too
 from vllm.benchmarks import latency
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 if __name__ == "__main__":

@@ -83,3 +83,29 @@ def test_factors_multiply_to_the_whole(tmp_path):
         whole = numbers[f"ratio/bundle/b{batch}"].value
         product = numbers[f"ratio/graph/b{batch}"].value * numbers[f"ratio/compile/b{batch}"].value
         assert product == pytest.approx(whole)
+
+
+def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
+    """The quotient of two known speed-ups is found; a data set against itself gives 1."""
+    datasets = []
+    truths = {"simulated-a": Truth(between_sd=0.005), "simulated-b": Truth(launch_s=5e-4)}
+    for name, truth in truths.items():
+        paths = simulate(truth, name, tmp_path / name, 10, 5, seed=len(datasets) + 1)
+        datasets.append(read_dataset(name, paths, {}, CONTRASTS, {}, {}))
+    ledger = build_ledger(datasets, [], {}, CONFIG, None)
+    numbers = {number.id: number for number in ledger.numbers if number.dataset == "simulated-a"}
+
+    def speed_up(truth, batch):
+        return truth.step_s("eager", batch) / truth.step_s("graphs", batch)
+
+    for batch in (1, 8, 64):
+        found = numbers[f"difference/bundle/simulated-b/b{batch}"]
+        a, b = (speed_up(truth, batch) for truth in truths.values())
+        assert found.low * 0.99 < a / b < found.high * 1.01
+        assert any("simulated-b" in file for file in found.origin.files)
+    paths = simulate(truths["simulated-a"], "simulated-c", tmp_path / "c", 10, 5, seed=1)
+    twin = read_dataset("simulated-c", paths, {}, CONTRASTS, {}, {})
+    ledger = build_ledger([datasets[0], twin], [], {}, CONFIG, None)
+    same = [number for number in ledger.numbers if number.id.startswith("difference/")]
+    assert len(same) == 9
+    assert all(number.value == pytest.approx(1) for number in same)

@@ -13,11 +13,12 @@ Ids of numbers are built here and nowhere else:
     deploy/tax_min_per_day         launches/break_even_call|asymptotic_speed_up|us_per_launch
     outputs/differing/b<batch>     compile_cache/cold_s|warm_s|saved_s
     ladder/default|best/graphs|padded_share|missed_share|mean_step_s, ladder/best/saved_s
+    difference/<contrast>/<other data set>/b<batch>
     repeats_to_halve/<contrast>/b<batch>                         shape/position_of_b8/<contrast>
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -68,6 +69,7 @@ class Draft(BaseModel):
     note: str | None = None
     missing: str | None = None
     arms: list[str] = []
+    files: list[str] = []  # beside those of the arms: another data set's
     outcome: str | None = None  # of a claim
     exact: bool = False  # a count, or the same value in every repeat: needs no interval
     settle: Settle | None = None  # more repeats that would settle it against bounds
@@ -113,6 +115,46 @@ def draft_numbers(dataset: Dataset, table: pd.DataFrame, config: Mapping[str, An
     ]
     drafts += _startup_numbers(dataset, startup, seed)
     drafts += _profile_numbers(dataset, headline, profiled)
+    return drafts
+
+
+def comparison_numbers(
+    datasets: Sequence[tuple[Dataset, pd.DataFrame]], config: Mapping[str, Any]
+) -> list[Draft]:
+    """Speed-ups of the first data set over those of each other one, where both have them.
+
+    The quotient of two speed-ups, each made within its own data set: rates of two data
+    sets are never divided by each other. 1 means that graphs matter as much in both.
+    """
+    if not datasets:
+        return []
+    (first, first_table), *others = datasets
+    first_cells = cells_of(first_table, role="timed")
+    drafts = []
+    for other, table in others:
+        cells = cells_of(table, role="timed")
+        for contrast, sides in first.contrasts.items():
+            if other.contrasts.get(contrast, {}).get("numerator") != sides["numerator"]:
+                continue
+            arms = [sides["numerator"], sides["denominator"]]
+            for batch in first.batch_sizes:
+                terms = [
+                    stats.Term(cell, weight, f"{where.name} {arm}")
+                    for where, known, sign in ((first, first_cells, 1), (other, cells, -1))
+                    for arm, weight in zip(arms, (sign, -sign), strict=True)
+                    if (cell := known.get((arm, "throughput", batch))) is not None
+                ]
+                if len(terms) < 4:
+                    continue
+                draft = _estimated(
+                    f"difference/{contrast}/{other.name}/b{batch}",
+                    "x",
+                    stats.estimate_contrast(terms, int(config["seed"])),
+                    arms,
+                )
+                draft.files = [file for arm in arms for file in other.files.get(arm, [])]
+                draft.unpredicted = "a comparison of two data sets; predictions are about each"
+                drafts.append(draft)
     return drafts
 
 

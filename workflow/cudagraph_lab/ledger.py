@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from cudagraph_lab.drafts import Draft, absent, draft_numbers
+from cudagraph_lab.drafts import Draft, absent, comparison_numbers, draft_numbers
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations import Dataset
 from cudagraph_lab.predictions import Prediction
@@ -92,8 +92,10 @@ def build_ledger(
     where an observation cannot be a measurement (not positive, not finite).
     """
     numbers: list[Number] = []
-    for dataset, table in datasets:
+    for position, (dataset, table) in enumerate(datasets):
         drafts = draft_numbers(dataset, table, config)
+        if position == 0:
+            drafts += comparison_numbers(datasets, config)
         about = [p for p in predictions if _speaks_about(p, dataset)]
         known = {draft.id for draft in drafts}
         for prediction in about:
@@ -135,7 +137,10 @@ def _judge_draft(
     if not judged:
         unpredicted = draft.unpredicted or "no prediction was registered for this number"
     files = [file for arm in draft.arms for file in dataset.files.get(arm, [])]
-    fields = draft.model_dump(exclude={"arms", "exact", "outcome", "settle", "unpredicted"})
+    files += draft.files
+    fields = draft.model_dump(
+        exclude={"arms", "files", "exact", "outcome", "settle", "unpredicted"}
+    )
     return Number(
         **fields,
         dataset=dataset.name,
