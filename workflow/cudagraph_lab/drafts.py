@@ -82,13 +82,13 @@ Cells = dict[tuple[str, str, int | None], list[list[float]]]  # (arm, quantity, 
 def draft_numbers(dataset: Dataset, table: pd.DataFrame, config: Mapping[str, Any]) -> list[Draft]:
     """All numbers of one data set, without their predictions."""
     seed = int(config["seed"])
-    timed = cells_of(table, role="timed")
+    timed, first = cells_of(table, role="timed"), cells_of(table, role="first")
     arms = [arm for arm, facts in dataset.arms.items() if facts.purpose == "timed"]
     drafts: list[Draft] = []
     for arm in arms:
         reason = dataset.arms[arm].reason
         for batch in dataset.batch_sizes:
-            drafts += _arm_numbers(arm, batch, timed, cells_of(table, role="first"), reason, seed)
+            drafts += _arm_numbers(arm, batch, timed, first, reason, seed)
     contrasts = dataset.contrasts
     for contrast, sides in contrasts.items():
         drafts += _contrast_numbers(dataset, contrast, sides, timed, seed)

