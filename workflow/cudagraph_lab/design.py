@@ -230,5 +230,6 @@ def request_of_run(
         "iterations": config["iterations"] if purpose == "timed" else 0,
         "warmups": config["warmups"] if purpose == "timed" else 0,
         "seed": config["seed"],
+        "observed": "messages",
         "order": order_of_repeat(config, platform, repeat),
     }

@@ -55,6 +55,9 @@ class Request(Model):
     iterations: Count
     warmups: Count
     seed: int
+    # How the harness learns of steps: by vLLM's statistics, kept up inside the timed calls,
+    # or from the engine core's messages, read after them.
+    observed: Literal["statistics", "messages"] = "statistics"
     order: list[str]  # the arms of this repeat in the order drawn from the seed
 
 
@@ -69,7 +72,7 @@ SHARED = (
     "workload.max_model_len",
     "workload.gpu_memory_utilization",
 )
-SHARED_BY_TIMED = ("workload.batch_sizes", "iterations", "warmups", "seed")
+SHARED_BY_TIMED = ("workload.batch_sizes", "iterations", "warmups", "seed", "observed")
 SHARED_BY_REPEATS = ("purpose", "engine_args", "compile_cache")
 
 
@@ -169,7 +172,8 @@ class Call(Model):
     tokens_per_s: PositiveSeconds | None = None
     started_s: float | None = None  # since the start of the process
     decode_s_per_step: list[float] | None = None  # one per request
-    first_token_s: list[float] | None = None  # one per request, since its arrival
+    # One per request, since the call began (by statistics: since the request's arrival).
+    first_token_s: list[float] | None = None
     steps: list[StepCount] | None = None
 
     @model_validator(mode="after")

@@ -32,35 +32,54 @@ def since_start() -> float:
     return time.perf_counter() - PROCESS_BEGUN
 
 
-class StepLog:
-    """Collects the graph mode and padding of every engine step."""
+def keep_outputs(llm: Any) -> list[Any]:
+    """Where every message of the engine core is kept from now on, to be read after the call.
 
-    def __init__(self, llm: Any) -> None:
-        self.steps: Counter[tuple[str, int, int]] = Counter()
-        # Absent where the arm turns the engine's statistics off.
-        self.observed = llm.llm_engine.logger_manager is not None
-        if self.observed:
-            manager = llm.llm_engine.logger_manager
-            record = manager.record
+    A message carries its time and, where statistics are on, the graph mode and padding of
+    its step. vLLM's own bookkeeping of them in this process is switched off: it works per
+    step and per request inside the timed call, which the engine core's part does not.
+    """
+    kept: list[Any] = []
+    engine = llm.llm_engine
+    engine.log_stats = engine.output_processor.log_stats = False
+    engine.logger_manager = None
+    get_output = engine.engine_core.get_output
 
-            def recorded(scheduler_stats: Any = None, *args: Any, **kwargs: Any) -> Any:
-                stat = scheduler_stats.cudagraph_stats if scheduler_stats else None
-                if stat is not None:
-                    key = (stat.runtime_mode, stat.num_unpadded_tokens, stat.num_padded_tokens)
-                    self.steps[key] += 1
-                return record(scheduler_stats, *args, **kwargs)
+    def get_and_keep() -> Any:
+        message = get_output()
+        kept.append(message)
+        return message
 
-            manager.record = recorded
+    engine.engine_core.get_output = get_and_keep
+    return kept
 
-    def take(self) -> list[dict[str, Any]] | None:
-        """The steps since the last call of this method."""
-        if not self.observed:
-            return None
-        steps, self.steps = self.steps, Counter()
-        return [
-            {"mode": mode, "unpadded_tokens": unpadded, "padded_tokens": padded, "count": count}
-            for (mode, unpadded, padded), count in sorted(steps.items())
-        ]
+
+def graph_steps(messages: list[Any]) -> list[dict[str, Any]] | None:
+    """How often each graph mode and padding ran; None where the arm turns statistics off."""
+    working = [message for message in messages if message.outputs]
+    if not any(message.scheduler_stats for message in working):
+        return None
+    stats = [m.scheduler_stats.cudagraph_stats for m in working if m.scheduler_stats]
+    steps = Counter(
+        (stat.runtime_mode, stat.num_unpadded_tokens, stat.num_padded_tokens)
+        for stat in stats
+        if stat is not None
+    )
+    return [
+        {"mode": mode, "unpadded_tokens": unpadded, "padded_tokens": padded, "count": count}
+        for (mode, unpadded, padded), count in sorted(steps.items())
+    ]
+
+
+def token_times(messages: list[Any]) -> dict[str, list[tuple[float, int]]]:
+    """Of every request: when the engine core had new tokens for it (monotonic), and how many."""
+    times: dict[str, list[tuple[float, int]]] = {}
+    for message in messages:
+        for output in message.outputs:
+            if output.new_token_ids:
+                entry = (message.timestamp, len(output.new_token_ids))
+                times.setdefault(output.request_id, []).append(entry)
+    return times
 
 
 def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
@@ -90,25 +109,26 @@ def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
     return arguments | request["engine_args"]
 
 
-def measure_call(llm: Any, steps: StepLog, prompts: list[Any], sampling: Any) -> dict[str, Any]:
-    """Time one `generate` and collect what the engine says about it."""
-    steps.take()
-    started_s = since_start()
+def measure_call(llm: Any, kept: list[Any], prompts: list[Any], sampling: Any) -> dict[str, Any]:
+    """Time one `generate`; what the engine said meanwhile is read afterwards."""
+    kept.clear()
+    started_s, monotonic = since_start(), time.monotonic()
     begun = time.perf_counter()
     outputs = llm.generate(prompts, sampling, use_tqdm=False)
     seconds = time.perf_counter() - begun
-    metrics = [output.metrics for output in outputs]
     call: dict[str, Any] = {
         "seconds": seconds,
         "tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
         "started_s": started_s,
-        "steps": steps.take(),
+        "steps": graph_steps(kept),
     }
-    if all(metric is not None and metric.num_generation_tokens > 1 for metric in metrics):
+    requests = list(token_times(kept).values())
+    if requests and all(len(times) > 1 for times in requests):
         call["decode_s_per_step"] = [
-            (m.last_token_ts - m.first_token_ts) / (m.num_generation_tokens - 1) for m in metrics
+            (times[-1][0] - times[0][0]) / sum(count for _, count in times[1:])
+            for times in requests
         ]
-        call["first_token_s"] = [m.first_token_latency for m in metrics]
+        call["first_token_s"] = [times[0][0] - monotonic for times in requests]
     ids = [list(output.outputs[0].token_ids) for output in outputs]
     digests = [hashlib.sha256(json.dumps(one).encode()).hexdigest() for one in ids]
     return {"call": call, "digests": digests, "first_request_ids": ids[0]}
@@ -147,7 +167,7 @@ def main(job_path: str, result_path: str, progress_fd: str) -> int:
         llm = LLM(**engine_arguments(job))
         booted_s = since_start()
         facts = llm.collective_rpc("lab_facts")[0]
-        steps = StepLog(llm)
+        kept = keep_outputs(llm)
         spans = [
             {"name": "import", "start_s": 0.0, "seconds": imported_s},
             {"name": "boot", "start_s": boot_begun, "seconds": booted_s - boot_begun},
@@ -201,7 +221,7 @@ def main(job_path: str, result_path: str, progress_fd: str) -> int:
             digests: list[str] = []
             first_ids: list[int] = []
             for index, role in enumerate(roles):
-                measured = measure_call(llm, steps, prompts, sampling)
+                measured = measure_call(llm, kept, prompts, sampling)
                 calls.append({"role": role, **measured["call"]})
                 digests, first_ids = measured["digests"], measured["first_request_ids"]
                 seconds, tokens = calls[-1]["seconds"], calls[-1]["tokens"]
