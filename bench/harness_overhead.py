@@ -151,18 +151,18 @@ def wait_until_ready(process: subprocess.Popen) -> None:
         if line == "ready\n":
             return
         said.append(line)
-    sys.exit("".join(said[-30:]) + "a side ended before its time")
+    sys.exit("".join(said[-60:]) + "a side ended before its time")
 
 
 def one_pair(
     platform: str, python: Path, environment: dict[str, str], work: Path, order: list[str]
 ) -> dict[str, dict[int, list[float]]]:
     """Timed seconds per generate of both sides, by batch size, from processes of their own."""
-    processes = {side: start(side, platform, python, environment, work) for side in order}
+    processes: dict[str, subprocess.Popen] = {}
     try:
-        for side in order:
+        for side in order:  # one after the other: vLLM refuses to share a device while it boots
+            processes[side] = start(side, platform, python, environment, work)
             wait_until_ready(processes[side])
-        for side in order:
             os.killpg(processes[side].pid, signal.SIGSTOP)
         for _ in range(len(BATCHES) * (WARMUPS + ITERATIONS)):
             for side in order:
