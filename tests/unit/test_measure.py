@@ -274,12 +274,18 @@ def test_a_run_under_other_conditions_is_refused_before_it_is_measured(small_rec
     refuse_other_request(known, "small", change("model", "another/one"), device)
 
 
-def test_a_broken_record_beside_it_is_named(small_record):
-    known = small_record()
+def test_a_broken_record_stops_a_run_only_where_none_is_whole(small_record):
+    known, other = small_record(), small_record(arm="compiled")
     request = read_record(known).request
     known.write_text(known.read_text()[:500])
+    new = known.with_name("rep2.json")
+    refuse_other_request(new, "small", request, "a processor")
+    # What the whole one says still counts.
+    with pytest.raises(LabError, match=f"{other}: measured with device 'a processor'"):
+        refuse_other_request(new, "small", request, "x")
+    other.write_text("")
     with pytest.raises(LabError, match=re.escape(str(known))):
-        refuse_other_request(known.with_name("rep2.json"), "small", request, "x")
+        refuse_other_request(new, "small", request, "a processor")
 
 
 # --- Failures as records, from the configuration to the file --------------------------------
@@ -309,7 +315,8 @@ def run_stub(config, tmp_path, monkeypatch):
         ("out of memory", "out_of_memory", "RuntimeError: worker died"),
         ("boot", "boot", "ValueError: No valid attention backend found"),
         ("not supported", "not_supported", "bfloat16 is not supported"),
-        ("killed", "killed", "the process ended with -9 and no result"),
+        ("crash", "killed", "the process ended with -11 and no result"),
+        ("exit", "killed", "the process ended with 1 and no result"),
         ("silent", "killed", "the process ended with 0 and no result"),
         ("facts", "boot", "RuntimeError: no facts"),
     ],
@@ -332,38 +339,35 @@ def test_a_failed_arm_is_a_record_with_its_reason(run_stub, capfd, how, kind, re
     assert sorted(p.name for p in output.parent.iterdir()) == ["rep1.json", "rep1.log"]
 
 
+def test_a_run_that_somebody_ended_is_no_failure_of_its_arm(run_stub, monkeypatch):
+    with pytest.raises(LabError, match=r"eager rep 1: somebody ended vLLM's process \(SIGKILL\)"):
+        run_stub("killed")
+    # Unless it was the kernel, which then counted it.
+    kills = iter([3, 4])
+    monkeypatch.setattr(measure, "memory_kills", lambda: next(kills))
+    record, _ = run_stub("killed")
+    assert record.failure.kind == "out_of_memory"
+
+
 def test_an_arm_that_fails_half_way_keeps_its_start_up_and_none_of_its_times(
-    run_stub, shipped, tmp_path, monkeypatch
+    run_stub,
 ):
-    record = read_record(shipped / "h100-opt-125m" / "runs" / "eager" / "rep1.json")
-    facts = {
-        "resolved": record.resolved.model_dump(),
-        "spans": [{"name": "load", "begun": 1.0, "ended": 3.5}],
-        "graphs": [],
-        "capture": None,
-        "capture_estimate_bytes": None,
-        "available_kv_cache_bytes": None,
-        "model_bytes": 7,
-        "compile_seconds": 0.0,
-        "threads": 2,
-    }
-    (tmp_path / "facts.json").write_text(json.dumps(facts))
-    monkeypatch.setenv("STUB_FACTS", str(tmp_path / "facts.json"))
     record, _ = run_stub("second batch")
     assert record.failure.kind == "generate"
     assert record.failure.reason == "IndexError: block table overflow"
     assert record.cells == []
-    assert record.startup.model_bytes == 7
-    assert {span.name: span.seconds for span in record.startup.spans}["load"] == 2.5
+    assert {span.name for span in record.startup.spans} == {"import", "boot"}
+    assert record.resolved.dtype == "torch.bfloat16"
     assert record.environment.vllm == "0.stub"
 
 
-def test_a_run_that_hangs_is_ended_with_all_its_children(run_stub):
+def test_a_run_that_hangs_is_ended_with_all_its_children(run_stub, capfd):
     record, output = run_stub("hangs", timeout_s=3.0)
     assert record.failure.kind == "timeout"
     assert "timeout_s (3 s)" in record.failure.reason
     log = output.with_suffix(".log").read_text()
     assert gone(int(re.search(r"grandchild (\d+)", log).group(1)), seconds=2)
+    assert "eager rep 1: | grandchild " in capfd.readouterr().err
 
 
 def test_a_failed_request_is_recorded_as_it_was_asked(run_stub, config):

@@ -1,5 +1,7 @@
 """Observations: mixtures are refused by name, arms that cannot be believed lose their numbers."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -11,7 +13,7 @@ from cudagraph_lab.observations import (
     read_dataset,
     read_table,
 )
-from cudagraph_lab.records import read_record
+from cudagraph_lab.records import is_set_aside, read_record, set_aside
 
 CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager"}}
 
@@ -120,7 +122,13 @@ def set_at(dotted, value):
     ],
 )
 def test_a_mixture_is_refused_by_both_files_and_the_condition(h100, edit_record, condition, value):
-    path = edit_record(h100 / "eager" / "rep2.json", set_at(condition, value))
+    def edit(body):
+        set_at(condition, value)(body)
+        for cell in body["cells"]:
+            warmup = next(call for call in cell["calls"] if call["role"] == "warmup")
+            cell["calls"][1:1] = [warmup] * (body["request"]["warmups"] - 1)
+
+    path = edit_record(h100 / "eager" / "rep2.json", edit)
     with pytest.raises(LabError) as caught:
         read(h100)
     message = str(caught.value)
@@ -128,6 +136,74 @@ def test_a_mixture_is_refused_by_both_files_and_the_condition(h100, edit_record,
     assert str(path) in message
     assert message.count("rep") >= 2
     assert condition.removeprefix("request.") in message
+
+
+def damage(path):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
+def test_a_damaged_record_is_named_and_set_aside_and_the_rest_goes_on(h100, shipped, capsys):
+    whole, _ = read(h100)
+    path = damage(h100 / "eager" / "rep2.json")
+    log = path.with_suffix(".log")
+    log.write_text("its log")
+    content = path.read_bytes()
+    dataset, table = read(h100)
+    (aside,) = path.parent.glob("rep2.json.damaged-*")
+    assert aside.read_bytes() == content
+    assert not path.exists()
+    assert is_set_aside(path)
+    # Its log goes with it: a new measurement would write over it.
+    assert not log.exists()
+    assert len(list(path.parent.glob("rep2.log.damaged-*"))) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        f"cudagraph-lab: {path}: not a record of a run (JSONDecodeError); "
+        f"set aside as {aside.name}, the rest goes on; to measure it again: make lab ARGS={path}"
+    ]
+    assert dataset.arms["eager"].repeats == whole.arms["eager"].repeats - 1
+    assert set(table[table.arm == "eager"].repeat) == {1, 3}
+    # Said again, without a word on standard error, for as long as it is missing.
+    again, _ = read(h100)
+    (warning,) = set(again.arms["eager"].warnings) - set(whole.arms["eager"].warnings)
+    assert warning == (
+        f"repeat 2 is not believed and set aside as {aside.name}: "
+        "not a record of a run (JSONDecodeError)"
+    )
+    assert capsys.readouterr().err == ""
+    path.write_bytes((shipped / "h100-opt-125m/runs/eager/rep2.json").read_bytes())
+    assert read(h100)[0].arms["eager"] == whole.arms["eager"]
+    assert aside.exists()
+
+
+def test_an_arm_whose_only_record_is_set_aside_is_missing_with_the_reason(h100):
+    damage(h100 / "eager-profile" / "rep1.json")
+    for _ in range(2):
+        arm = read(h100)[0].arms["eager-profile"]
+        assert (arm.status, arm.repeats) == ("missing", 0)
+        assert arm.reason.startswith("repeat 1 is not believed and set aside as rep1.json.damaged-")
+
+
+def test_where_no_record_is_believed_nothing_is_renamed(h100):
+    moved = h100.parent.with_name("another-name") / "runs"
+    moved.parent.mkdir()
+    h100.rename(moved)
+    before = sorted(moved.rglob("*"))
+    with pytest.raises(LabError, match="belongs to data set 'h100-opt-125m', not 'another-name'"):
+        read(moved)
+    assert sorted(moved.rglob("*")) == before
+
+
+def test_two_damages_in_one_second_keep_both(h100):
+    path = h100 / "eager" / "rep2.json"
+    other = shutil.copy(path, path.with_name("other"))
+    first = set_aside(damage(path))
+    other.rename(path)
+    second = set_aside(path)
+    assert first.exists() and second.exists()
+    assert first != second
 
 
 def test_a_failed_run_does_not_hide_that_two_others_differ(h100, edit_record):

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -94,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with one_line_errors():
         options.run(options)
+        # Within, so that a reader that has gone away is noticed here.
+        sys.stdout.flush()
 
 
 def _startup_log(options: argparse.Namespace) -> None:
@@ -187,8 +191,16 @@ def _build_environment(options: argparse.Namespace) -> None:
 def _measure(options: argparse.Namespace) -> None:
     from cudagraph_lab.measure import measure
 
+    # An end that is asked for is one like Ctrl-C: everything that was started ends with it.
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asked, signal.default_int_handler)
     config, platform = from_environment()
-    weights = json.loads(options.weights.read_text(encoding="utf-8"))
+    try:
+        weights = json.loads(options.weights.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LabError(
+            f"{options.weights}: not whole ({type(error).__name__}); remove it to choose anew"
+        ) from None
     measure(config, platform, options.dataset, options.arm, options.repeat, weights, options.output)
 
 

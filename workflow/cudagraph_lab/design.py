@@ -14,6 +14,7 @@ from jsonschema.exceptions import best_match
 from snakemake.utils import validate
 
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.records import foreign_code
 
 VLLM_VERSION = "0.22.1"
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
@@ -80,6 +81,16 @@ def _one_line(error: Any) -> str:
 
 def _check_meaning(config: Config) -> None:
     """What a JSON schema cannot say."""
+    _check_paths(config)
+    places = {"engine_args": config["engine_args"], "engine_args_cpu": config["engine_args_cpu"]}
+    places |= {
+        f"arms.{name}.engine_args": arm["engine_args"] for name, arm in config["arms"].items()
+    }
+    for place, arguments in places.items():
+        if found := foreign_code(arguments):
+            raise LabError(
+                f"config: {place}.{found}: foreign code is never run; remove this argument"
+            )
     arms, contrasts = config["arms"], config["contrasts"]
     for name, contrast in contrasts.items():
         for side in ("numerator", "denominator"):
@@ -129,6 +140,23 @@ def _check_meaning(config: Config) -> None:
             raise LabError(
                 f"config: workload.max_model_len: {workload['max_model_len']} is less than "
                 f"prompt and output together ({longest} tokens); raise it"
+            )
+
+
+def _check_paths(config: Config) -> None:
+    paths = {
+        key: config[key] for key in ("own_predictions", "batch_mix", "cache_dir", "vllm_python")
+    }
+    paths["model.architecture"] = config["model"]["architecture"]
+    for key, value in paths.items():
+        if value is None:
+            continue
+        if "\0" in value or "\n" in value:
+            raise LabError(f"config: {key}: {value!r} is no path; name a file or directory")
+        if not Path(value).is_absolute() and Path(os.path.normpath(value)).parts[:1] == ("..",):
+            raise LabError(
+                f"config: {key}: {value} leads out of the directory that Snakemake runs in; "
+                "give an absolute path if that is meant"
             )
 
 

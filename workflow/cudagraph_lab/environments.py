@@ -20,7 +20,7 @@ from typing import Any
 import platformdirs
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.errors import LabError
+from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.files import sha256_of, write_json
 
 # Unpacked size of the environment with its compiled bytecode, measured, and some air.
@@ -55,7 +55,7 @@ def exclusive(path: Path, waiting: str | None = None) -> Iterator[int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if waiting:
-                print(waiting, file=sys.stderr, flush=True)
+                say(waiting)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:

@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -30,10 +29,11 @@ from pydantic import ValidationError
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design import request_of_run
 from cudagraph_lab.environments import cache_directory, exclusive, lock_file, vllm_python
-from cudagraph_lab.errors import LabError
+from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.files import sha256_of
 from cudagraph_lab.hardware import describe
 from cudagraph_lab.records import (
+    NotBelievedError,
     Record,
     Request,
     StepProfile,
@@ -45,9 +45,16 @@ from cudagraph_lab.startup_log import read_startup_log
 from cudagraph_lab.traces import read_trace, summarise_decode_steps
 
 HARNESS = REPOSITORY / "workflow" / "harness"
+PARENT = "CUDAGRAPH_LAB_PARENT"  # as in harness/lineage.py
 FOREIGN_PROCESS_EXIT = 3  # as in harness/run.py
+NO_RESULT_EXIT = 4  # as in harness/run.py
+# Ended by one of these, and not by the kernel for want of memory, a run was stopped by
+# somebody: that says nothing of the arm.
+STOPPED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 PROFILE_TOKENS = 12
 LOG_TAIL_LINES = 15
+QUOTED_LINES = 5
+LONGEST_LINE_BYTES = 1 << 16
 WATCH_INTERVAL_S = 0.5
 
 # Snakemake sets these to the rule's threads over the caller's wish; a measurement
@@ -74,6 +81,7 @@ class Outcome:
     returncode: int
     timed_out: bool
     tail: list[str]
+    out_of_memory: bool = False  # the kernel ended some process for want of memory meanwhile
 
 
 def measure(
@@ -102,32 +110,35 @@ def measure(
     cache = cache_directory(config["cache_dir"])
     lock = lock_file(config["vllm_python"], platform)
 
-    work = output.parent / f".{output.stem}.work"
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "traces").mkdir(parents=True)
-    compile_cache = cache / "compile" / dataset
-    if request["compile_cache"] == "cold":
-        compile_cache = work / "compile"
-    job = {
-        "request": request,
-        "platform": platform,
-        "model_path": weights["path"],
-        "trace_dir": str((work / "traces").absolute()),
-        "profile_tokens": PROFILE_TOKENS,
-    }
-    (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    environment = measurement_environment(os.environ, compile_cache)
-    hidden = {
-        str(REPOSITORY): "<repository>",
-        str(python.parent.parent): "<environment>",
-        str(cache): "<cache>",
-        str(output.parent.absolute()): "<runs>",
-        str(Path.home()): "~",
-    }
-    log = output.with_suffix(".log")
     name = f"{arm} rep {repeat}"
     waiting = f"{name}: another measurement holds the device; waiting for it"
     with exclusive(device_lock(platform), waiting) as descriptor:
+        if output.exists():
+            # Who held the device was at this very run, left by an interrupted workflow.
+            return read_record(output, dataset)
+        clear_unfinished(output)
+        work = work_directory(output)
+        (work / "traces").mkdir(parents=True)
+        compile_cache = cache / "compile" / dataset
+        if request["compile_cache"] == "cold":
+            compile_cache = work / "compile"
+        job = {
+            "request": request,
+            "platform": platform,
+            "model_path": weights["path"],
+            "trace_dir": str((work / "traces").absolute()),
+            "profile_tokens": PROFILE_TOKENS,
+        }
+        (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        environment = measurement_environment(os.environ, compile_cache)
+        hidden = {
+            str(REPOSITORY): "<repository>",
+            str(python.parent.parent): "<environment>",
+            str(cache): "<cache>",
+            str(output.parent.absolute()): "<runs>",
+            str(Path.home()): "~",
+        }
+        log = output.with_suffix(".log")
         measured_at = datetime.now(UTC).isoformat(timespec="seconds")
         outcome = run_harness(
             [str(python), str(HARNESS / "run.py"), str(work / "job.json"), str(work / "raw.json")],
@@ -138,70 +149,112 @@ def measure(
             name,
             config["timeout_s"],
         )
-    if outcome.returncode == FOREIGN_PROCESS_EXIT:
-        said = outcome.tail[-1] if outcome.tail else "other processes use the device"
-        raise LabError(f"{name}: {said}; wait for them to end or end them, then run again")
-    raw: dict[str, Any] = {"cells": [], "conditions": [], "failure": None}
-    finished = (work / "raw.json").exists()
-    if finished:
-        raw = json.loads((work / "raw.json").read_text(encoding="utf-8"))
-    if raw["failure"] and "unexpected keyword argument" in raw["failure"]["reason"]:
-        raise LabError(
-            f"config: arms.{arm}.engine_args: vLLM refuses them ({raw['failure']['reason']}); "
-            "spell them as vLLM does"
-        )
-    failure = None
-    if not finished or raw["failure"]:
-        failure = explain_failure(raw["failure"], outcome, config["timeout_s"])
-        raw["cells"] = []
-    startup = raw.get("startup")
-    if startup is not None:
-        startup["log"] = read_startup_log(log).model_dump()
-        startup["compile_cache_was"] = compile_cache_state(log)
-    profile = None
-    if request["purpose"] == "profile" and failure is None:
-        profile = summarise_traces(work / "traces", request["workload"]["batch_sizes"])
-    variables = {k: v for k, v in sorted(environment.items()) if RECORDED_VARIABLES.match(k)}
+        said = outcome.tail[-1] if outcome.tail else "no message"
+        if outcome.returncode == FOREIGN_PROCESS_EXIT:
+            raise LabError(f"{name}: {said}; wait for them to end or end them, then run again")
+        if outcome.returncode == NO_RESULT_EXIT:
+            raise LabError(
+                f"{name}: the result could not be written ({said}); mend that and run again"
+            )
+        raw: dict[str, Any] = {"cells": [], "conditions": [], "failure": None}
+        finished = (work / "raw.json").exists()
+        stopped = outcome.returncode in STOPPED and not outcome.timed_out
+        if stopped and not finished and not outcome.out_of_memory:
+            how = signal.Signals(-outcome.returncode).name
+            raise LabError(
+                f"{name}: somebody ended vLLM's process ({how}), and not for want of memory; "
+                "nothing is recorded, run again"
+            )
+        if finished:
+            raw = read_result(work / "raw.json")
+        if raw["failure"] and "unexpected keyword argument" in raw["failure"]["reason"]:
+            raise LabError(
+                f"config: arms.{arm}.engine_args: vLLM refuses them ({raw['failure']['reason']}); "
+                "spell them as vLLM does"
+            )
+        failure = None
+        if not finished or raw["failure"]:
+            failure = explain_failure(raw["failure"], outcome, config["timeout_s"])
+            raw["cells"] = []
+        startup = raw.get("startup")
+        if startup is not None:
+            startup["log"] = read_startup_log(log).model_dump()
+            startup["compile_cache_was"] = compile_cache_state(log)
+        profile = None
+        if request["purpose"] == "profile" and failure is None:
+            profile = summarise_traces(work / "traces", request["workload"]["batch_sizes"])
+        variables = {k: v for k, v in sorted(environment.items()) if RECORDED_VARIABLES.match(k)}
+        try:
+            record = Record.model_validate(
+                {
+                    "dataset": dataset,
+                    "arm": arm,
+                    "repeat": repeat,
+                    "kind": "measured",
+                    "status": "failed" if failure else "ok",
+                    "source": "rule measure",
+                    "measured_at": measured_at,
+                    "request": request,
+                    "resolved": raw.get("resolved"),
+                    "startup": startup,
+                    "cells": raw["cells"],
+                    "profile": profile,
+                    "environment": {
+                        "vllm": None,
+                        **hardware,
+                        **raw.get("environment", {}),
+                        "variables": {k: hide(v, hidden) for k, v in variables.items()},
+                        "lock": f"{lock.name} sha256:{sha256_of(lock)}"
+                        if lock
+                        else "taken as it was",
+                        "commit": commit(),
+                        "host": sha256(os.uname().nodename.encode()).hexdigest()[:8],
+                    },
+                    "conditions": raw["conditions"],
+                    "failure": failure,
+                }
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise LabError(
+                f"{output}: what was measured is not believed ({where}: {first['msg']}); "
+                f"the log is {log}"
+            ) from None
+        write_record(record, output)
+        shutil.rmtree(work, ignore_errors=True)
+        if failure:
+            say(f"{name}: FAILED ({failure['kind']}): {failure['reason']}")
+            for line in failure["log_tail"][-QUOTED_LINES:]:
+                say(f"{name}: | {line}")
+        return record
+
+
+def clear_unfinished(output: Path) -> None:
+    """Remove what an interrupted measurement of this record left beside it.
+
+    Only for the holder of the device's lock: nobody else is at this run then.
+    """
+    shutil.rmtree(work_directory(output), ignore_errors=True)
+    for temporary in output.parent.glob(f".{output.name}.*"):
+        temporary.unlink(missing_ok=True)
+
+
+def work_directory(output: Path) -> Path:
+    """Where a measurement keeps what is not its record yet."""
+    return output.parent / f".{output.stem}.work"
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What the harness wrote; raises LabError where it is not whole."""
     try:
-        record = Record.model_validate(
-            {
-                "dataset": dataset,
-                "arm": arm,
-                "repeat": repeat,
-                "kind": "measured",
-                "status": "failed" if failure else "ok",
-                "source": "rule measure",
-                "measured_at": measured_at,
-                "request": request,
-                "resolved": raw.get("resolved"),
-                "startup": startup,
-                "cells": raw["cells"],
-                "profile": profile,
-                "environment": {
-                    "vllm": None,
-                    **hardware,
-                    **raw.get("environment", {}),
-                    "variables": {k: hide(v, hidden) for k, v in variables.items()},
-                    "lock": f"{lock.name} sha256:{sha256_of(lock)}" if lock else "taken as it was",
-                    "commit": commit(),
-                    "host": sha256(os.uname().nodename.encode()).hexdigest()[:8],
-                },
-                "conditions": raw["conditions"],
-                "failure": failure,
-            }
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise LabError(
-            f"{output}: what was measured is not believed ({where}: {first['msg']}); "
-            f"the log is {log}"
-        ) from None
-    write_record(record, output)
-    shutil.rmtree(work, ignore_errors=True)
-    if failure:
-        print(f"{name}: FAILED ({failure['kind']}): {failure['reason']}", file=sys.stderr)
-    return record
+        raw = json.loads(path.read_bytes())
+        whole = {"cells", "conditions", "failure"} <= raw.keys()
+    except (ValueError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise LabError(f"{path}: the harness left no whole result; run again")
+    return dict(raw)
 
 
 def refuse_other_request(output: Path, dataset: str, request: Request, device: str) -> None:
@@ -213,8 +266,13 @@ def refuse_other_request(output: Path, dataset: str, request: Request, device: s
     others = sorted(
         p for p in output.parent.parent.glob("*/rep*.json") if p.parent != output.parent
     )
-    for sibling in own[:1] + others[:1]:
-        known = read_record(sibling, dataset)
+    known_own, refused_own = first_believed(own, dataset)
+    known_other, refused_other = first_believed(others, dataset)
+    refused = refused_own or refused_other
+    if refused is not None and known_own is None and known_other is None:
+        # Not one of them is believed: no damage to a file, but something of a person's making.
+        raise refused
+    for sibling, known in filter(None, (known_own, known_other)):
         found = conflict(request, known.request, same_arm=sibling in own)
         if found is None and known.environment.device != device:
             found = ("device", device, known.environment.device)
@@ -224,6 +282,19 @@ def refuse_other_request(output: Path, dataset: str, request: Request, device: s
                 f"{sibling}: measured with {name} {then!r}, asked now is {now!r}; "
                 "set `dataset` to a new name in the configuration, or put the old value back"
             )
+
+
+def first_believed(
+    paths: list[Path], dataset: str
+) -> tuple[tuple[Path, Record] | None, NotBelievedError | None]:
+    """The first of these records that is believed, and why the one before it is not."""
+    refused = None
+    for path in paths:
+        try:
+            return (path, read_record(path, dataset)), refused
+        except NotBelievedError as error:
+            refused = error
+    return None, refused
 
 
 def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dict[str, str]:
@@ -278,7 +349,7 @@ def run_harness(
     tail: deque[str] = deque(maxlen=400)
     process = subprocess.Popen(
         [*command, str(writer)],
-        env=dict(environment),
+        env={**environment, PARENT: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -287,31 +358,40 @@ def run_harness(
     )
     os.close(writer)
 
+    unwritten: list[OSError] = []
+
     def keep_log() -> None:
         assert process.stdout is not None  # noqa: S101 - it is a pipe, see above
-        with log.open("w", encoding="utf-8") as stream:
-            for line in iter(process.stdout.readline, b""):
-                text = hide(line.decode("utf-8", errors="replace"), hidden)
-                stream.write(text)
-                stream.flush()
-                tail.append(text.rstrip())
+        stream = process.stdout
+        try:
+            with log.open("w", encoding="utf-8") as kept:
+                for line in iter(lambda: stream.readline(LONGEST_LINE_BYTES), b""):
+                    text = hide(line.decode("utf-8", errors="replace"), hidden)
+                    tail.append(text.rstrip())
+                    kept.write(text)
+                    kept.flush()
+        except OSError as error:
+            unwritten.append(error)
 
     def show_progress() -> None:
         with os.fdopen(reader, encoding="utf-8") as stream:
             for line in stream:
                 message = progress_message(json.loads(line))
                 if message:
-                    print(f"{name}: {message}", file=sys.stderr, flush=True)
+                    say(f"{name}: {message}")
 
     threads = [threading.Thread(target=work, daemon=True) for work in (keep_log, show_progress)]
     for thread in threads:
         thread.start()
     ancestors = workflow_ancestors()
+    killed_before = memory_kills()
     deadline = time.monotonic() + timeout_s
     timed_out = False
     try:
         while process.poll() is None:
             time.sleep(WATCH_INTERVAL_S)
+            if unwritten:
+                break
             if not all(lives(ancestor) for ancestor in ancestors):
                 raise LabError(f"{name}: the workflow that asked for this run is gone; stopped")
             if time.monotonic() > deadline:
@@ -321,7 +401,17 @@ def run_harness(
         end_group(process)
         for thread in threads:
             thread.join(timeout=5)
-    return Outcome(process.returncode, timed_out, list(tail))
+    if unwritten:
+        raise LabError(f"{log}: {unwritten[0].strerror}; mend that and run again")
+    return Outcome(process.returncode, timed_out, list(tail), memory_kills() > killed_before)
+
+
+def memory_kills() -> int:
+    """How many processes the kernel of this machine has ended so far for want of memory."""
+    for line in Path("/proc/vmstat").read_text(encoding="utf-8").splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return 0
 
 
 def workflow_ancestors() -> list[psutil.Process]:
@@ -396,7 +486,8 @@ def explain_failure(
     else:
         kind = "boot" if failure["stage"] == "boot" else "generate"
         reason = causes[-1] if causes else failure["reason"]
-    if any("out of memory" in line.lower() or "OutOfMemory" in line for line in outcome.tail):
+    said_so = any("out of memory" in line.lower() or "OutOfMemory" in line for line in outcome.tail)
+    if said_so or (kind == "killed" and outcome.out_of_memory):
         kind = "out_of_memory" if kind != "timeout" else kind
     elif "not support" in reason.lower():
         kind = "not_supported"

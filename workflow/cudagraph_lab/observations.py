@@ -16,8 +16,20 @@ from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design import asks_for_graphs, not_measurable
-from cudagraph_lab.errors import LabError
-from cudagraph_lab.records import Call, Cell, Record, Request, conflict, dotted, read_record
+from cudagraph_lab.errors import LabError, say
+from cudagraph_lab.records import (
+    SET_ASIDE,
+    Call,
+    Cell,
+    NotBelievedError,
+    Record,
+    Request,
+    conflict,
+    dotted,
+    is_set_aside,
+    read_record,
+    set_aside,
+)
 from cudagraph_lab.simulation import PREFIX
 from cudagraph_lab.stats import steady_state
 
@@ -118,12 +130,15 @@ def read_dataset(
     where there is none; `contrasts` and `design` (arms, engine_args, engine_args_cpu) are the
     configuration's, and say which arms this platform cannot measure; `expected` holds the requests
     that the configuration makes of the data set measured now, by arm. Returns the data set
-    and a table with COLUMNS. Raises LabError naming the file and what differs where
-    the records are not one data set, and where there are none.
+    and a table with COLUMNS. A record that is not believed is set aside and said to be.
+    Raises LabError naming the file and what differs where the records are not one data
+    set, and where there are none, or none that is believed.
     """
-    read = [(path, read_record(path, name)) for path in sorted(records)]
-    if not read:
+    paths = sorted(records)
+    if not paths:
         raise LabError(f"data set {name!r} has no records; measure it or take it out of `compare`")
+    read = read_believed(name, paths)
+    aside = reasons_aside(name, paths[0].parents[1])
     if (read[0][1].kind == "simulated") != name.startswith(PREFIX):
         raise LabError(
             f"{read[0][0]}: {read[0][1].kind} data under the name {name!r}; simulated data, and no "
@@ -144,23 +159,17 @@ def read_dataset(
             for record in those:
                 if record.status == "ok":
                     rows += observe(record)
+    for arm, reasons in aside.items():
+        if arm in arms:
+            arms[arm] = arms[arm].model_copy(update={"warnings": arms[arm].warnings + reasons})
+        else:
+            arms[arm] = absent_arm("missing", "; ".join(reasons))
     platform = read[0][1].environment.platform
     for arm in design.get("arms", {}):
         reason = not_measurable(design, arm, platform)
         if reason is None:
             continue
-        arms.setdefault(
-            arm,
-            Arm(
-                status="not_measurable",
-                reason=reason,
-                purpose="timed",
-                engine_args={},
-                repeats=0,
-                resolved=None,
-                warnings=[],
-            ),
-        )
+        arms.setdefault(arm, absent_arm("not_measurable", reason))
     timed = [record for _, record in read if record.request.purpose == "timed"]
     example = (timed or [record for _, record in read])[0]
     whole = next((r for _, r in read if r.status == "ok"), example)
@@ -202,6 +211,63 @@ def read_dataset(
     )
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
     return dataset, table
+
+
+def absent_arm(status: ArmStatus, reason: str) -> Arm:
+    """An arm of which there is no record to believe."""
+    return Arm(
+        status=status,
+        reason=reason,
+        purpose="timed",
+        engine_args={},
+        repeats=0,
+        resolved=None,
+        warnings=[],
+    )
+
+
+def read_believed(name: str, paths: list[Path]) -> list[tuple[Path, Record]]:
+    """The records that are believed; the others are set aside, and standard error says so.
+
+    Where none is believed, nothing is renamed: that is no damage to a file, but another
+    directory or another version. Neither are files of this repository, which git brings
+    back. Raises LabError in both cases, naming a file.
+    """
+    read: list[tuple[Path, Record]] = []
+    refused: list[tuple[Path, NotBelievedError]] = []
+    for path in paths:
+        try:
+            read.append((path, read_record(path, name)))
+        except NotBelievedError as error:
+            refused.append((path, error))
+    for path, refusal in refused:
+        if not read or path.is_relative_to(REPOSITORY / "resources"):
+            raise refusal
+        aside = set_aside(path)
+        say(
+            f"cudagraph-lab: {path}: {refusal.reason}; set aside as {aside.name}, "
+            f"the rest goes on; to measure it again: make lab ARGS={path}"
+        )
+    return read
+
+
+def reasons_aside(name: str, runs: Path) -> dict[str, list[str]]:
+    """By arm, which repeats were set aside and not measured again since, and why."""
+    reasons: dict[str, list[str]] = {}
+    for aside in sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*")):
+        record = aside.with_name(aside.name.partition(SET_ASIDE)[0])
+        if not is_set_aside(record):
+            continue
+        try:
+            read_record(aside, name)
+            reason = "set aside by hand"
+        except NotBelievedError as error:
+            reason = error.reason
+        reasons.setdefault(aside.parent.name, []).append(
+            f"repeat {record.stem.removeprefix('rep')} is not believed and set aside "
+            f"as {aside.name}: {reason}"
+        )
+    return reasons
 
 
 def shown(path: Path) -> str:

@@ -8,6 +8,9 @@ numbers (transcribed) and of simulations share it and say which they are.
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +21,39 @@ from cudagraph_lab.files import write_json
 from cudagraph_lab.startup_log import StartupFacts
 
 SCHEMA_VERSION = 1
+# The largest records, profiles with every step, stay far below; more is not read at all.
+LARGEST_RECORD_BYTES = 64 << 20
+# Between the name of a record and the time at which it was set aside.
+SET_ASIDE = ".damaged-"
+
+# Arguments of the engine that would run code which is neither vLLM's nor ours.
+FOREIGN_CODE = frozenset(
+    {
+        "trust_remote_code",
+        "worker_cls",
+        "worker_extension_cls",
+        "scheduler_cls",
+        "logits_processors",
+        "inductor_passes",
+        "kv_connector_module_path",
+        "io_processor_plugin",
+        "reasoning_parser_plugin",
+        "tool_parser_plugin",
+    }
+)
+
+
+class NotBelievedError(LabError):
+    """A record that is damaged, implausible, or not what its name says.
+
+    `reason` says why; the whole message adds the file and what to do.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.reason = reason
+        mend = "move it away, then run the same command again to measure it anew"
+        super().__init__(f"{path}: {reason}; {mend}")
+
 
 # Names become parts of paths, of Snakemake wildcards and of number ids.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
@@ -42,6 +78,25 @@ class Workload(Model):
     gpu_memory_utilization: float
 
 
+def foreign_code(engine_args: Any, prefix: str = "") -> str | None:
+    """The first argument, at any depth, that names code to run, as a dotted name; else None.
+
+    >>> foreign_code({"speculative_config": {"trust-remote-code": True}})
+    'speculative_config.trust-remote-code'
+    """
+    if isinstance(engine_args, Mapping):
+        for key, value in engine_args.items():
+            if str(key).replace("-", "_").lower() in FOREIGN_CODE:
+                return f"{prefix}{key}"
+            if found := foreign_code(value, f"{prefix}{key}."):
+                return found
+    elif isinstance(engine_args, list):
+        for index, value in enumerate(engine_args):
+            if found := foreign_code(value, f"{prefix}{index}."):
+                return found
+    return None
+
+
 class Request(Model):
     """What was asked of the run, before anything ran."""
 
@@ -59,6 +114,12 @@ class Request(Model):
     # or from the engine core's messages, read after them.
     observed: Literal["statistics", "messages"] = "statistics"
     order: list[str]  # the arms of this repeat in the order drawn from the seed
+
+    @model_validator(mode="after")
+    def _runs_no_foreign_code(self) -> Self:
+        if found := foreign_code(self.engine_args):
+            raise ValueError(f"engine_args.{found}: foreign code is never run")
+        return self
 
 
 # What runs of one data set share, what its timed arms share, what repeats of one arm share.
@@ -171,9 +232,9 @@ class Call(Model):
     tokens: Count | None
     tokens_per_s: PositiveSeconds | None = None
     started_s: float | None = None  # since the start of the process
-    decode_s_per_step: list[float] | None = None  # one per request
+    decode_s_per_step: list[PositiveSeconds] | None = None  # one per request
     # One per request, since the call began (by statistics: since the request's arrival).
-    first_token_s: list[float] | None = None
+    first_token_s: list[PositiveSeconds] | None = None
     steps: list[StepCount] | None = None
 
     @model_validator(mode="after")
@@ -289,25 +350,53 @@ class Record(Model):
             raise ValueError("a failed run, and no other, says why in `failure`")
         if self.status == "failed":
             return self
-        asked = self.request.workload
-        for cell in self.cells:
-            for call in cell.calls:
-                expected = cell.batch * asked.output_tokens
-                if self.kind == "measured" and call.tokens != expected:
-                    raise ValueError(
-                        f"batch {cell.batch}: {call.tokens} tokens came back, {expected} were asked"
-                    )
-        if self.kind == "measured" and self.request.purpose == "timed":
-            batches = [cell.batch for cell in self.cells]
-            if batches != asked.batch_sizes:
-                raise ValueError(f"cells {batches} do not match batch sizes {asked.batch_sizes}")
-            for cell in self.cells:
-                if len(cell.timed()) != self.request.iterations:
-                    raise ValueError(
-                        f"batch {cell.batch}: {len(cell.timed())} timed calls, "
-                        f"{self.request.iterations} were asked"
-                    )
+        if self.kind == "measured":
+            self._is_what_was_asked()
         return self
+
+    def _is_what_was_asked(self) -> None:
+        """Raise ValueError where a measured run lacks something or has it in another number."""
+        asked = self.request.workload
+        batches = [cell.batch for cell in self.cells]
+        if batches != asked.batch_sizes:
+            raise ValueError(f"cells {batches} do not match batch sizes {asked.batch_sizes}")
+        for cell in self.cells:
+            where = f"batch {cell.batch}"
+            expected = cell.batch * asked.output_tokens
+            for call in cell.calls:
+                if call.tokens != expected:
+                    raise ValueError(
+                        f"{where}: {call.tokens} tokens came back, {expected} were asked"
+                    )
+                if (reason := _misfit(call, cell.batch, asked.output_tokens)) is not None:
+                    raise ValueError(f"{where}: {reason}")
+            roles: list[str] = [call.role for call in cell.calls]
+            counts = {
+                "first": 1,
+                "warmup": self.request.warmups,
+                "timed": self.request.iterations,
+            }
+            for role, count in counts.items():
+                if roles.count(role) != count:
+                    raise ValueError(
+                        f"{where}: {roles.count(role)} {role} calls, {count} were asked"
+                    )
+
+
+def _misfit(call: Call, batch: int, output_tokens: int) -> str | None:
+    """What of a call's own figures cannot be, beside each other; else None."""
+    if call.seconds is None:
+        return "a measured call has no seconds"
+    decode, first = call.decode_s_per_step, call.first_token_s
+    for name, values in (("decode_s_per_step", decode), ("first_token_s", first)):
+        if values is not None and len(values) != batch:
+            return f"{name} has {len(values)} values"
+    # Parts of a call that last longer than all of it were read from a clock that jumped.
+    if decode and max(decode) * (output_tokens - 1) > call.seconds:
+        return "a request decoded longer than the call lasted"
+    if first and max(first) > call.seconds:
+        return "a first token came later than the call ended"
+    return None
 
 
 def _checksum(body: dict[str, Any]) -> str:
@@ -323,29 +412,54 @@ def write_record(record: Record, path: Path) -> None:
 
 
 def read_record(path: Path, dataset: str | None = None) -> Record:
-    """Read a record; refuse, by name, what is half-written, changed or foreign.
+    """Read a record; refuse, by name, what is half-written, changed, implausible or foreign.
 
-    Raises LabError naming the file and the mend.
+    Raises NotBelievedError, a LabError that names the file and the mend.
     """
-    mend = "move it away, then run the same command again to measure it anew"
+    # A pipe would be waited for, a device never ends.
+    if not path.is_file():
+        raise NotBelievedError(path, "not a file" if path.exists() else "it is not there")
+    if (size := path.stat().st_size) > LARGEST_RECORD_BYTES:
+        raise NotBelievedError(path, f"larger than any record ({size} bytes)")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_bytes().decode("utf-8"))
         body, checksum = document["record"], document["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{path}: not a record of a run ({type(error).__name__}); {mend}") from None
-    if checksum != _checksum(body):
-        raise LabError(f"{path}: its checksum does not fit its content; {mend}")
-    try:
-        record = Record.model_validate(body)
+        fits = checksum == _checksum(body)
+        record = Record.model_validate(body) if fits else None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise LabError(f"{path}: {where}: {first['msg']}; {mend}") from None
+        raise NotBelievedError(path, f"{where}: {first['msg']}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NotBelievedError(path, f"not a record of a run ({type(error).__name__})") from None
+    if record is None:
+        raise NotBelievedError(path, "its checksum does not fit its content")
     if dataset is not None and record.dataset != dataset:
-        raise LabError(f"{path}: belongs to data set {record.dataset!r}, not {dataset!r}; {mend}")
+        raise NotBelievedError(path, f"belongs to data set {record.dataset!r}, not {dataset!r}")
     arm, repeat = path.parent.name, path.name.split(".")[0]
     if (arm, repeat) != (record.arm, f"rep{record.repeat}"):
-        raise LabError(
-            f"{path}: holds {record.arm} rep{record.repeat}, not what its name says; {mend}"
+        raise NotBelievedError(
+            path, f"holds {record.arm} rep{record.repeat}, not what its name says"
         )
     return record
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a record that is not believed, and its log, beside where they are; nothing is lost.
+
+    Returns the record's new path. Raises OSError where the directory cannot be changed.
+    """
+    when = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.name}{SET_ASIDE}{when}")
+    while os.path.lexists(aside):
+        aside = aside.with_name(aside.name + "x")
+    path.rename(aside)
+    log = path.with_suffix(".log")
+    if log.exists():
+        log.rename(log.with_name(log.name + aside.name.removeprefix(path.name)))
+    return aside
+
+
+def is_set_aside(path: Path) -> bool:
+    """Whether the record of this path was set aside and not measured again since."""
+    return not path.exists() and any(path.parent.glob(f"{path.name}{SET_ASIDE}*"))

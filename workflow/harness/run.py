@@ -25,6 +25,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 FOREIGN_PROCESS_EXIT = 3
+NO_RESULT_EXIT = 4
 
 
 def since_start() -> float:
@@ -94,7 +95,6 @@ def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
         "max_model_len": workload["max_model_len"],
         "gpu_memory_utilization": workload["gpu_memory_utilization"],
         "seed": request["seed"],
-        "trust_remote_code": False,
         "disable_log_stats": False,
         "cudagraph_metrics": True,
         "worker_cls": "lab_worker.LabWorker",
@@ -106,7 +106,8 @@ def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
             "torch_profiler_with_stack": False,
             "torch_profiler_use_gzip": False,
         }
-    return arguments | request["engine_args"]
+    # Last: whatever an arm asks for, code of a model's repository is never run.
+    return arguments | request["engine_args"] | {"trust_remote_code": False}
 
 
 def measure_call(llm: Any, kept: list[Any], prompts: list[Any], sampling: Any) -> dict[str, Any]:
@@ -260,8 +261,12 @@ def main(job_path: str, result_path: str, progress_fd: str) -> int:
     except Exception as error:
         result["failure"] = {"stage": stage, "reason": f"{type(error).__name__}: {error}"}
     temporary = Path(result_path + ".partial")
-    temporary.write_text(json.dumps(result), encoding="utf-8")
-    temporary.rename(result_path)
+    try:
+        temporary.write_text(json.dumps(result), encoding="utf-8")
+        temporary.rename(result_path)
+    except OSError as error:
+        print(f"{Path(result_path).name}: {error.strerror}", file=sys.stderr)
+        return NO_RESULT_EXIT
     tell(event="done")
     sys.stdout.flush()
     return 0

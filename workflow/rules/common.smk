@@ -23,9 +23,14 @@ for variable, entry in {
     if entry not in known:
         os.environ[variable] = os.pathsep.join([entry, *filter(None, known)])
 
-from cudagraph_lab import REPOSITORY, design, hardware, outlook, simulation
+from cudagraph_lab import REPOSITORY, design, hardware, leftovers, outlook, simulation
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.predictions import prediction_files
+from cudagraph_lab.records import is_set_aside
+
+# Not in the jobs: what is unfinished there is theirs.
+if workflow.is_main_process:
+    leftovers.clear_leftovers(Path.cwd())
 
 try:
     design.complete_config(config)
@@ -77,8 +82,12 @@ def records_of(dataset):
     """The records of a data set: those of the design where it is measured now, else all there are."""
     if dataset == DATASET:
         return [
-            f"results/{dataset}/runs/{arm}/rep{repeat}.json"
+            record
             for arm, repeat in design.runs_to_measure(config, PLATFORM)
+            # One that was set aside is measured again only when it is asked for by name.
+            if not is_set_aside(
+                Path(record := f"results/{dataset}/runs/{arm}/rep{repeat}.json")
+            )
         ]
     local = sorted(Path("results", dataset, "runs").glob("*/rep*.json"))
     shipped = sorted((SHIPPED / dataset / "runs").glob("*/rep*.json"))
