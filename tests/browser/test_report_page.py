@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from cudagraph_lab.report import VERDICTS
+from cudagraph_lab.tables import VERDICTS
 
 WIDTHS = (1280, 390)
 HEADLINE = 'data[data-dataset="h100-opt-125m"][data-id="ratio/bundle/b1"]:not([data-prediction])'

@@ -14,28 +14,15 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design import complete_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures import draw_figures, to_svg
+from cudagraph_lab.forms import HTML, escape_markdown
 from cudagraph_lab.ledger import Ledger, Number, build_ledger
+from cudagraph_lab.numerals import digits, plain, written
 from cudagraph_lab.observations import Arm, Dataset, read_dataset
 from cudagraph_lab.outlook import outlook_numbers
 from cudagraph_lab.predictions import read_predictions, registered_hashes
-from cudagraph_lab.report import (
-    HTML,
-    LEVEL,
-    VERDICTS,
-    advise,
-    count_verdicts,
-    digits,
-    escape_markdown,
-    find,
-    label,
-    make_page,
-    plain,
-    print_number,
-    render_html,
-    render_markdown,
-    runs_of,
-    written,
-)
+from cudagraph_lab.printing import LEVEL, count_verdicts, find, label, make_page, print_number
+from cudagraph_lab.report import advise, render_html, render_markdown
+from cudagraph_lab.tables import VERDICTS, runs_of
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
 FACTORS = {"%": 100.0, "ms": 1e3, "µs": 1e6}

@@ -19,20 +19,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from cudagraph_lab.forms import HTML, clean
 from cudagraph_lab.ledger import Ledger, Number
+from cudagraph_lab.numerals import plain, trimmed
 from cudagraph_lab.observations import Dataset
-from cudagraph_lab.report import (
-    HTML,
-    TEMPLATES,
-    Drawing,
-    Page,
-    clean,
-    find,
-    make_page,
-    matching,
-    plain,
-    trimmed,
-)
+from cudagraph_lab.printing import Page, find, make_page, matching
+from cudagraph_lab.report import TEMPLATES
+from cudagraph_lab.tables import Drawing
 
 INK, PAPER, GRID = "#222222", "#ffffff", "#d9d9d9"  # as lab.mplstyle has them
 MARKERS = "osD^vPX*"

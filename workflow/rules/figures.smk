@@ -19,7 +19,7 @@ rule plot_figures:
     input:
         ledger="results/ledger.json",
         style=str(REPOSITORY / "report" / "lab.mplstyle"),
-        package=package("figures", "report"),
+        package=package("figures", "forms", "numerals", "printing", "tables"),
     output:
         svgs=report(
             expand("results/figures/{figure}.svg", figure=FIGURES),

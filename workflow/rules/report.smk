@@ -19,7 +19,7 @@ rule render_report:
         svgs=rules.plot_figures.output.svgs,
         drawings="results/figures/figures.json",
         templates=TEMPLATES,
-        package=package("report"),
+        package=package("report", "forms", "numerals", "printing", "tables"),
     output:
         html=report(
             "results/report/lab_report.html",

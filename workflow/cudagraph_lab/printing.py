@@ -1,0 +1,285 @@
+"""Numbers on a page: `print_number` is the one way there, by data set and id.
+
+What templates and tables say of a number, of its predictions and of counts is made
+here; it holds no digit of a result itself.
+"""
+
+import inspect
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from markupsafe import Markup
+
+from cudagraph_lab import stats
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.forms import Form
+from cudagraph_lab.ledger import Judged, Ledger, Number
+from cudagraph_lab.numerals import suffix, trimmed, unit_of, written
+from cudagraph_lab.observations import Dataset
+
+# The level of the ledger's intervals is the default of the function that makes them.
+LEVEL = float(inspect.signature(stats.estimate_mean).parameters["level"].default)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the functions that templates call know of: the ledger, and the format."""
+
+    ledger: Ledger
+    numbers: Mapping[tuple[str, str], Number]
+    datasets: Mapping[str, Dataset]
+    form: Form
+
+
+def make_page(ledger: Ledger, form: Form) -> Page:
+    """The ledger, indexed. Raises LabError where an id occurs twice in a data set."""
+    numbers: dict[tuple[str, str], Number] = {}
+    for number in ledger.numbers:
+        key = (number.dataset, number.id)
+        if key in numbers:
+            raise LabError(f"ledger: {number.dataset} has two numbers {number.id}; rebuild it")
+        numbers[key] = number
+    return Page(ledger, numbers, {d.name: d for d in ledger.datasets}, form)
+
+
+def find(page: Page, dataset: str, number: str) -> Number | None:
+    """A number of the ledger, or None where the ledger does not speak of it."""
+    return page.numbers.get((dataset, number))
+
+
+def matching(page: Page, dataset: str, pattern: str, measured: bool = True) -> list[Number]:
+    """The numbers of a data set whose id matches a shell pattern; with a value, if `measured`."""
+    return [
+        number
+        for (name, _), number in page.numbers.items()
+        if name == dataset
+        and fnmatchcase(number.id, pattern)
+        and (has_value(number) or not measured)
+    ]
+
+
+def datum(page: Page, number: Number, part: str, text: str, prediction: str = "") -> Markup:
+    """One part of a number (value, low, high, n) as printed, marked with where it is from."""
+    judged = next((p for p in number.predictions if p.id == prediction), None)
+    source = number if judged is None else judged
+    value = getattr(source, part)
+    attributes = {
+        "value": str(value).lower() if isinstance(value, bool) else repr(value),
+        "data-dataset": number.dataset,
+        "data-id": number.id,
+        "data-part": part,
+        "data-unit": "" if part == "n" else unit_of(number)[1],
+    }
+    if prediction:
+        attributes["data-prediction"] = prediction
+    return page.form.datum(text, attributes)
+
+
+def value_of(page: Page, number: Number, repeats: bool = False) -> Markup:
+    """Value, unit and interval of a number, its repeats if asked; a reason without a value."""
+    form = page.form
+    if number.value is None and number.low is not None and number.high is not None:
+        factor, unit = unit_of(number)
+        ends = [
+            datum(page, number, part, trimmed(end * factor))
+            for part, end in (("low", number.low), ("high", number.high))
+        ]
+        return Markup("{}{}").format(Markup(" to ").join(ends), _follow(page, "", unit))
+    if number.value is None:
+        return Markup("{} ({})").format(
+            form.escape("not measured"), form.exempt(number.missing or "no reason recorded", "said")
+        )
+    value, low, high = written(number)
+    printed = datum(page, number, "value", value)
+    if isinstance(number.value, bool):
+        return printed
+    printed = Markup("{}{}").format(printed, _follow(page, value, unit_of(number)[1]))
+    if low is None or high is None:
+        return printed
+    kind = form.escape("range ") if (number.method or "").startswith("range") else Markup()
+    ends = [datum(page, number, part, end) for part, end in (("low", low), ("high", high))]
+    counted = Markup(", n = {}").format(datum(page, number, "n", str(number.n)))
+    return Markup("{} ({}{}{})").format(
+        printed, kind, Markup(" to ").join(ends), counted if repeats else ""
+    )
+
+
+def predicted(page: Page, number: Number, prediction: Judged) -> Markup:
+    """A prediction's value and bounds, in the unit of its number."""
+    if isinstance(prediction.value, bool):
+        words = "holds" if prediction.value else "does not hold"
+        return datum(page, number, "value", words, prediction.id)
+    factor, unit = unit_of(number)
+
+    def part(name: str) -> Markup:
+        raw = getattr(prediction, name) * factor
+        return datum(page, number, name, trimmed(raw), prediction.id)
+
+    low, high = prediction.low, prediction.high
+    one = prediction.value if prediction.value is not None else low
+    follows = _follow(page, trimmed(one * factor) if one is not None else "", unit)
+    if low is not None and low == high:
+        return Markup("{}{}").format(part("low"), follows)
+    if prediction.value is not None and low is not None and high is not None:
+        return Markup("{}{} ({} to {})").format(part("value"), follows, part("low"), part("high"))
+    if low is not None and high is not None:
+        return Markup("{} to {}{}").format(part("low"), part("high"), _follow(page, "", unit))
+    if low is not None:
+        return Markup("at least {}{}").format(part("low"), follows)
+    return Markup("at most {}{}").format(part("high"), _follow(page, "", unit))
+
+
+def _follow(page: Page, text: str, unit: str) -> Markup:
+    """`suffix` on the page; a unit may come from a user's predictions."""
+    gap = Markup("\N{NO-BREAK SPACE}") if suffix(text, unit) != unit else Markup()
+    return gap + page.form.escape(suffix(text, unit).strip())
+
+
+def anchor_of(number: Number, prediction: Judged) -> str:
+    """Where the verdict board holds a prediction of a number."""
+    return "v-" + re.sub(r"[^a-zA-Z0-9]+", "-", f"{number.dataset}-{prediction.id}-{number.id}")
+
+
+def chips(page: Page, number: Number) -> Markup:
+    """The verdicts on a number, each linked to its place on the board, with what weakens it."""
+    several = len(number.predictions) > 1
+    found = []
+    for prediction in number.predictions:
+        aside = [prediction.id.split("/")[0]] if several else []
+        if prediction.verdict != "not measured" and (prediction.in_sample or prediction.post_hoc):
+            aside.append("in-sample" if prediction.in_sample else "post hoc")
+        anchor = anchor_of(number, prediction)
+        found.append(page.form.chip(prediction.verdict, anchor, ", ".join(aside)))
+    return Markup(" ").join(found)
+
+
+def print_number(
+    page: Page, dataset: str, number: str, form: Literal["prose", "cell"] = "prose"
+) -> Markup:
+    """The one way to the page: value, interval, verdicts linked to their predictions.
+
+    In prose a number without a prediction says so; in a cell the table's notes do.
+    Raises LabError where the ledger has no such number.
+    """
+    found = find(page, dataset, number)
+    if found is None:
+        raise LabError(f"report: the ledger has no number {number!r} of {dataset!r}")
+    text = value_of(page, found, repeats=form == "prose")
+    if is_single(found) and form == "prose":
+        text += Markup(", single observation")
+    if found.predictions:
+        return Markup("{} {}").format(text, chips(page, found))
+    if form == "cell":
+        return text
+    return Markup("{} ({})").format(text, page.form.escape("no prediction registered"))
+
+
+def is_single(number: Number) -> bool:
+    """Whether a number is one observation; a claim says so in its own words."""
+    return number.n == 1 and number.value is not None and not isinstance(number.value, bool)
+
+
+def listed(page: Page, dataset: str, wanted: Sequence[tuple[str, str]]) -> list[Markup]:
+    """Lines for those of the (id, words) that have a value: words, number, remark."""
+    lines = []
+    for number, words in wanted:
+        found = find(page, dataset, number)
+        if found is None or not has_value(found):
+            continue
+        line = Markup("{}: {}").format(words, print_number(page, dataset, number))
+        # How few the repeats are stands in the number already.
+        if found.note and "repeats are few" not in found.note:
+            line += Markup(" – {}").format(page.form.exempt(found.note, "said"))
+        lines.append(line)
+    return lines
+
+
+def batch(page: Page, size: int) -> Markup:
+    """A batch size of a data set, as a label."""
+    return page.form.exempt(str(size), "batch")
+
+
+def batch_list(page: Page, sizes: Sequence[int]) -> Markup:
+    """Batch sizes in words: 1, 8 and 64."""
+    return in_words([batch(page, size) for size in sizes])
+
+
+def in_words(items: Sequence[Markup]) -> Markup:
+    """Items joined by commas and a last `and`."""
+    if len(items) < 2:
+        return Markup().join(items)
+    return Markup("{} and {}").format(Markup(", ").join(items[:-1]), items[-1])
+
+
+def label(number: str) -> str:
+    """An id in words: `ratio/graph/b8` is the speed-up, graph, batch 8."""
+    first = {
+        "ratio": "speed-up",
+        "step": "decode step",
+        "first_token": "first token",
+        "first_call": "first call",
+        "kv": "KV cache",
+    }
+    head, *rest = number.split("/")
+    words = [first.get(head, head.replace("_", " "))]
+    words += [
+        f"batch {part[1:]}" if re.fullmatch(r"b\d+", part) else part.replace("_", " ")
+        for part in rest
+    ]
+    return ", ".join(words)
+
+
+def fact(page: Page, dataset: str, name: str) -> Markup:
+    """A count that the data set itself carries, such as `iterations`."""
+    value = getattr(page.datasets[dataset], name)
+    return page.form.datum(
+        trimmed(value), {"value": repr(value), "data-dataset": dataset, "data-fact": name}
+    )
+
+
+def repeats(page: Page, dataset: str, arm: str) -> Markup:
+    """How many repeats of an arm there are."""
+    value = page.datasets[dataset].arms[arm].repeats
+    return page.form.datum(
+        str(value), {"value": str(value), "data-dataset": dataset, "data-repeats": arm}
+    )
+
+
+def level(page: Page) -> Markup:
+    """The level of the intervals."""
+    return page.form.exempt(f"{trimmed(LEVEL * 100)}%", "level")
+
+
+def count_verdicts(page: Page, dataset: str) -> Counter[str]:
+    """How many predictions of a data set ended in each verdict; `X in-sample` counts apart."""
+    counted: Counter[str] = Counter()
+    for number in matching(page, dataset, "*", measured=False):
+        for prediction in number.predictions:
+            counted[prediction.verdict] += 1
+            if prediction.in_sample:
+                counted[f"{prediction.verdict} in-sample"] += 1
+            if prediction.post_hoc:
+                counted[f"{prediction.verdict} post hoc"] += 1
+    return counted
+
+
+def tally(page: Page, dataset: str, what: str) -> Markup:
+    """One of `count_verdicts`, printed."""
+    value = count_verdicts(page, dataset)[what]
+    return page.form.datum(
+        str(value), {"value": str(value), "data-dataset": dataset, "data-count": what}
+    )
+
+
+def has_value(number: Number) -> bool:
+    """Whether a number has a value or, as an extrapolation has, a bracket."""
+    return number.value is not None or number.low is not None
+
+
+def title_of(page: Page, dataset: str) -> str:
+    """The title of a data set; the name itself of numbers that belong to none."""
+    return page.datasets[dataset].title if dataset in page.datasets else dataset
