@@ -9,10 +9,8 @@ from cudagraph_lab.economics import (
     break_even,
     deploy_tax_min_per_day,
     fit_capture_cost,
-    graph_memory,
     kv_tokens_lost,
     launch_break_even_call,
-    launch_counts,
     mix_cost,
 )
 from cudagraph_lab.errors import LabError
@@ -51,29 +49,9 @@ def test_deploy_tax_of_the_lab():
     assert deploy_tax_min_per_day(7, 50) == pytest.approx(5.8333, abs=1e-4)
 
 
-@given(st.integers(1, 10_000), st.integers(1, 10_000))
-def test_launch_break_even_is_where_the_counts_cross(num_ops, calls):
-    eager, graphs = launch_counts(num_ops, calls)
-    crossing = launch_break_even_call(num_ops)
-    assert (eager > graphs) == (crossing is not None and calls >= crossing)
-    assert eager / graphs <= num_ops
-
-
-def test_launch_speed_up_tends_to_the_number_of_operations():
-    eager, graphs = launch_counts(300, 10**9)
-    assert eager / graphs == pytest.approx(300, rel=1e-6)
-
-
 def test_a_single_operation_never_breaks_even():
-    assert launch_counts(1, 9) == (9, 9)
     assert launch_break_even_call(1) is None
     assert launch_break_even_call(2) == 2
-
-
-def test_launch_counts_need_an_operation_and_a_call():
-    for args in ((0, 1), (1, 0)):
-        with pytest.raises(LabError):
-            launch_counts(*args)
 
 
 def test_capture_cost_finds_the_line_it_was_made_from():
@@ -95,11 +73,7 @@ def test_two_lengths_give_no_line_however_often_repeated():
         fit_capture_cost([1, 2, 3], [1, 2], [1, 2, 3])
 
 
-def test_graph_memory_in_tokens_and_requests():
-    # OPT-125m in 16 bit: 2 * 12 layers * 768 * 2 B = 36 864 B a token.
-    lost = graph_memory(0.41, 36_864, 512)
-    assert lost.tokens == pytest.approx(11_942.2, abs=0.1)
-    assert lost.requests == pytest.approx(11_942.2 / 512, abs=1e-3)
+def test_kv_tokens_lost_in_requests_of_full_length():
     assert kv_tokens_lost(300_000, 298_976, 512).requests == 2.0
 
 

@@ -11,7 +11,6 @@ from cudagraph_lab.launch_models import (
     Profile,
     attribution,
     eager_step_s,
-    graph_step_from_growth_s,
     hidden_share_from_pair,
     host_from_profile_s,
     launch_bill_s,
@@ -136,10 +135,6 @@ def test_profile_gives_the_host_term_and_the_fusion_factor():
     close(rows["additive"].launch_bill_s, 4e-4)
     close(rows["additive"].bill_per_launch_s, 2e-6)
     assert "profile" in rows["overlap"].information
-
-
-def test_growth_scales_the_gpu_part_only():
-    close(graph_step_from_growth_s(5e-4, [1.0, 3.0], 2e-4, [2e-4, 4e-4]), [5e-4, 13e-4])
 
 
 @pytest.mark.parametrize(

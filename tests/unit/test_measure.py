@@ -235,7 +235,7 @@ def test_a_run_under_other_conditions_is_refused_before_it_is_measured(small_rec
     record = read_record(known)
     new = known.with_name("rep2.json")
     elsewhere = known.parents[1] / "compiled" / "rep1.json"
-    device = record.environment.device
+    device = {name: getattr(record.environment, name) for name in ("device", "driver", "lock")}
     refuse_other_request(new, "small", record.request, device)
     refuse_other_request(elsewhere, "small", record.request, device)
 
@@ -269,7 +269,12 @@ def test_a_run_under_other_conditions_is_refused_before_it_is_measured(small_rec
     with pytest.raises(LabError, match="measured with engine_args"):
         refuse_other_request(new, "small", other_arm, device)
     with pytest.raises(LabError, match="measured with device"):
-        refuse_other_request(new, "small", record.request, "another processor")
+        refuse_other_request(new, "small", record.request, device | {"device": "another processor"})
+    with pytest.raises(LabError, match="lock"):
+        refuse_other_request(new, "small", record.request, device | {"lock": "other.txt"})
+    # What is not known before the run is no difference.
+    refuse_other_request(new, "small", record.request, device | {"driver": None})
+    refuse_other_request(new, "small", record.request, device | {"driver": "1.2"})
     # Measuring the same run again is nobody's mixture.
     refuse_other_request(known, "small", change("model", "another/one"), device)
 
@@ -279,13 +284,13 @@ def test_a_broken_record_stops_a_run_only_where_none_is_whole(small_record):
     request = read_record(known).request
     known.write_text(known.read_text()[:500])
     new = known.with_name("rep2.json")
-    refuse_other_request(new, "small", request, "a processor")
+    refuse_other_request(new, "small", request, {"device": "a processor"})
     # What the whole one says still counts.
     with pytest.raises(LabError, match=f"{other}: measured with device 'a processor'"):
-        refuse_other_request(new, "small", request, "x")
+        refuse_other_request(new, "small", request, {"device": "x"})
     other.write_text("")
     with pytest.raises(LabError, match=re.escape(str(known))):
-        refuse_other_request(new, "small", request, "a processor")
+        refuse_other_request(new, "small", request, {"device": "a processor"})
 
 
 # --- Failures as records, from the configuration to the file --------------------------------

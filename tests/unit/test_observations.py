@@ -362,8 +362,28 @@ def test_the_order_is_that_in_which_runs_began(small_record):
         ("FULL_AND_PIECEWISE", "FULL"),
     ],
 )
-def test_decode_steps_of_each_mode(resolved, mode):
-    assert expected_decode_mode(resolved) == mode
+def test_decode_steps_of_each_mode(shipped, resolved, mode):
+    record = read_record(shipped / "h100-opt-125m/runs/graphs/rep2.json")
+    of_mode = record.resolved.model_copy(update={"cudagraph_mode": resolved})
+    assert expected_decode_mode(of_mode, 512) == mode
+    assert expected_decode_mode(of_mode, 513) == "NONE"
+
+
+def test_a_batch_above_the_ladder_costs_no_other_batch_its_numbers(h100, edit_record):
+    def shorten_ladder(body):
+        body["resolved"]["capture_sizes"] = [1, 2, 4, 8, 16, 32, 40]
+        for call in body["cells"][-1]["calls"]:
+            for step in call["steps"]:
+                step["mode"] = "NONE"
+
+    for path in sorted((h100 / "graphs").glob("rep*.json")):
+        edit_record(path, shorten_ladder)
+    dataset, table = read(h100)
+    assert dataset.arms["graphs"].status == "ok"
+    assert "batch 64 is above the largest captured size (40): it ran without a graph" in (
+        dataset.arms["graphs"].warnings
+    )
+    assert set(table[table.arm == "graphs"].batch.dropna()) == {1, 8, 9, 33, 64}
 
 
 def test_description_and_configuration_both_bring_contrasts(small_record):

@@ -96,21 +96,10 @@ def deploy_tax_min_per_day(startup_cost_s: float, restarts_per_day: float) -> fl
     return startup_cost_s * restarts_per_day / 60
 
 
-def launch_counts(num_ops: int, calls: int) -> tuple[int, int]:
-    """(eager, graphs) launches after `calls` calls, the first of which is the capture.
-
-    Source: the course's lab 02: eager k * num_ops, graphs num_ops + (k - 1). The speed-up in
-    launches tends to num_ops as k grows.
-    """
-    if num_ops < 1 or calls < 1:
-        raise LabError(f"num_ops, calls: must be at least 1, got {num_ops} and {calls}")
-    return calls * num_ops, num_ops + calls - 1
-
-
 def launch_break_even_call(num_ops: float, replay_launches: float = 1) -> int | None:
     """The first call after which graphs have launched less; None where they never do.
 
-    Source: lab 02, with `replay_launches` per call after the capture, which is 1 there:
+    Source: the course's lab 02, with `replay_launches` per call after the capture, which is 1 there:
     k * n > n + (k - 1) * r is (k - 1) * (n - r) > 0, so it is the second call wherever a
     replay launches less than an eager call. Raises LabError for counts below 1.
     """
@@ -138,14 +127,11 @@ def fit_capture_cost(
     return CaptureCost(_line(graphs, seconds), _line(graphs, mib), len(graphs))
 
 
-def graph_memory(graph_gib: float, kv_bytes_per_token: int, max_model_len: int) -> GraphMemory:
-    """KV tokens and requests of `max_model_len` tokens that `graph_gib` would have held."""
-    tokens = graph_gib * 2**30 / kv_bytes_per_token
-    return GraphMemory(tokens, tokens / max_model_len)
-
-
 def kv_tokens_lost(eager_tokens: int, graph_tokens: int, max_model_len: int) -> GraphMemory:
-    """The same from the cache sizes that the two arms reported at equal memory."""
+    """KV tokens and requests of full length that the graph pool took.
+
+    From the cache sizes, in tokens, that the two arms reported at equal memory.
+    """
     tokens = eager_tokens - graph_tokens
     return GraphMemory(tokens, tokens / max_model_len)
 

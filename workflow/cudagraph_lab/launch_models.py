@@ -133,19 +133,6 @@ def predict_eager_step_s(
     return eager_step_s((_floats(graph_s) - _floats(host_s)) * scale, bill, hidden_share, host_s)
 
 
-def graph_step_from_growth_s(
-    graph_1_s: ArrayLike,
-    gpu_growth: ArrayLike,
-    host_1_s: ArrayLike = 0.0,
-    host_s: ArrayLike = 0.0,
-) -> Floats:
-    """Graph step in seconds at a batch where nothing was measured.
-
-    `gpu_growth` is GPU work there over GPU work at batch 1, for instance from a roofline.
-    """
-    return _floats(host_s) + (_floats(graph_1_s) - _floats(host_1_s)) * _floats(gpu_growth)
-
-
 def host_from_profile_s(graph_1_s: ArrayLike, profile: Profile) -> Floats:
     """The host term at batch 1 in seconds: the part of the graph step with the GPU idle."""
     return _floats(graph_1_s) - profile.graph_busy_s
@@ -188,8 +175,8 @@ def predict(
 ) -> list[LaunchPrediction]:
     """What additive, overlap and, given `second_pair`, partial say about each batch.
 
-    `graph_s` holds the graph step in seconds at each of `batches`, measured or from
-    `graph_step_from_growth_s`: `graph_source` says which. `second_pair` is (batch, eager
+    `graph_s` holds the graph step in seconds at each of `batches`; `graph_source` says where
+    it is from. `second_pair` is (batch, eager
     seconds, graph seconds). With a `profile` the graph arm's idle time at batch 1 is taken
     as the host term at every batch, and the ratio of busy times as `gpu_scale`; the share of
     the partial model is fitted without it, so the two cannot be given together. With

@@ -100,7 +100,9 @@ def measure(
     """
     request = request_of_run(config, platform, arm, repeat, weights)
     hardware = describe(platform)
-    refuse_other_request(output, dataset, Request.model_validate(request), hardware["device"])
+    lock = described_lock(lock_file(config["vllm_python"], platform))
+    here = {"device": hardware["device"], "driver": hardware.get("driver"), "lock": lock}
+    refuse_other_request(output, dataset, Request.model_validate(request), here)
     if not Path(weights["path"]).exists():
         raise LabError(
             f"{weights['path']}: the weights of data set {dataset!r} are no longer there; put them "
@@ -108,7 +110,6 @@ def measure(
         )
     python = vllm_python(config, platform)
     cache = cache_directory(config["cache_dir"])
-    lock = lock_file(config["vllm_python"], platform)
 
     name = f"{arm} rep {repeat}"
     waiting = f"{name}: another measurement holds the device; waiting for it"
@@ -204,9 +205,7 @@ def measure(
                         **hardware,
                         **raw.get("environment", {}),
                         "variables": {k: hide(v, hidden) for k, v in variables.items()},
-                        "lock": f"{lock.name} sha256:{sha256_of(lock)}"
-                        if lock
-                        else "taken as it was",
+                        "lock": lock,
                         "commit": commit(),
                         "host": sha256(os.uname().nodename.encode()).hexdigest()[:8],
                     },
@@ -228,6 +227,11 @@ def measure(
             for line in failure["log_tail"][-QUOTED_LINES:]:
                 say(f"{name}: | {line}")
         return record
+
+
+def described_lock(lock: Path | None) -> str:
+    """What a record says of the lock that vLLM's environment was built from."""
+    return f"{lock.name} sha256:{sha256_of(lock)}" if lock else "taken as it was"
 
 
 def clear_unfinished(output: Path) -> None:
@@ -257,25 +261,30 @@ def read_result(path: Path) -> dict[str, Any]:
     return dict(raw)
 
 
-def refuse_other_request(output: Path, dataset: str, request: Request, device: str) -> None:
+def refuse_other_request(
+    output: Path, dataset: str, request: Request, here: Mapping[str, str | None]
+) -> None:
     """Refuse to add a run to a data set that was measured under other conditions.
 
-    Looks at one run of the same arm and one of another, so that it takes no time.
+    `here` holds fields of the environment that are known before the run (device, driver,
+    lock). Looks at one run of each arm, so that it takes no time.
     """
-    own = sorted(path for path in output.parent.glob("rep*.json") if path != output)
-    others = sorted(
-        p for p in output.parent.parent.glob("*/rep*.json") if p.parent != output.parent
-    )
-    known_own, refused_own = first_believed(own, dataset)
-    known_other, refused_other = first_believed(others, dataset)
-    refused = refused_own or refused_other
-    if refused is not None and known_own is None and known_other is None:
+    by_arm: dict[Path, list[Path]] = {}
+    for path in sorted(output.parent.parent.glob("*/rep*.json")):
+        if path != output:
+            by_arm.setdefault(path.parent, []).append(path)
+    seen = [first_believed(paths, dataset) for paths in by_arm.values()]
+    believed = [known for known, _ in seen if known]
+    refused = [error for _, error in seen if error]
+    if refused and not believed:
         # Not one of them is believed: no damage to a file, but something of a person's making.
-        raise refused
-    for sibling, known in filter(None, (known_own, known_other)):
-        found = conflict(request, known.request, same_arm=sibling in own)
-        if found is None and known.environment.device != device:
-            found = ("device", device, known.environment.device)
+        raise refused[0]
+    for sibling, known in believed:
+        found = conflict(request, known.request, same_arm=sibling.parent == output.parent)
+        for name, now in here.items():
+            then = getattr(known.environment, name)
+            if found is None and None not in (now, then) and now != then:
+                found = (name, now, then)
         if found:
             name, now, then = found
             raise LabError(

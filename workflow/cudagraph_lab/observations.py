@@ -24,6 +24,7 @@ from cudagraph_lab.records import (
     NotBelievedError,
     Record,
     Request,
+    Resolved,
     conflict,
     dotted,
     is_set_aside,
@@ -322,9 +323,27 @@ def refuse_other_design(
             )
 
 
-def expected_decode_mode(cudagraph_mode: str) -> str:
-    """The runtime mode of a pure decode step under a resolved `cudagraph_mode`."""
-    return "FULL" if cudagraph_mode.startswith("FULL") else cudagraph_mode
+def expected_decode_mode(resolved: Resolved, batch: int) -> str:
+    """The runtime mode of a pure decode step of this batch size.
+
+    Source: vLLM's dispatcher: above the largest captured size nothing is replayed.
+    """
+    if batch > max(resolved.capture_sizes, default=0):
+        return "NONE"
+    return "FULL" if resolved.cudagraph_mode.startswith("FULL") else resolved.cudagraph_mode
+
+
+def beyond_ladder(records: list[Record], resolved: Resolved) -> list[str]:
+    """Which batch sizes of an arm with graphs are above its largest captured size."""
+    if resolved.cudagraph_mode == "NONE":
+        return []
+    top = max(resolved.capture_sizes, default=0)
+    batches = sorted({cell.batch for record in records for cell in record.cells})
+    return [
+        f"batch {batch} is above the largest captured size ({top}): it ran without a graph"
+        for batch in batches
+        if batch > top
+    ]
 
 
 def decode_steps(call: Call, batch: int) -> dict[tuple[str, int], int]:
@@ -370,7 +389,8 @@ def judge_arm(records: list[Record]) -> Arm:
             status = "invalid"
             reason = f"asks for no graphs, but vLLM resolved {resolved.cudagraph_mode}"
         else:
-            status, reason = _judge_replay(whole, expected_decode_mode(resolved.cudagraph_mode))
+            status, reason = _judge_replay(whole, resolved)
+            warnings += beyond_ladder(whole, resolved)
     return Arm(
         status=status,
         reason=reason,
@@ -409,9 +429,10 @@ def condition_warnings(records: list[Record]) -> list[str]:
     return warnings
 
 
-def _judge_replay(records: list[Record], mode: str) -> tuple[ArmStatus, str | None]:
+def _judge_replay(records: list[Record], resolved: Resolved) -> tuple[ArmStatus, str | None]:
     for record in records:
         for cell in record.cells:
+            mode = expected_decode_mode(resolved, cell.batch)
             for call in cell.timed():
                 share = share_in_mode(call, cell.batch, mode)
                 if share is not None and share < 1 - PROOF_TOLERANCE:
