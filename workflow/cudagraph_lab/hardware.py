@@ -106,8 +106,8 @@ def describe(platform: str) -> dict[str, Any]:
     found = gpus()
     if not found:
         raise LabError(
-            "config: measure: cuda, but no NVIDIA GPU answers here; "
-            "set measure to auto or cpu, or look at `nvidia-smi`"
+            "config: measure: cuda, but no NVIDIA GPU answers here; set measure to auto or cpu, "
+            "look at `nvidia-smi`, or, where the jobs run on other machines, name the dataset"
         )
     return {"platform": "cuda", **found[0], **machine}
 
@@ -115,11 +115,10 @@ def describe(platform: str) -> dict[str, Any]:
 def choose_platform(measure: str) -> str | None:
     """`cuda`, `cpu` or None (measure nothing) for the configuration's `measure`.
 
-    Raises LabError where cuda is asked for and there is none.
+    Only `auto` looks at this machine: what is named may be meant for another one.
     """
     if measure == "none":
         return None
     if measure == "auto":
         return "cuda" if gpus() else "cpu"
-    describe(measure)
     return measure

@@ -3,8 +3,11 @@
 Reads: config, resources/datasets/, results/*/runs/. Defines no rules.
 """
 
+import functools
+import math
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -32,12 +35,21 @@ from cudagraph_lab.records import is_set_aside
 if workflow.is_main_process:
     leftovers.clear_leftovers(Path.cwd())
 
-try:
+
+
+@contextmanager
+def one_line_error():
+    """Let Snakemake show a user's mistake without a traceback."""
+    try:
+        yield
+    except LabError as error:
+        raise WorkflowError(str(error)) from None
+
+
+with one_line_error():
     design.complete_config(config)
     PLATFORM = hardware.choose_platform(config["measure"])
     PREDICTIONS = [str(path) for path in prediction_files(config)]
-except LabError as error:
-    raise WorkflowError(str(error)) from None
 
 # For the jobs that must not look stale when the configuration changes: see design.smk.
 os.environ[design.VARIABLE] = design.to_environment(config, PLATFORM)
@@ -53,7 +65,8 @@ def measured_dataset():
     return design.dataset_name(PLATFORM, hardware.describe(PLATFORM)["device"])
 
 
-DATASET = measured_dataset()
+with one_line_error():
+    DATASET = measured_dataset()
 
 
 def local_datasets():
@@ -127,11 +140,39 @@ def package(*modules):
 DATASETS = all_datasets()
 
 
+@functools.cache
+def check_hardware():
+    """Refuse to plan measurements by the hardware of a machine that will not measure.
+
+    Only once jobs are planned is it known where they will run; a job that runs on
+    another machine was planned before.
+    """
+    if workflow.remote_exec:
+        return
+    # A dry-run has no executor, but these settings are still those of the one asked for.
+    elsewhere = workflow.non_local_exec or (
+        workflow.dryrun and workflow.execution_settings.use_threads
+    )
+    if not elsewhere:
+        hardware.describe(PLATFORM)
+    for key in ("measure", "dataset") if elsewhere else ():
+        if config[key] == "auto":
+            raise LabError(
+                f"config: {key}: auto goes by the hardware of the machine that Snakemake runs "
+                "on, but the jobs run on others; set measure to cuda or cpu and dataset to a name"
+            )
+
+
 def priority_of_run(wildcards):
     """Ready runs start repeat by repeat, in the order drawn for each repeat."""
-    return design.priority_of_run(
-        config, PLATFORM, wildcards.arm, int(wildcards.repeat)
-    )
+    try:
+        check_hardware()
+        return design.priority_of_run(
+            config, PLATFORM, wildcards.arm, int(wildcards.repeat)
+        )
+    except LabError as error:
+        # Whatever else a rule's function raises is shown with a traceback.
+        sys.exit(f"cudagraph-lab: {error}")
 
 
 wildcard_constraints:

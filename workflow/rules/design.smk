@@ -45,5 +45,10 @@ rule build_environment:
         "logs/{dataset}/build_environment.log",
     conda:
         "../../envs/pipeline.yaml"
+    # A download can fail; trying again falsifies nothing.
+    retries: 1
+    resources:
+        mem_mb=8_000,
+        runtime=60,
     shell:
         "python3 -m cudagraph_lab.cli build-environment --output {output:q} 2> >(tee {log:q} >&2)"
