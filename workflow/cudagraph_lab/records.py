@@ -62,9 +62,12 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Model(BaseModel):
-    """Base of every part of a record: unknown keys are refused, values do not change."""
+    """Base of every part of a record: unknown keys are refused, values do not change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    Nor are they converted: a number in quotes is none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Workload(Model):

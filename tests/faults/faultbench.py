@@ -1,0 +1,261 @@
+"""A working directory in which things go wrong, and what is looked at afterwards.
+
+The processes are the real ones: Snakemake, the measuring process, the harness. Where vLLM
+itself is not the point, a stand-in for it boots in half a second and answers; what it
+"measures" stays in temporary directories and says `0.stub` for a version.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design import complete_config, to_environment
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.records import SET_ASIDE, Record, read_record
+
+FIXTURES = REPOSITORY / "tests" / "fixtures"
+CONFIG = REPOSITORY / "config" / "config.yaml"
+DATASET = "stubbed"
+ARMS = ("eager", "compiled")
+TOKEN = "CUDAGRAPH_LAB_TRIAL"  # noqa: S105 - marks the processes of a trial
+PATIENCE_S = 90.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one trial ended in."""
+
+    then: str  # what happens, in words for the table
+    lost: int = 0  # finished measurements that are gone or changed
+    wrong: int = 0  # records that are believed and should not be
+    left: int = 0  # processes, locks and half-written files that stayed
+
+
+def changes(**more: Any) -> dict[str, Any]:
+    """A small configuration, laid over the shipped one."""
+    return {
+        "measure": "cpu",
+        "dataset": DATASET,
+        "compare": [],
+        "vllm_python": sys.executable,
+        "model": {
+            "name": "tests/opt-2-layers",
+            "weights": "dummy",
+            "architecture": str(REPOSITORY / "tests" / "models" / "opt-2-layers"),
+        },
+        "workload": {"output_tokens": 4, "batch_sizes": [1, 2], "max_model_len": 64},
+        "repeats": 1,
+        "iterations": 1,
+        "warmups": 0,
+        "timeout_s": 60,
+        **more,
+    }
+
+
+class Lab:
+    """One trial's directory, the processes started in it, and the checks on both."""
+
+    def __init__(self, directory: Path, **more: Any) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self.changes = changes(**more)
+        self.token = uuid.uuid4().hex
+        self.environment = {
+            key: value for key, value in os.environ.items() if key != "FORCE_COLOR"
+        } | {
+            TOKEN: self.token,
+            "XDG_CACHE_HOME": str(directory / "cache"),  # a device lock of its own
+            "PYTHONPATH": str(FIXTURES / "stub_vllm"),
+            "STUB_VLLM": "works",
+        }
+        self.said = 0
+
+    # --- Starting and ending -------------------------------------------------------------
+
+    def popen(self, command: list[str], **options: Any) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start a command in a session of its own; what it says goes to a file."""
+        self.said += 1
+        path = self.directory / f"said-{self.said}.txt"
+        environment = self.environment | options.pop("environment", {})
+        stream: Any = path.open("wb")
+        if options.pop("piped", False):
+            # What it says goes to no file of its own disk.
+            stream = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=stream).stdin
+        with stream:
+            process = subprocess.Popen(
+                command,
+                cwd=self.directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **options,
+            )
+        return process, path
+
+    def workflow(self, *targets: str, **options: Any) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start what `make lab` starts."""
+        (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.changes))
+        command = [sys.executable, "-m", "snakemake", *(targets or self.records_by_name())]
+        command += ["--cores", "1", "--resources", "gpu=1", "--snakefile"]
+        command += [str(REPOSITORY / "Snakefile"), "--directory", str(self.directory)]
+        command += ["--configfile", str(CONFIG), "mine.yaml"]
+        return self.popen(command, **options)
+
+    def measurement(
+        self, arm: str = "eager", repeat: int = 1, platform: str = "cpu", **options: Any
+    ) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start what the rule `measure` starts."""
+        config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+        for key, value in self.changes.items():
+            config[key] = config[key] | value if isinstance(config.get(key), dict) else value
+        weights = self.directory / "weights.json"
+        if not weights.exists():
+            chosen = {"weights": "dummy", "revision": None, "path": str(self.directory)}
+            weights.write_text(json.dumps(chosen))
+        design = {"CUDAGRAPH_LAB_DESIGN": to_environment(complete_config(config), platform)}
+        command = [sys.executable, "-m", "cudagraph_lab.cli", "measure", "--dataset", DATASET]
+        command += ["--arm", arm, "--repeat", str(repeat), "--weights", str(weights)]
+        command += ["--output", str(self.record(arm, repeat).relative_to(self.directory))]
+        return self.popen(
+            options.pop("under", []) + command,
+            environment=design | options.pop("environment", {}),
+            **options,
+        )
+
+    def end(self, process: subprocess.Popen[bytes], said: Path) -> str:
+        """Wait for the end of a command; what it said, which holds no traceback."""
+        process.wait(timeout=PATIENCE_S)
+        text = said.read_text(encoding="utf-8", errors="replace")
+        assert "Traceback" not in text, text[-3000:]
+        return text
+
+    def go_on(self, *targets: str) -> str:
+        """The one documented command, to its end; it succeeds."""
+        process, said = self.workflow(*targets)
+        text = self.end(process, said)
+        assert process.returncode == 0, text[-4000:]
+        return text
+
+    # --- Looking -------------------------------------------------------------------------
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes that were started in this trial and run."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if (
+                    process.environ().get(TOKEN) == self.token
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
+                    found.append(process)
+        return found
+
+    def find(self, word: str) -> psutil.Process | None:
+        """The process of this trial with this word in its command line; the eldest."""
+        for process in sorted(self.processes(), key=lambda p: p.pid):
+            with suppress(psutil.Error):
+                if any(word in part for part in process.cmdline()):
+                    return process
+        return None
+
+    def survivors(self) -> int:
+        """How many processes are left once they had time to notice."""
+        end = time.monotonic() + 20
+        while (alive := self.processes()) and time.monotonic() < end:
+            time.sleep(0.05)
+        for process in alive:
+            with suppress(psutil.Error):
+                process.kill()
+        return len(alive)
+
+    @property
+    def runs(self) -> Path:
+        return self.directory / "results" / DATASET / "runs"
+
+    def record(self, arm: str = "eager", repeat: int = 1) -> Path:
+        return self.runs / arm / f"rep{repeat}.json"
+
+    def records_by_name(self) -> list[str]:
+        return [str(self.record(arm).relative_to(self.directory)) for arm in ARMS]
+
+    def contents(self) -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in sorted(self.runs.glob("*/rep*.json"))}
+
+    def believed(self) -> dict[Path, Record]:
+        """The records that reading believes."""
+        found = {}
+        for path in self.contents():
+            with suppress(LabError):
+                found[path] = read_record(path, DATASET)
+        return found
+
+    def half_written(self) -> int:
+        """Records that are there and are none."""
+        return len(self.contents()) - len(self.believed())
+
+    def left_behind(self) -> int:
+        """Locks that are held, and files beside the records that are neither record nor log."""
+        left = 0
+        for lock in self.directory.glob("cache/cudagraph-lab/locks/*"):
+            with lock.open() as stream:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    left += 1
+        left += len(list(self.directory.glob(".snakemake/locks/*")))
+        for path in self.runs.glob("*/*"):
+            name = path.name
+            left += not (name.endswith((".json", ".log")) or SET_ASIDE in name)
+        return left + len(list(self.runs.rglob(".*")))
+
+    def lost(self, before: dict[Path, bytes]) -> int:
+        """How many records that were there are not, or not as they were."""
+        now = self.contents()
+        return sum(now.get(path) != content for path, content in before.items())
+
+
+def wait_for(condition: Any, patience_s: float = PATIENCE_S) -> Any:
+    """The first true value of a condition; fails where there is none for too long."""
+    end = time.monotonic() + patience_s
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+    return value
+
+
+def one_line(text: str) -> str:
+    """The one line in which a mistake ends."""
+    lines = [line for line in text.splitlines() if line.startswith("cudagraph-lab: ")]
+    assert len(set(lines)) == 1, text[-3000:]
+    return lines[0].removeprefix("cudagraph-lab: ")
+
+
+def kill(process: psutil.Process | None, number: int) -> None:
+    """Send a signal, unless the process has ended by then."""
+    if process is not None:
+        with suppress(psutil.Error, ProcessLookupError):
+            process.send_signal(number)
+
+
+def kill_group(leader: int, number: int) -> None:
+    """Send a signal to a whole process group, as a terminal does."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, number)
+
+
+SIGNALS = {"kill -9": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "Ctrl-C": signal.SIGINT}
