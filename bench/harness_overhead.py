@@ -4,14 +4,14 @@
     .venv/bin/python bench/harness_overhead.py --pairs 5 --platform cuda
 
 On a CPU the arm is eager, on a GPU vLLM's default with its graphs: the shorter step shows
-more of what surrounds it. A pair is two fresh processes, both booted with the same engine arguments in the same
-environment, one driven by the harness, one by vllm.benchmarks.latency. Their calls
-alternate, and the process that does not run is stopped (SIGSTOP), because a machine's
-speed moves by more in a minute than what is looked for. One pair gives one ratio per
-batch size; the interval is that of the mean log ratio over pairs (paired t). Neither
-side's timed section is touched. Changed around it, on vLLM's side: greedy sampling as
-in the harness, one engine for all batch sizes, and the wait for its turn.
-Writes bench/harness_overhead_<platform>.json beside it.
+more of what surrounds it. A pair is two fresh processes, both booted with the same engine
+arguments in the same environment, one driven by the harness, one by
+vllm.benchmarks.latency. Their calls alternate, and the process that does not run is
+stopped (SIGSTOP), because a machine's speed moves by more in a minute than what is looked
+for. One pair gives one ratio per batch size; the interval is that of the mean log ratio
+over pairs (paired t). Neither side's timed section is touched. Changed around it, on
+vLLM's side: greedy sampling as in the harness, one engine for all batch sizes, and the
+wait for its turn. Writes bench/harness_overhead_<platform>.json beside it.
 """
 
 import argparse
@@ -28,8 +28,9 @@ from scipy import stats
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.environments import cache_directory, exclusive, vllm_python
+from cudagraph_lab.files import write_json
 from cudagraph_lab.hardware import describe
-from cudagraph_lab.measure import HARNESS, commit, device_lock, measurement_environment
+from cudagraph_lab.measure import commit, device_lock, measurement_environment
 
 BATCHES = (1, 8)
 WARMUPS, ITERATIONS = 2, 6
@@ -113,7 +114,8 @@ def start(
             "engine_args": ENGINE_ARGS[platform],
         }  # fmt: skip
         job = {
-            "platform": platform, "model_path": str(MODEL), "trace_dir": str(work), "request": request,
+            "platform": platform, "model_path": str(MODEL), "trace_dir": str(work),
+            "request": request,
         }  # fmt: skip
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
         command += [work / "job.json", work / "ours.json", "1"]
@@ -201,34 +203,39 @@ def main() -> None:
     cache = cache_directory("auto")
     python = vllm_python({"vllm_python": options.vllm_python, "cache_dir": "auto"}, platform)
     environment = measurement_environment(os.environ, cache / "compile" / "bench")
-    logs: dict[int, list[float]] = {batch: [] for batch in BATCHES}
+    output = Path(__file__).with_name(f"harness_overhead_{platform}.json")
     rows = []
     for pair in range(pairs):
         order = ["ours", "theirs"] if pair % 2 == 0 else ["theirs", "ours"]
-        with tempfile.TemporaryDirectory() as directory, exclusive(device_lock(platform), "waiting"):
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            exclusive(device_lock(platform), "another measurement holds the device; waiting"),
+        ):
             rows.append(one_pair(platform, python, environment, Path(directory), order))
-        for batch in BATCHES:
-            ours, theirs = (np.log(rows[-1][side][batch]) for side in ("ours", "theirs"))
-            logs[batch].append(float(np.mean(ours - theirs)))
-            print(f"pair {pair + 1}, batch {batch}: {np.exp(logs[batch][-1]):.4f}", flush=True)
-    summary = {}
-    for batch, values in logs.items():
-        interval = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-        low, high = np.exp(interval)
-        summary[batch] = {
-            "ratio": float(np.exp(np.mean(values))), "low": float(low), "high": float(high),
-            "pairs": len(values),
-        }  # fmt: skip
-        print(f"batch {batch}: {summary[batch]}")
-    document = {
-        "what": "seconds per generate, harness over vllm.benchmarks.latency",
-        "machine": describe(platform),
-        "commit": commit(),
-        "summary": summary,
-        "seconds": rows,
-    }
-    output = Path(__file__).with_name(f"harness_overhead_{platform}.json")
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        document = {
+            "what": "seconds per generate, harness over vllm.benchmarks.latency",
+            "machine": describe(platform),
+            "commit": commit(),
+            "summary": {batch: summary(rows, batch) for batch in BATCHES},
+            "seconds": rows,
+        }
+        write_json(output, document)
+        print(f"pair {pair + 1}: {document['summary']}", flush=True)
+
+
+def summary(
+    rows: list[dict[str, dict[int, list[float]]]], batch: int
+) -> dict[str, float | int | list[float] | None]:
+    """The ratio over all pairs, with its 95% interval from two pairs on, and that of each."""
+    logs = [float(np.mean(np.log(r["ours"][batch]) - np.log(r["theirs"][batch]))) for r in rows]
+    low = high = None
+    if len(logs) > 1:
+        interval = stats.t.interval(0.95, len(logs) - 1, np.mean(logs), stats.sem(logs))
+        low, high = (float(bound) for bound in np.exp(interval))
+    return {
+        "ratio": float(np.exp(np.mean(logs))), "low": low, "high": high, "pairs": len(logs),
+        "each": [float(ratio) for ratio in np.exp(logs)],
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

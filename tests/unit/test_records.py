@@ -31,7 +31,10 @@ def test_every_shipped_record_is_read_and_written_back_the_same(shipped, tmp_pat
         record = read_record(path, path.parents[2].name)
         again = tmp_path / record.arm / path.name
         write_record(record, again)
-        assert json.loads(again.read_text()) == json.loads(path.read_text())
+        written = json.loads(path.read_text())["record"]
+        # The one field that is younger than the first records.
+        written["request"].setdefault("observed", "statistics")
+        assert json.loads(again.read_text())["record"] == written
 
 
 def test_a_call_says_how_fast_it_was():

@@ -99,9 +99,9 @@ def deploy_tax_min_per_day(startup_cost_s: float, restarts_per_day: float) -> fl
 def launch_break_even_call(num_ops: float, replay_launches: float = 1) -> int | None:
     """The first call after which graphs have launched less; None where they never do.
 
-    Source: the course's lab 02, with `replay_launches` per call after the capture, which is 1 there:
-    k * n > n + (k - 1) * r is (k - 1) * (n - r) > 0, so it is the second call wherever a
-    replay launches less than an eager call. Raises LabError for counts below 1.
+    Source: the course's lab 02, with `replay_launches` per call after the capture, which is 1
+    there: k * n > n + (k - 1) * r is (k - 1) * (n - r) > 0, so it is the second call wherever
+    a replay launches less than an eager call. Raises LabError for counts below 1.
     """
     if num_ops < 1 or replay_launches < 1:
         raise LabError(f"launches: must be at least 1, got {num_ops} and {replay_launches}")
