@@ -91,6 +91,7 @@ def build_ledger(
     `registered` maps a data set to the hashes registered for it. Raises LabError
     where an observation cannot be a measurement (not positive, not finite).
     """
+    datasets = in_order(datasets, config["headline"], measured)
     numbers: list[Number] = []
     for position, (dataset, table) in enumerate(datasets):
         drafts = draft_numbers(dataset, table, config)
@@ -117,6 +118,21 @@ def build_ledger(
         datasets=[dataset for dataset, _ in datasets],
         numbers=[*numbers, *further],
     )
+
+
+def in_order(
+    datasets: list[tuple[Dataset, pd.DataFrame]], headline: str, measured: str | None
+) -> list[tuple[Dataset, pd.DataFrame]]:
+    """What was measured here first, then what answers the headline's question, then the rest."""
+
+    def rank(pair: tuple[Dataset, pd.DataFrame]) -> tuple[bool, bool]:
+        dataset, _ = pair
+        contrast = dataset.contrasts.get(headline, {})
+        sides = [dataset.arms.get(contrast.get(side, "")) for side in ("numerator", "denominator")]
+        answers = all(arm is not None and arm.status == "ok" for arm in sides)
+        return dataset.name != measured, not answers
+
+    return sorted(datasets, key=rank)
 
 
 def _speaks_about(prediction: Prediction, dataset: Dataset) -> bool:
