@@ -5,16 +5,17 @@ import re
 
 import pytest
 
-from cudagraph_lab.tables import VERDICTS
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.printing import VERDICTS
 
 WIDTHS = (1280, 390)
 HEADLINE = 'data[data-dataset="h100-opt-125m"][data-id="ratio/bundle/b1"]:not([data-prediction])'
 
 
 def outside(page):
-    """Addresses in the page that are neither inside it nor data."""
+    """Addresses in the page that are neither inside it nor data nor files beside it."""
     return page.evaluate(
-        """() => [...document.querySelectorAll("[href], [src]")]
+        """() => [...document.querySelectorAll("[href]:not(:has(> [data-file])), [src]")]
             .map((e) => e.getAttribute("href") ?? e.getAttribute("src"))
             .filter((a) => !a.startsWith("#") && !a.startsWith("data:"))"""
     )
@@ -58,10 +59,72 @@ def test_an_outside_request_and_a_script_error_would_be_seen(open_page, report, 
 
 def test_every_link_leads_somewhere(open_page):
     with open_page() as (page, _):
-        assert page.locator('a[href^="#v-"]').count() > 20
+        assert page.locator('a[href^="#verdict:"]').count() > 20
         assert dangling(page) == []
         ids = page.evaluate('[...document.querySelectorAll("[id]")].map((e) => e.id)')
         assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
+def test_from_a_number_to_its_runs_and_to_what_computed_it(open_page, script):
+    with open_page(java_script_enabled=script) as (page, complaints):
+        row = page.locator('tr:has([id="number:h100-opt-125m:ratio/bundle/b1"])')
+        assert not row.is_visible()
+        page.locator(f".card a:has({HEADLINE})").first.click()
+        row.wait_for(state="visible")
+        box = row.bounding_box()
+        assert box["y"] + box["height"] > 0
+        assert box["y"] < 800
+        assert row.locator("code").first.inner_text() == "ratio/bundle/b1"
+        row.get_by_role("link", name="estimate_contrast").click()
+        formula = page.locator('tr:has([id="formula:ratio/%2A"])')
+        assert "workflow/cudagraph_lab/stats.py" in formula.inner_text()
+        row.get_by_role("link", name="eager", exact=True).click()
+        runs = page.locator('tr:has([id="runs:h100-opt-125m:eager"])')
+        assert runs.locator("code").all_inner_texts() == [
+            "eager",
+            "{'enforce_eager': True}",
+            "resources/datasets/h100-opt-125m/runs/eager/",
+            *(f"rep{k}.{kind}" for kind in ("json", "log") for k in (1, 2, 3)),
+        ]
+        assert runs.bounding_box()["y"] < 800
+        assert complaints == []
+
+
+def file_links(page):
+    """{address: file} of the files that are links."""
+    return dict(
+        page.evaluate(
+            """() => [...document.querySelectorAll("a > [data-file]")]
+                .map((f) => [f.parentElement.href, f.dataset.file])"""
+        )
+    )
+
+
+def test_files_are_links_only_where_they_lie_beside_the_page(open_page, report, tmp_path):
+    with open_page() as (page, _):
+        links = file_links(page)
+        beside = {f"results/ledger.{kind}" for kind in ("json", "csv")}
+        assert set(links.values()) == beside
+        assert set(links) == {(report.parents[2] / file).as_uri() for file in beside}
+        assert all((report.parents[2] / file).is_file() for file in beside)
+    # Written into the repository itself, shipped records and sources lie beside it as well.
+    text = report.read_text("utf-8").replace("<html ", "<html data-in-repository ", 1)
+    inside = tmp_path / "results" / "report" / "lab_report.html"
+    inside.parent.mkdir(parents=True)
+    inside.write_text(text, "utf-8")
+    with open_page(inside) as (page, _):
+        links = file_links(page)
+        assert len(links) > 40
+        assert "resources/datasets/h100-opt-125m/runs/eager/rep1.log" in links.values()
+        assert all(link == (tmp_path / file).as_uri() for link, file in links.items())
+        others = {file for file in links.values() if not file.startswith("results/")}
+        assert [file for file in others if not (REPOSITORY / file).is_file()] == []
+    mailed = tmp_path / "lab_report.html"
+    mailed.write_text(text, "utf-8")
+    with open_page(mailed) as (page, _):
+        assert file_links(page) == {}
+        assert page.locator("[data-file]").count() > 40
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -81,7 +144,7 @@ def test_the_filter_hides_a_verdict_and_shows_it_again(open_page, verdict):
 def test_a_link_to_a_hidden_verdict_shows_it(open_page):
     with open_page() as (page, _):
         page.get_by_label("confirmed", exact=True).uncheck()
-        link = page.locator('.card a.chip.confirmed[href^="#v-"]').first
+        link = page.locator('.card a.chip.confirmed[href^="#verdict:"]').first
         target = page.locator(f'[id="{link.get_attribute("href")[1:]}"]')
         assert not target.is_visible()
         link.click()
@@ -122,7 +185,12 @@ def test_the_first_screen_says_how_much_how_firmly_and_what_to_set(open_page):
             card.locator(f'{HEADLINE}[data-part="{p}"]').first for p in ("value", "low", "high")
         ]
         counts = [card.locator(f'.trust data[data-count="{verdict}"]') for verdict in VERDICTS]
-        for element in (*parts, *counts, card.locator(".trust a"), card.locator(".advice")):
+        for element in (
+            *parts,
+            *counts,
+            card.locator('.trust a[href="#trust"]'),
+            card.locator(".advice"),
+        ):
             box = element.bounding_box()
             assert box["y"] >= 0
             assert box["y"] + box["height"] <= 800, element
@@ -169,9 +237,10 @@ def test_on_paper_no_row_is_broken_and_the_filter_is_gone(open_page):
         # Dark ink, also for who reads screens in the dark.
         ink = page.evaluate("getComputedStyle(document.body).color")
         assert sum(map(int, re.findall(r"\d+", ink))) < 200, ink
-        paper = page.pdf(format="A4", print_background=True)
-        assert paper.startswith(b"%PDF-")
-        assert len(re.findall(rb"/Type\s*/Page\b", paper)) > 5
+        for size in ("A4", "Letter"):
+            paper = page.pdf(format=size, print_background=True)
+            assert paper.startswith(b"%PDF-")
+            assert 5 < len(re.findall(rb"/Type\s*/Page\b", paper)) < 25
 
 
 def test_the_lock_of_axe_holds_hashes_and_no_address(repository):

@@ -41,6 +41,7 @@ def dataset(name="made", **other):
         **dict.fromkeys(("output_tokens", "max_model_len", "iterations", "warmups"), 1),
         **dict.fromkeys(("model", "weights", "source"), "x"),
         "files": {},
+        "logs": {},
     }
     known = json.loads(environment.model_dump_json())
     for field, facts in Dataset.model_fields.items():

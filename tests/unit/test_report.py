@@ -14,15 +14,24 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design import complete_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures import draw_figures, to_svg
-from cudagraph_lab.forms import HTML, escape_markdown
+from cudagraph_lab.forms import HTML, MARKDOWN, escape_markdown
 from cudagraph_lab.ledger import Ledger, Number, build_ledger
 from cudagraph_lab.numerals import digits, plain, written
 from cudagraph_lab.observations import Arm, Dataset, read_dataset
 from cudagraph_lab.outlook import outlook_numbers
 from cudagraph_lab.predictions import read_predictions, registered_hashes
-from cudagraph_lab.printing import LEVEL, count_verdicts, find, label, make_page, print_number
+from cudagraph_lab.printing import (
+    LEVEL,
+    VERDICTS,
+    anchor,
+    count_verdicts,
+    find,
+    label,
+    make_page,
+    print_number,
+)
+from cudagraph_lab.provenance import FORMULAS, formula_of, named_files, shown
 from cudagraph_lab.report import advise, render_html, render_markdown
-from cudagraph_lab.tables import VERDICTS, runs_of
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
 FACTORS = {"%": 100.0, "ms": 1e3, "µs": 1e6}
@@ -242,9 +251,8 @@ def check_exempt(ledger, strings, why, text):
         assert any(label(number.id).startswith(text) for number in ledger.numbers), text
     elif why == "level":
         assert text == f"{LEVEL * 100:g}%"
-    elif why == "runs":
-        for run in text.split():
-            assert any(run in string for string in strings), run
+    elif why == "file":
+        assert any(string.endswith(text) for string in strings), text
     else:
         assert why in ("said", "name", "head"), why
         arguments = [str(a.engine_args) for d in ledger.datasets for a in d.arms.values()]
@@ -337,6 +345,9 @@ def test_every_table_says_what_it_holds(pages):
     assert elements.count("table") == elements.count("caption") > 10
     scopes = [a.get("scope") for tag, a in read(pages[0]).elements if tag == "th"]
     assert set(scopes) == {"col", "row"}
+    for table in re.findall(r"<table>.*?</table>", pages[0], re.DOTALL):
+        widths = {len(re.findall("<t[hd][ >]", row)) for row in table.split("<tr>")[1:]}
+        assert len(widths) == 1, table[:300]
 
 
 def test_refuted_stands_first_on_the_board_and_not_measured_last(shipped, pages):
@@ -381,6 +392,144 @@ def assert_tables_hold_together(markdown):
     ]
     assert max(widths) > 2
     assert all(a == b for a, b in pairwise(widths) if a and b)
+
+
+# --- From a number to where it comes from ---------------------------------------------
+
+
+def rows_by_id(html):
+    """{id of a row: its text, the ids that it leads to, the files that it names}."""
+    found = {}
+    for row in re.findall(r"<tr>.*?</tr>", html, re.DOTALL):
+        place = re.search(r'<th scope="row"><span id="([^"]+)"', row)
+        if place:
+            links = re.findall(r'href="#([^"]+)"', row)
+            files = re.findall(r'data-file="([^"]+)"', row)
+            found[place[1]] = (re.sub("<[^>]*>", " ", row), links, files)
+    return found
+
+
+def test_every_number_leads_to_its_row_and_from_there_to_its_runs_and_formula(shipped, pages):
+    rows = rows_by_id(pages[0])
+    led = 0
+    for number in shipped.numbers:
+        text, links, files = rows[anchor("number", number.dataset, number.id)]
+        assert number.id in text
+        if number.value is not None:
+            formula = anchor("formula", formula_of(number.id))
+            assert formula in links, number.id
+            assert all(file.endswith(".py") for file in rows[formula][2])
+        named = [f for link in links if link.startswith("runs:") for f in rows[link][2]] + files
+        missing = set(number.origin.files) - set(named)
+        assert not missing, (number.id, missing)
+        if number.dataset != "outlook" and number.value is not None:
+            assert number.origin.files or number.id.startswith("ladder/"), number.id
+        led += bool(number.origin.files)
+    assert led > 400
+
+
+def test_every_printed_value_is_a_link_to_the_row_of_that_number(pages):
+    printed = 0
+    for text, around in read(pages[0]).texts:
+        tag, attributes = around[-1] if around else ("", {})
+        if tag != "data" or attributes.get("data-part") != "value":
+            continue
+        if "data-prediction" in attributes:
+            continue
+        links = [a["href"] for t, a in around if t == "a"]
+        target = "#" + anchor("number", attributes["data-dataset"], attributes["data-id"])
+        if links:
+            assert links == [target], text
+            printed += 1
+        else:  # the row itself
+            assert ("details", {}) in around
+    assert printed > 500
+
+
+def test_the_files_and_functions_that_the_page_names_exist(shipped, pages):
+    files = {a["data-file"] for _, a in read(pages[0]).elements if "data-file" in a}
+    ours = {file for file in files if not file.startswith("results/")}
+    assert {"workflow/rules/runs.smk", "workflow/cudagraph_lab/stats.py"} <= ours
+    assert "resources/datasets/h100-opt-125m/runs/eager/rep1.log" in ours
+    assert not [file for file in ours if not (REPOSITORY / file).is_file()]
+    assert files - ours == {"results/ledger.json", "results/ledger.csv"}
+    used = {formula_of(number.id) for number in shipped.numbers}
+    # Those of arms that no shipped data set has.
+    assert {pattern for pattern, _ in FORMULAS} - used == {"attribution/interaction/*"}
+
+
+def test_the_runs_of_a_speed_up_name_each_record_and_log(shipped, pages):
+    number = find(make_page(shipped, HTML), "h100-opt-125m", "ratio/bundle/b1")
+    place = anchor("number", number.dataset, number.id)
+    _, links, _ = rows_by_id(pages[0])[place]
+    assert "runs:h100-opt-125m:eager" in links
+    assert "runs:h100-opt-125m:graphs" in links
+    _, _, files = rows_by_id(pages[0])["runs:h100-opt-125m:eager"]
+    stem = "resources/datasets/h100-opt-125m/runs/eager/rep"
+    assert files == [f"{stem}{k}.{kind}" for kind in ("json", "log") for k in (1, 2, 3)]
+
+
+def test_of_many_runs_the_ends_are_named_and_the_page_stays_small(shipped):
+    (known,) = [d for d in shipped.datasets if d.name == "h100-opt-125m"]
+    files, logs = (
+        {
+            arm: [f"results/many/runs/{arm}/rep{k}.{kind}" for k in range(1, 1001) if k != 500]
+            for arm in known.arms
+        }
+        for kind in ("json", "log")
+    )
+    many = known.model_copy(
+        update={
+            "name": "many",
+            "files": files,
+            "logs": logs,
+            "order": [list(known.arms)] * 1000,
+            "arms": {
+                arm: facts.model_copy(
+                    update={"repeats": 999, "warnings": [f"repeat {k} failed" for k in range(999)]}
+                )
+                for arm, facts in known.arms.items()
+            },
+        }
+    )
+    numbers = [
+        n.model_copy(
+            update={
+                "dataset": "many",
+                "origin": n.origin.model_copy(update={"files": files["eager"] + files["graphs"]}),
+            }
+        )
+        for n in shipped.numbers
+        if n.dataset == known.name
+    ]
+    html, markdown = rendered(make_ledger([many], numbers, measured="many"))
+    assert sum(map(len, files.values())) > 9_000
+    assert len(html.encode()) < 1_500_000
+    assert len(markdown.encode()) < 100_000
+    _, _, named = rows_by_id(html)["runs:many:eager"]
+    stem = "results/many/runs/eager/rep"
+    assert named[:4] == [f"{stem}{k}.json" for k in (1, 499, 501, 1000)]
+    assert "of the first repeats; the others are in the ledger" in html
+    assert "and more; all of them are in" in html
+
+
+@given(st.lists(st.text(min_size=1), min_size=1), st.lists(st.text(min_size=1), min_size=1))
+def test_places_on_the_page_differ_where_their_names_do(one, other):
+    assert (anchor(*one) == anchor(*other)) == (one == other)
+    assert re.fullmatch(r"[A-Za-z0-9%:/._~-]+", anchor(*one))
+
+
+def test_files_are_named_without_the_machine(tmp_path):
+    inside = str(REPOSITORY / "resources" / "datasets" / "x" / "runs" / "eager" / "rep1.json")
+    outside = str(tmp_path / "results" / "x" / "runs" / "eager" / "rep2.json")
+    assert shown(inside) == "resources/datasets/x/runs/eager/rep1.json"
+    assert shown(outside) == "results/x/runs/eager/rep2.json"
+    assert shown("config/models.yaml") == "config/models.yaml"
+    page = make_page(make_ledger([], []), MARKDOWN)
+    assert named_files(page, [outside, inside]) == (
+        "`results/x/runs/eager/` `rep2.json`; `resources/datasets/x/runs/eager/` `rep1.json`"
+    )
+    assert named_files(page, []) == "–"
 
 
 # --- Words follow the data ------------------------------------------------------------
@@ -641,13 +790,3 @@ def test_markdown_text_cannot_leave_its_cell(text):
     escaped = escape_markdown(text)
     assert not re.search(r"[<>\n]", escaped)
     assert not re.search(r"(?<!\\)(\\\\)*[|`*]", escaped)
-
-
-def test_record_files_are_named_without_the_machine(tmp_path):
-    inside = str(REPOSITORY / "resources" / "datasets" / "x" / "runs" / "eager" / "rep1.json")
-    outside = str(tmp_path / "results" / "x" / "runs" / "eager" / "rep2.json")
-    assert runs_of([inside, outside, "config/models.yaml"]) == [
-        ("resources/datasets/x/runs", ["eager/rep1"]),
-        ("results/x/runs", ["eager/rep2"]),
-        (".", ["config/models"]),
-    ]

@@ -26,6 +26,8 @@ class Form:
     chip: Callable[[str, str, str], Markup]  # verdict, anchor, aside
     strong: Callable[[Markup], Markup]
     target: Callable[[str, Markup], Markup]  # anchor, what it holds
+    link: Callable[[str, Markup], Markup]  # anchor, what leads there
+    file: Callable[[str, str], Markup]  # a file of the project and how it is written here
 
 
 def clean(text: str) -> str:
@@ -61,6 +63,11 @@ HTML = Form(
     chip=_html_chip,
     strong=lambda text: Markup("<strong>{}</strong>").format(text),
     target=lambda anchor, text: Markup('<span id="{}">{}</span>').format(anchor, text),
+    link=lambda anchor, text: Markup('<a class="from" href="#{}">{}</a>').format(anchor, text),
+    # Where the page lies beside its files, its script makes links of these.
+    file=lambda path, text: Markup(
+        '<code class="exempt" data-why="file" data-file="{}">{}</code>'
+    ).format(clean(path), clean(text)),
 )
 
 
@@ -88,4 +95,6 @@ MARKDOWN = Form(
     ),
     strong=lambda text: Markup("**{}**").format(text),
     target=lambda anchor, text: text,
+    link=lambda anchor, text: text,
+    file=lambda path, text: _markdown_code(text),
 )

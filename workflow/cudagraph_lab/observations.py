@@ -115,6 +115,7 @@ class Dataset(BaseModel):
     notes: list[str]
     outputs: list[Outputs]
     files: dict[str, list[str]]  # per arm, its records
+    logs: dict[str, list[str]]  # per arm, those start-up logs that lie beside its records
 
 
 def read_dataset(
@@ -209,6 +210,10 @@ def read_dataset(
         notes=list(description.get("notes", [])),
         outputs=compare_outputs([r for r in timed if r.status == "ok"]),
         files={arm: [shown(path) for path, _ in members] for arm, members in by_arm.items()},
+        logs={
+            arm: [shown(log) for path, _ in members if (log := path.with_suffix(".log")).exists()]
+            for arm, members in by_arm.items()
+        },
     )
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
     return dataset, table

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -20,6 +21,9 @@ from cudagraph_lab.forms import Form
 from cudagraph_lab.ledger import Judged, Ledger, Number
 from cudagraph_lab.numerals import suffix, trimmed, unit_of, written
 from cudagraph_lab.observations import Dataset
+from cudagraph_lab.verdicts import Verdict
+
+VERDICTS: tuple[Verdict, ...] = ("refuted", "inconclusive", "confirmed", "not measured")
 
 # The level of the ledger's intervals is the default of the function that makes them.
 LEVEL = float(inspect.signature(stats.estimate_mean).parameters["level"].default)
@@ -32,6 +36,7 @@ class Page:
     ledger: Ledger
     numbers: Mapping[tuple[str, str], Number]
     datasets: Mapping[str, Dataset]
+    arm_of_file: Mapping[str, tuple[str, str]]  # record to (data set, arm)
     form: Form
 
 
@@ -43,7 +48,18 @@ def make_page(ledger: Ledger, form: Form) -> Page:
         if key in numbers:
             raise LabError(f"ledger: {number.dataset} has two numbers {number.id}; rebuild it")
         numbers[key] = number
-    return Page(ledger, numbers, {d.name: d for d in ledger.datasets}, form)
+    arm_of_file = {
+        file: (dataset.name, arm)
+        for dataset in ledger.datasets
+        for arm, files in dataset.files.items()
+        for file in files
+    }
+    return Page(ledger, numbers, {d.name: d for d in ledger.datasets}, arm_of_file, form)
+
+
+def anchor(*parts: str) -> str:
+    """A name for a place on the page: different for different parts, whatever stands in them."""
+    return ":".join(quote(part, safe="/._-") for part in parts)
 
 
 def find(page: Page, dataset: str, number: str) -> Number | None:
@@ -79,16 +95,23 @@ def datum(page: Page, number: Number, part: str, text: str, prediction: str = ""
     return page.form.datum(text, attributes)
 
 
-def value_of(page: Page, number: Number, repeats: bool = False) -> Markup:
-    """Value, unit and interval of a number, its repeats if asked; a reason without a value."""
+def value_of(page: Page, number: Number, repeats: bool = False, link: bool = True) -> Markup:
+    """Value, unit and interval of a number, its repeats if asked; a reason without a value.
+
+    The value leads to where all is said of it: its runs, its method, its formula.
+    """
     form = page.form
+
+    def linked(text: Markup) -> Markup:
+        return form.link(anchor("number", number.dataset, number.id), text) if link else text
+
     if number.value is None and number.low is not None and number.high is not None:
         factor, unit = unit_of(number)
         ends = [
             datum(page, number, part, trimmed(end * factor))
             for part, end in (("low", number.low), ("high", number.high))
         ]
-        return Markup("{}{}").format(Markup(" to ").join(ends), _follow(page, "", unit))
+        return linked(Markup(" to ").join(ends) + _follow(page, "", unit))
     if number.value is None:
         return Markup("{} ({})").format(
             form.escape("not measured"), form.exempt(number.missing or "no reason recorded", "said")
@@ -96,8 +119,8 @@ def value_of(page: Page, number: Number, repeats: bool = False) -> Markup:
     value, low, high = written(number)
     printed = datum(page, number, "value", value)
     if isinstance(number.value, bool):
-        return printed
-    printed = Markup("{}{}").format(printed, _follow(page, value, unit_of(number)[1]))
+        return linked(printed)
+    printed = linked(printed + _follow(page, value, unit_of(number)[1]))
     if low is None or high is None:
         return printed
     kind = form.escape("range ") if (number.method or "").startswith("range") else Markup()
@@ -141,7 +164,7 @@ def _follow(page: Page, text: str, unit: str) -> Markup:
 
 def anchor_of(number: Number, prediction: Judged) -> str:
     """Where the verdict board holds a prediction of a number."""
-    return "v-" + re.sub(r"[^a-zA-Z0-9]+", "-", f"{number.dataset}-{prediction.id}-{number.id}")
+    return anchor("verdict", number.dataset, prediction.id, number.id)
 
 
 def chips(page: Page, number: Number) -> Markup:
@@ -196,6 +219,18 @@ def listed(page: Page, dataset: str, wanted: Sequence[tuple[str, str]]) -> list[
             line += Markup(" – {}").format(page.form.exempt(found.note, "said"))
         lines.append(line)
     return lines
+
+
+def prose(page: Page, text: str) -> Markup:
+    """Text of a record or the configuration in which backticks enclose names."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return page.form.exempt(text, "said")
+    return Markup().join(
+        page.form.code(piece) if at % 2 else page.form.exempt(piece, "said")
+        for at, piece in enumerate(pieces)
+        if piece
+    )
 
 
 def batch(page: Page, size: int) -> Markup:
@@ -270,9 +305,11 @@ def count_verdicts(page: Page, dataset: str) -> Counter[str]:
 def tally(page: Page, dataset: str, what: str) -> Markup:
     """One of `count_verdicts`, printed."""
     value = count_verdicts(page, dataset)[what]
-    return page.form.datum(
+    text = page.form.datum(
         str(value), {"value": str(value), "data-dataset": dataset, "data-count": what}
     )
+    verdict = next(verdict for verdict in VERDICTS if what.startswith(verdict))
+    return page.form.link(anchor("board", verdict), text) if value else text
 
 
 def has_value(number: Number) -> bool:

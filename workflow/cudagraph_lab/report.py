@@ -20,8 +20,9 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.forms import HTML, MARKDOWN
 from cudagraph_lab.ledger import Ledger
 from cudagraph_lab.printing import (
+    VERDICTS,
     Page,
-    anchor_of,
+    anchor,
     batch,
     batch_list,
     chips,
@@ -37,22 +38,20 @@ from cudagraph_lab.printing import (
     matching,
     predicted,
     print_number,
+    prose,
     repeats,
     tally,
     title_of,
     value_of,
 )
+from cudagraph_lab.provenance import all_numbers, formulas, runs
 from cudagraph_lab.tables import (
-    VERDICTS,
     Drawing,
-    all_numbers,
     board,
     figure_table,
-    folders,
     grid,
     marks,
     refuted,
-    runs_of,
     table_of_verdicts,
 )
 
@@ -114,7 +113,8 @@ def advise(page: Page, dataset: str) -> Advice:
     }
     facts = page.datasets[dataset]
     if not ratios:
-        if not matching(page, dataset, "*"):
+        some = any(arm.status == "ok" for arm in facts.arms.values())
+        if not some or not matching(page, dataset, "*"):
             return Advice("nothing", [])
         return Advice("cpu" if facts.platform == "cpu" else "unmeasured", [])
     below = [size for size, n in ratios.items() if n.high is not None and n.high < 1]
@@ -167,6 +167,7 @@ def _environment(page: Page, ui: str) -> Environment:
         "matching": matching,
         "number": print_number,
         "value_of": value_of,
+        "prose": prose,
         "predicted": predicted,
         "chips": chips,
         "batch": batch,
@@ -182,7 +183,8 @@ def _environment(page: Page, ui: str) -> Environment:
         "marks": marks,
         "all_numbers": all_numbers,
         "title_of": title_of,
-        "folders": folders,
+        "formulas": formulas,
+        "runs": runs,
         "grid": grid,
         "figure_table": figure_table,
         "leading_contrast": leading_contrast,
@@ -200,13 +202,13 @@ def _environment(page: Page, ui: str) -> Environment:
         "kinds": KINDS,
         "verdicts": VERDICTS,
         "label": label,
-        "anchor_of": anchor_of,
-        "runs_of": runs_of,
+        "anchor": anchor,
         "in_words": in_words,
         "has_value": has_value,
         "said": lambda text: page.form.exempt(str(text), "said"),
         "labelled": lambda text: page.form.exempt(label(text), "label"),
         "code": page.form.code,
+        "file": page.form.file,
         "when": page.form.time,
         "strong": page.form.strong,
         "chip": page.form.chip,
@@ -247,8 +249,16 @@ def inline_svg(svg: str, prefix: str) -> Markup:
     return Markup(svg)  # noqa: S704
 
 
-def render_html(ledger: Ledger, drawings: Sequence[Drawing], svgs: Mapping[str, str]) -> str:
+def render_html(
+    ledger: Ledger,
+    drawings: Sequence[Drawing],
+    svgs: Mapping[str, str],
+    in_repository: bool = False,
+) -> str:
     """The page, whole in one file. `svgs` maps a drawing's name to its SVG.
+
+    `in_repository` says that it is written into the repository's own results, so that
+    shipped files lie beside it as well as those measured there.
 
     Raises LabError where a drawing has no SVG, or speaks of a number the ledger lacks.
     """
@@ -259,6 +269,7 @@ def render_html(ledger: Ledger, drawings: Sequence[Drawing], svgs: Mapping[str, 
     return environment.get_template("lab_report.html.j2").render(
         drawings={drawing.name: drawing for drawing in drawings},
         svgs={name: inline_svg(svg, name) for name, svg in svgs.items()},
+        in_repository=in_repository,
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704
     )
 

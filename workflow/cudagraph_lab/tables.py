@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict
 
-from cudagraph_lab import REPOSITORY
 from cudagraph_lab.ledger import Judged, Number
 from cudagraph_lab.printing import (
+    VERDICTS,
     Page,
     anchor_of,
     batch,
@@ -32,8 +31,6 @@ from cudagraph_lab.printing import (
     value_of,
 )
 from cudagraph_lab.verdicts import Verdict
-
-VERDICTS: tuple[Verdict, ...] = ("refuted", "inconclusive", "confirmed", "not measured")
 
 
 class Drawing(BaseModel):
@@ -128,7 +125,8 @@ def refuted(page: Page, dataset: str) -> list[Markup]:
 def board(page: Page) -> list[tuple[Verdict, Table]]:
     """Every prediction beside its number: a table per verdict, in the order of VERDICTS."""
     form = page.form
-    columns = ("number", "data set", "measured", "n", "predicted", "by", "remarks")
+    columns = ("number", "measured", "predicted", "data set", "n", "by")
+    last = {"inconclusive": "to settle it; remarks"}
     said: set[tuple[str, str]] = set()
 
     def by(prediction: Judged, verdict: str) -> Markup:
@@ -153,56 +151,31 @@ def board(page: Page) -> list[tuple[Verdict, Table]]:
         rows = [
             [
                 form.target(anchor_of(number, p), form.exempt(label(number.id), "label")),
-                form.exempt(title_of(page, number.dataset), "said"),
                 value_of(page, number) if has_value(number) else form.escape("–"),
-                datum(page, number, "n", str(number.n)) if number.n else form.escape("–"),
                 predicted(page, number, p),
+                form.exempt(title_of(page, number.dataset), "said"),
+                datum(page, number, "n", str(number.n)) if number.n else form.escape("–"),
                 by(p, verdict),
                 marks(page, number, p),
             ]
             for number, p in members
         ]
-        tables.append((verdict, Table([form.escape(c) for c in columns], rows, [])))
+        heads = [form.escape(c) for c in (*columns, last.get(verdict, "remarks"))]
+        tables.append((verdict, Table(heads, rows, [])))
     return tables
-
-
-def all_numbers(page: Page, dataset: str) -> Table:
-    """Every number of a data set with its method and the records it was made from."""
-    form = page.form
-    columns = ("id", "value", "n", "method and remarks", "verdicts", "made from")
-    rows = []
-    for number in matching(page, dataset, "*", measured=False):
-        remarks = [form.exempt(text, "said") for text in (number.method, number.note) if text]
-        runs = [run for _, names in runs_of(number.origin.files) for run in names]
-        verdicts = chips(page, number) or form.exempt(number.unpredicted or "", "said")
-        rows.append(
-            [
-                form.code(number.id),
-                value_of(page, number),
-                datum(page, number, "n", str(number.n)),
-                Markup("; ").join(remarks),
-                verdicts,
-                form.exempt(" ".join(runs), "runs"),
-            ]
-        )
-    return Table([form.escape(column) for column in columns], rows, [])
 
 
 def marks(page: Page, number: Number, prediction: Judged) -> Markup:
     """What weakens a verdict, or what would settle it."""
     said = []
+    if prediction.settle:
+        said.append(page.form.exempt(prediction.settle, "said"))
     if prediction.in_sample:
         said.append(page.form.escape("in-sample"))
     if prediction.post_hoc:
         said.append(page.form.escape("post hoc"))
     if number.n == 1 and number.value is not None:
         said.append(page.form.escape("single observation"))
-    if prediction.settle:
-        said.append(
-            Markup("{} {}").format(
-                page.form.escape("to settle:"), page.form.exempt(prediction.settle, "said")
-            )
-        )
     if number.missing and not has_value(number):
         said.append(page.form.exempt(number.missing, "said"))
     return Markup("; ").join(said)
@@ -326,22 +299,3 @@ def figure_table(page: Page, drawing: Drawing) -> Table:
         for (words, _), row in zip(drawing.rows, cells, strict=True)
     ]
     return Table(heads, rows, _notes(page, kept), _all_single(kept))
-
-
-def runs_of(files: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Record files as (folder, [arm/repeat]); the folder as seen from the project."""
-    found: dict[str, list[str]] = {}
-    for file in files:
-        path = Path(file)
-        folder = path.parent.parent
-        if folder.is_absolute():
-            inside = folder.is_relative_to(REPOSITORY)
-            folder = folder.relative_to(REPOSITORY) if inside else Path(*folder.parts[-3:])
-        found.setdefault(str(folder), []).append(f"{path.parent.name}/{path.stem}")
-    return list(found.items())
-
-
-def folders(page: Page, dataset: str) -> list[str]:
-    """The folders that the records of a data set lie in."""
-    files = [f for n in matching(page, dataset, "*", measured=False) for f in n.origin.files]
-    return [folder for folder, _ in runs_of(list(dict.fromkeys(files)))]

@@ -19,7 +19,9 @@ rule render_report:
         svgs=rules.plot_figures.output.svgs,
         drawings="results/figures/figures.json",
         templates=TEMPLATES,
-        package=package("report", "forms", "numerals", "printing", "tables"),
+        package=package(
+            "report", "forms", "numerals", "printing", "provenance", "tables"
+        ),
     output:
         html=report(
             "results/report/lab_report.html",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
 from cudagraph_lab.ledger import read_ledger
@@ -11,5 +12,6 @@ with one_line_errors(snakemake.log[0]):
     ledger = read_ledger(Path(snakemake.input.ledger))
     drawings = read_drawings(Path(snakemake.input.drawings))
     svgs = {Path(path).stem: Path(path).read_text("utf-8") for path in snakemake.input.svgs}
-    write_atomically(Path(snakemake.output.html), render_html(ledger, drawings, svgs))
+    page = render_html(ledger, drawings, svgs, in_repository=Path.cwd() == REPOSITORY)
+    write_atomically(Path(snakemake.output.html), page)
     write_atomically(Path(snakemake.output.markdown), render_markdown(ledger, drawings))

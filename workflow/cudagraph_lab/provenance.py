@@ -1,0 +1,234 @@
+"""Where numbers come from: the runs behind each, their files, and the functions that made it."""
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from cudagraph_lab import (
+    REPOSITORY,
+    drafts,
+    economics,
+    extrapolation,
+    ladder,
+    launch_models,
+    observations,
+    outlook,
+    stats,
+    traces,
+)
+from cudagraph_lab.ledger import Number
+from cudagraph_lab.printing import (
+    Page,
+    anchor,
+    chips,
+    datum,
+    has_value,
+    in_words,
+    matching,
+    repeats,
+    title_of,
+    value_of,
+)
+from cudagraph_lab.tables import Table
+
+# Repeats of an arm beyond which its files are named by the first and the last of each
+# unbroken row: a page with thousands of runs stays one that can be read.
+FILES_NAMED = 10
+
+# What computes each kind of number, by pattern of ids; the first that fits counts.
+FORMULAS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
+    ("throughput/*", (observations.observe, stats.estimate_mean)),
+    ("first_token/*", (observations.observe, stats.estimate_mean)),
+    ("first_call/*", (observations.observe, stats.estimate_mean)),
+    ("step/*", (drafts.step_cell, stats.estimate_mean)),
+    ("spread/*", (stats.variance_components,)),
+    ("replay/*", (observations.decode_steps, observations.share_in_mode)),
+    ("ratio/*", (stats.estimate_contrast,)),
+    ("repeats_to_halve/*", (stats.more_repeats_to_halve,)),
+    ("difference/*", (drafts.comparison_numbers, stats.estimate_contrast)),
+    ("shape/no_inversion/*", (stats.judge_no_inversion,)),
+    ("shape/fade/*", (stats.judge_fade,)),
+    ("shape/*", (drafts.draft_numbers, stats.draw_locations)),
+    ("attribution/interaction/*", (stats.estimate_contrast,)),
+    ("attribution/*", (launch_models.attribution, stats.draw_locations)),
+    ("model/*", (launch_models.predict, launch_models.predict_eager_step_s)),
+    ("saved_ms_per_step/*", (drafts.step_cell, stats.draw_locations)),
+    ("break_even/*", (economics.break_even, stats.draw_locations)),
+    ("deploy/*", (economics.deploy_tax_min_per_day,)),
+    ("capture/*_per_graph", (economics.fit_capture_cost,)),
+    ("capture/*_fixed", (economics.fit_capture_cost,)),
+    ("capture/*", (observations.observe, stats.estimate_mean)),
+    ("startup/*", (observations.observe, stats.estimate_mean)),
+    ("compile_cache/*", (observations.observe, stats.estimate_mean)),
+    ("kv/*_lost", (economics.kv_tokens_lost,)),
+    ("kv/*", (observations.observe,)),
+    ("profile/*", (traces.summarise_decode_steps,)),
+    ("launches/break_even_call", (economics.launch_break_even_call,)),
+    ("launches/*", (traces.summarise_decode_steps, drafts.draft_numbers)),
+    ("ladder/*/mean_step_s", (economics.mix_cost,)),
+    ("ladder/*/saved_s", (economics.fit_capture_cost,)),
+    ("ladder/*", (ladder.compare_ladders, ladder.ladder_cost)),
+    ("outputs/*", (observations.compare_outputs,)),
+    ("extrapolation/*", (extrapolation.extrapolate, outlook.answer)),
+    ("backtest/*", (extrapolation.backtest,)),
+)
+
+
+def formula_of(number: str) -> str | None:
+    """The pattern in FORMULAS that an id falls under; None for an id that nothing computes."""
+    return next((pattern for pattern, _ in FORMULAS if fnmatchcase(number, pattern)), None)
+
+
+def sources(page: Page, number: Number) -> tuple[list[tuple[str, str]], list[str]]:
+    """What a number was made from: its (data set, arm)s, and files that belong to no arm."""
+    arms: dict[tuple[str, str], None] = {}
+    others = []
+    for file in number.origin.files:
+        arm = page.arm_of_file.get(file)
+        if arm is None:
+            others.append(file)
+        else:
+            arms[arm] = None
+    return list(arms), others
+
+
+def all_numbers(page: Page, dataset: str) -> Table:
+    """Every number of a data set: method, verdicts, and links to its runs and its formula."""
+    form = page.form
+    columns = ("id", "value", "n", "method and remarks", "verdicts", "made from", "computed by")
+    rows = []
+    for number in matching(page, dataset, "*", measured=False):
+        remarks = [form.exempt(text, "said") for text in (number.method, number.note) if text]
+        rows.append(
+            [
+                form.target(anchor("number", number.dataset, number.id), form.code(number.id)),
+                value_of(page, number, link=False),
+                datum(page, number, "n", str(number.n)),
+                Markup("; ").join(remarks),
+                chips(page, number) or form.exempt(number.unpredicted or "", "said"),
+                _made_from(page, number),
+                _computed_by(page, number),
+            ]
+        )
+    return Table([form.escape(column) for column in columns], rows, [])
+
+
+def _made_from(page: Page, number: Number) -> Markup:
+    form = page.form
+    arms, others = sources(page, number)
+    said = [
+        form.link(anchor("runs", dataset, arm), form.code(arm))
+        + (
+            Markup()
+            if dataset == number.dataset
+            else Markup(" ({})").format(form.exempt(title_of(page, dataset), "said"))
+        )
+        for dataset, arm in arms
+    ]
+    said += [form.file(file, file) for file in others]
+    return Markup(", ").join(said) if said else form.escape("–")
+
+
+def _computed_by(page: Page, number: Number) -> Markup:
+    form = page.form
+    pattern = formula_of(number.id)
+    if pattern is None or not (has_value(number) or number.origin.files):
+        return form.escape("–")
+    names = [call.__name__ for call in dict(FORMULAS)[pattern]]
+    return form.link(anchor("formula", pattern), form.code(", ".join(names)))
+
+
+def formulas(page: Page) -> Table:
+    """The kinds of numbers in this ledger, and the functions that compute them."""
+    form = page.form
+    counted = Counter(formula_of(number.id) for number in page.ledger.numbers)
+    rows = [
+        [
+            form.target(anchor("formula", pattern), form.code(pattern)),
+            in_words([_home(page, call) for call in calls]),
+        ]
+        for pattern, calls in FORMULAS
+        if counted[pattern]
+    ]
+    return Table([form.escape("numbers"), form.escape("computed by")], rows, [])
+
+
+def _home(page: Page, call: Callable[..., Any]) -> Markup:
+    file = Path(inspect.getfile(call)).relative_to(REPOSITORY)
+    return Markup("{} in {}").format(
+        page.form.code(call.__name__), page.form.file(str(file), str(file))
+    )
+
+
+def runs(page: Page, dataset: str) -> Table:
+    """The arms of a data set: what they are, and the files that their runs left."""
+    form = page.form
+    facts = page.datasets[dataset]
+    columns = ("arm", "purpose", "engine arguments", "resolved to", "repeats", "records and logs")
+    rows = []
+    for arm, is_ in facts.arms.items():
+        rows.append(
+            [
+                form.target(anchor("runs", dataset, arm), form.code(arm)),
+                form.escape(is_.purpose),
+                form.code(str(is_.engine_args)) if is_.engine_args else form.escape("defaults"),
+                form.exempt(is_.resolved, "said") if is_.resolved else form.escape("–"),
+                repeats(page, dataset, arm),
+                named_files(page, facts.files.get(arm, []) + facts.logs.get(arm, [])),
+            ]
+        )
+    notes = [
+        form.escape("Resolved to: what vLLM made of the arguments, compilation / graphs. "),
+        form.escape("Repeats: those that have numbers."),
+    ]
+    return Table([form.escape(column) for column in columns], rows, notes)
+
+
+def named_files(page: Page, files: Sequence[str]) -> Markup:
+    """Files by folder, each by its name; of many, the first and the last of each unbroken row."""
+    form = page.form
+    alike: dict[tuple[Path, str], list[Path]] = {}
+    for path in (Path(shown(file)) for file in files):
+        alike.setdefault((path.parent, path.suffix), []).append(path)
+    folders: dict[Path, list[Markup]] = {}
+    for (folder, _), members in alike.items():
+        folders.setdefault(folder, []).extend(
+            Markup(" to ").join(form.file(str(path), path.name) for path in span)
+            for span in _spans(sorted(members, key=_repeat), len(members) > FILES_NAMED)
+        )
+    said = [
+        Markup("{} {}").format(form.code(f"{folder}/"), Markup(", ").join(names))
+        for folder, names in folders.items()
+    ]
+    return Markup("; ").join(said) if said else form.escape("–")
+
+
+def _repeat(path: Path) -> int:
+    return int("".join(filter(str.isdigit, path.stem)) or 0)
+
+
+def _spans(paths: Sequence[Path], join: bool) -> list[list[Path]]:
+    """Each path alone or, if they are to be joined, the ends of each row of repeats."""
+    spans = [[paths[0]]]
+    for before, after in pairwise(paths):
+        if join and _repeat(after) == _repeat(before) + 1:
+            spans[-1] = [spans[-1][0], after]
+        else:
+            spans.append([after])
+    return spans
+
+
+def shown(file: str) -> str:
+    """A file as seen from the project, without the machine."""
+    path = Path(file)
+    if not path.is_absolute():
+        return file
+    if path.is_relative_to(REPOSITORY):
+        return str(path.relative_to(REPOSITORY))
+    return str(Path(*path.parts[-5:]))  # results/<data set>/runs/<arm>/<file>
