@@ -55,6 +55,11 @@ def rewrite(path: Path, edit: Edit) -> Path:
 
 
 @pytest.fixture(scope="session")
+def checksum_of() -> Callable[[dict[str, Any]], str]:
+    return checksum
+
+
+@pytest.fixture(scope="session")
 def edit_record() -> Callable[[Path, Edit], Path]:
     return rewrite
 

@@ -1,0 +1,120 @@
+"""Data sets that a user may really have: hostile names, only failures, nothing, a single cell."""
+
+import copy
+import json
+import re
+
+import pytest
+import yaml
+
+from cudagraph_lab.files import write_json
+
+HOSTILE = (
+    """<script>window.harmed = 1</script><img src=x onerror="window.harmed = 2"> '"`&amp; ü 名"""
+)
+SPOILT = ("device", "driver", "cpu", "torch", "lock", "commit", "host")
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory, run_snakemake, shipped, checksum_of):
+    """The report of four such data sets, all made of the published run."""
+    directory = tmp_path_factory.mktemp("odd")
+    published = json.loads((shipped / "l4-published/runs/graphs/rep1.json").read_text("utf-8"))
+
+    def write(dataset, arm, edit, **fields):
+        body = copy.deepcopy(published["record"]) | {"dataset": dataset, "arm": arm} | fields
+        body["request"]["engine_args"] = {"enforce_eager": True} if arm == "eager" else {}
+        edit(body)
+        path = directory / "results" / dataset / "runs" / arm / "rep1.json"
+        path.parent.mkdir(parents=True)
+        write_json(path, {"sha256": checksum_of(body), "record": body})
+
+    def spoil(body):
+        body["source"] = HOSTILE
+        body["request"]["model"] = HOSTILE
+        body["request"]["engine_args"] |= {"quantization": HOSTILE}
+        body["environment"] |= dict.fromkeys(SPOILT, HOSTILE)
+
+    def fail(body):
+        body["cells"], body["startup"], body["resolved"] = [], None, None
+        body["failure"] = {"kind": "out_of_memory", "reason": HOSTILE, "log_tail": [HOSTILE]}
+
+    def keep_one_cell(body):
+        body["cells"] = body["cells"][:1]
+        body["request"]["workload"]["batch_sizes"] = [1]
+
+    for arm in ("eager", "graphs"):
+        write("hostile", arm, spoil)
+        write("failed", arm, fail, status="failed")
+        write("single", arm, keep_one_cell)
+        write("empty", arm, lambda body: body.update(cells=[], startup=None))
+    own = {
+        "predictions": [
+            {
+                "id": "own/hostile",
+                "number": HOSTILE,
+                "applies_to": {"dataset": "hostile"},
+                "value": None,
+                "low": 1.0,
+                "high": 2.0,
+                "unit": HOSTILE,
+                "source": HOSTILE,
+            }
+        ],
+    }
+    (directory / "own.yaml").write_text(yaml.safe_dump(own, allow_unicode=True), encoding="utf-8")
+    done = run_snakemake(
+        "results/report/lab_report.html",
+        "--config",
+        "measure=none",
+        "compare=[hostile,failed,single,empty]",
+        "own_predictions=own.yaml",
+        directory=directory,
+    )
+    assert done.returncode == 0, done.stdout
+    return directory / "results" / "report" / "lab_report.html"
+
+
+def test_hostile_names_are_read_and_not_run(open_page, odd):
+    with open_page(odd) as (page, complaints):
+        page.wait_for_load_state("networkidle")
+        assert complaints == []
+        assert page.evaluate("window.harmed") is None
+        assert page.locator("img").count() == 0
+        assert page.locator("script").count() == 1
+        card = page.locator(".card", has=page.get_by_role("heading", name="hostile"))
+        assert "<script>window.harmed = 1</script>" in card.inner_text()
+        wide = page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
+        assert wide <= 0
+
+
+def test_each_data_set_says_what_it_lacks(open_page, odd):
+    with open_page(odd) as (page, _):
+        for name, said in (
+            ("failed", "Cannot tell here. No arm of this data set has a number that counts"),
+            ("empty", "Cannot tell here."),
+            ("single", "Nothing here speaks against leaving graphs on."),
+        ):
+            card = page.locator(".card", has=page.get_by_role("heading", name=name, exact=True))
+            assert said in re.sub(r"\s+", " ", card.inner_text()), name
+            assert "NaN" not in card.inner_text()
+        trust = page.locator("#trust").inner_text()
+        assert "failed: repeat 1 failed (out_of_memory): <script>" in trust
+        single = page.locator(".card", has=page.get_by_role("heading", name="single", exact=True))
+        assert single.locator("table tbody tr").count() == 1
+        assert "one observation" in single.inner_text()
+
+
+def test_without_any_data_set_the_page_says_so(open_page, tmp_path, run_snakemake):
+    done = run_snakemake(
+        "results/report/lab_report.html",
+        "--config", "measure=none", "compare=[]",
+        directory=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    with open_page(tmp_path / "results" / "report" / "lab_report.html") as (page, complaints):
+        page.wait_for_load_state("networkidle")
+        assert complaints == []
+        assert "There is no data set in this report." in page.locator("#answer").inner_text()
+        assert "Leave graphs on" not in page.locator("body").inner_text()
+        assert page.locator("figure").count() == 0
