@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, validators
-from jsonschema.exceptions import best_match
-from snakemake.utils import validate
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records import foreign_code
@@ -20,14 +17,7 @@ VLLM_VERSION = "0.22.1"
 SCHEMA = Path(__file__).parent.parent / "schemas" / "config.schema.yaml"
 
 VARIABLE = "CUDAGRAPH_LAB_DESIGN"
-
-# JSON Schema takes 8.0 for an integer; vLLM does not.
-STRICT = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-    ),
-)
+SIMULATED = "simulated"  # begins the name of every simulated data set, and of no other
 
 Config = dict[str, Any]
 
@@ -56,8 +46,20 @@ def complete_config(config: Config) -> Config:
 
     Raises LabError with one line that names the key and the mend.
     """
+    # Here, since the jobs need this module too and wait for none of these.
+    from jsonschema import Draft202012Validator, validators
+    from jsonschema.exceptions import best_match
+    from snakemake.utils import validate
+
+    # JSON Schema takes 8.0 for an integer; vLLM does not.
+    strict = validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator,
+        type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+            "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+        ),
+    )
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    error = best_match(STRICT(schema).iter_errors(config))
+    error = best_match(strict(schema).iter_errors(config))
     if error is not None:
         raise LabError(f"config: {_one_line(error)}; see config/README.md")
     validate(config, str(SCHEMA))

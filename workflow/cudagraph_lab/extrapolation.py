@@ -16,6 +16,7 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError
 
 Range = tuple[float, float]
@@ -23,6 +24,8 @@ Dtype = Literal["bf16", "fp16", "fp8"]
 Verdict = Literal["supported", "contradicted", "undecided"]
 T = TypeVar("T")
 
+CONFIG = REPOSITORY / "config"
+FILES = [CONFIG / name for name in ("anchors.yaml", "devices.yaml", "models.yaml")]
 WEIGHT_BYTES: Mapping[Dtype, int] = {"bf16": 2, "fp16": 2, "fp8": 1}
 ACTIVATION_BYTES = 2
 

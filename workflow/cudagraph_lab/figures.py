@@ -56,12 +56,10 @@ def draw_figures(ledger: Ledger) -> list[Drawn]:
 def to_svg(figure: Figure) -> str:
     """A figure as SVG text, the same for the same figure: no date, no random ids."""
     with mpl.rc_context(fname=TEMPLATES / "lab.mplstyle"):
-        FigureCanvasSVG(figure)
         stream = io.StringIO()
-        figure.savefig(
-            stream,
-            format="svg",
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        # Not savefig, which draws everything twice to lay it out once.
+        FigureCanvasSVG(figure).print_svg(
+            stream, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
     return stream.getvalue()
 

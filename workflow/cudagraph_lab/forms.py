@@ -36,8 +36,9 @@ def clean(text: str) -> str:
 
 
 def _html_datum(text: str, attributes: Mapping[str, str]) -> Markup:
-    pairs = Markup(" ").join(Markup('{}="{}"').format(k, v) for k, v in attributes.items())
-    return Markup("<data {}>{}</data>").format(pairs, text)
+    # Thousands to a page: Markup.format would take most of the time that a page takes.
+    pairs = " ".join(f'{key}="{escape(value)}"' for key, value in attributes.items())
+    return Markup(f"<data {pairs}>{escape(text)}</data>")  # noqa: S704
 
 
 def _html_chip(verdict: str, anchor: str, aside: str) -> Markup:

@@ -8,16 +8,19 @@ import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from cudagraph_lab.drafts import Draft, absent, comparison_numbers, draft_numbers
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations import Dataset
 from cudagraph_lab.predictions import Prediction
 from cudagraph_lab.verdicts import Verdict, judge, judge_claim
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cudagraph_lab.drafts import Draft
 
 SCHEMA_VERSION = 1
 MANY_REPEATS = 100  # beyond it the exact number is no advice
@@ -79,7 +82,7 @@ class Ledger(LedgerPart):
 
 
 def build_ledger(
-    datasets: list[tuple[Dataset, pd.DataFrame]],
+    datasets: list["tuple[Dataset, pd.DataFrame]"],
     predictions: list[Prediction],
     registered: Mapping[str, Mapping[str, str]],
     config: Mapping[str, Any],
@@ -91,6 +94,9 @@ def build_ledger(
     `registered` maps a data set to the hashes registered for it. Raises LabError
     where an observation cannot be a measurement (not positive, not finite).
     """
+    # Here, since the page needs the shapes of this module and waits for no SciPy.
+    from cudagraph_lab.drafts import absent, comparison_numbers, draft_numbers
+
     datasets = in_order(datasets, config["headline"], measured)
     numbers: list[Number] = []
     for position, (dataset, table) in enumerate(datasets):
@@ -121,11 +127,11 @@ def build_ledger(
 
 
 def in_order(
-    datasets: list[tuple[Dataset, pd.DataFrame]], headline: str, measured: str | None
-) -> list[tuple[Dataset, pd.DataFrame]]:
+    datasets: list["tuple[Dataset, pd.DataFrame]"], headline: str, measured: str | None
+) -> list["tuple[Dataset, pd.DataFrame]"]:
     """What was measured here first, then what answers the headline's question, then the rest."""
 
-    def rank(pair: tuple[Dataset, pd.DataFrame]) -> tuple[bool, bool]:
+    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[bool, bool]:
         dataset, _ = pair
         contrast = dataset.contrasts.get(headline, {})
         sides = [dataset.arms.get(contrast.get(side, "")) for side in ("numerator", "denominator")]
@@ -142,7 +148,7 @@ def _speaks_about(prediction: Prediction, dataset: Dataset) -> bool:
 
 
 def _judge_draft(
-    draft: Draft, dataset: Dataset, predictions: list[Prediction], registered: Mapping[str, str]
+    draft: "Draft", dataset: Dataset, predictions: list[Prediction], registered: Mapping[str, str]
 ) -> Number:
     judged = [
         _judge_prediction(draft, dataset, prediction, registered)
@@ -167,7 +173,7 @@ def _judge_draft(
 
 
 def _judge_prediction(
-    draft: Draft, dataset: Dataset, prediction: Prediction, registered: Mapping[str, str]
+    draft: "Draft", dataset: Dataset, prediction: Prediction, registered: Mapping[str, str]
 ) -> Judged:
     low, high = prediction.low, prediction.high
     settle = None
@@ -216,8 +222,10 @@ def read_ledger(path: Path) -> Ledger:
         ) from None
 
 
-def ledger_table(ledger: Ledger) -> pd.DataFrame:
+def ledger_table(ledger: Ledger) -> "pd.DataFrame":
     """The ledger as a table: a row per number and prediction, for spreadsheets."""
+    import pandas as pd
+
     rows = []
     for number in ledger.numbers:
         row = number.model_dump(exclude={"predictions", "origin"})

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design import asks_for_graphs, not_measurable
+from cudagraph_lab.design import SIMULATED, asks_for_graphs, not_measurable
 from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.records import (
     SET_ASIDE,
@@ -31,8 +30,9 @@ from cudagraph_lab.records import (
     read_record,
     set_aside,
 )
-from cudagraph_lab.simulation import PREFIX
-from cudagraph_lab.stats import steady_state
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GIB = 1 << 30
 COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
@@ -125,7 +125,7 @@ def read_dataset(
     contrasts: Mapping[str, Mapping[str, str]],
     design: Mapping[str, Any],
     expected: Mapping[str, Mapping[str, Any]],
-) -> tuple[Dataset, pd.DataFrame]:
+) -> "tuple[Dataset, pd.DataFrame]":
     """Check the records of one data set against each other and tabulate what they observed.
 
     `description` is the content of its dataset.yaml (title, notes, contrasts), empty
@@ -141,10 +141,10 @@ def read_dataset(
         raise LabError(f"data set {name!r} has no records; measure it or take it out of `compare`")
     read = read_believed(name, paths)
     aside = reasons_aside(name, paths[0].parents[1])
-    if (read[0][1].kind == "simulated") != name.startswith(PREFIX):
+    if (read[0][1].kind == "simulated") != name.startswith(SIMULATED):
         raise LabError(
             f"{read[0][0]}: {read[0][1].kind} data under the name {name!r}; simulated data, and no "
-            f"other, is named {PREFIX}...: rename the data set"
+            f"other, is named {SIMULATED}...: rename the data set"
         )
     read.sort(key=lambda pair: (pair[1].measured_at or "", pair[1].arm, pair[1].repeat))
     refuse_mixture(read)
@@ -215,6 +215,9 @@ def read_dataset(
             for arm, members in by_arm.items()
         },
     )
+    # Here, since the page needs the shapes of this module and waits for no pandas.
+    import pandas as pd
+
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
     return dataset, table
 
@@ -413,6 +416,8 @@ HARMLESS_CLOCK_REASONS = {"gpu_idle", "applications_clocks_setting", "display_cl
 
 def condition_warnings(records: list[Record]) -> list[str]:
     """What a reader should know of the conditions: unsteady iterations, throttling, company."""
+    from cudagraph_lab.stats import steady_state
+
     warnings = []
     for record in records:
         where = f"repeat {record.repeat}"
@@ -566,6 +571,8 @@ def order_run(records: list[Record]) -> list[list[str]]:
     return [[arm for _, k, arm in begun if k == repeat] for repeat in repeats]
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """The observations as they were written: exact values, whole batch sizes."""
+    import pandas as pd
+
     return pd.read_csv(path, dtype={"batch": "Int64"})

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cudagraph_lab import REPOSITORY
 from cudagraph_lab.extrapolation import (
+    FILES,
     Backtest,
     BacktestRow,
     Bracket,
@@ -32,8 +32,6 @@ from cudagraph_lab.ledger import Judged, Number, Origin
 from cudagraph_lab.verdicts import judge
 
 OUTLOOK = "outlook"
-CONFIG = REPOSITORY / "config"
-FILES = [CONFIG / name for name in ("anchors.yaml", "devices.yaml", "models.yaml")]
 
 
 def answer(

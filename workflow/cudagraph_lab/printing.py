@@ -4,7 +4,6 @@ What templates and tables say of a number, of its predictions and of counts is m
 here; it holds no digit of a result itself.
 """
 
-import inspect
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,18 +14,14 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from cudagraph_lab import stats
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.forms import Form
 from cudagraph_lab.ledger import Judged, Ledger, Number
 from cudagraph_lab.numerals import suffix, trimmed, unit_of, written
 from cudagraph_lab.observations import Dataset
-from cudagraph_lab.verdicts import Verdict
+from cudagraph_lab.verdicts import LEVEL, Verdict
 
 VERDICTS: tuple[Verdict, ...] = ("refuted", "inconclusive", "confirmed", "not measured")
-
-# The level of the ledger's intervals is the default of the function that makes them.
-LEVEL = float(inspect.signature(stats.estimate_mean).parameters["level"].default)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from cudagraph_lab.design import SIMULATED
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.launch_models import eager_step_s
 from cudagraph_lab.records import (
@@ -22,8 +23,6 @@ from cudagraph_lab.records import (
     Workload,
     write_record,
 )
-
-PREFIX = "simulated"
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -66,8 +65,8 @@ def simulate(
 
     Raises LabError for a name that does not begin with `simulated`.
     """
-    if not dataset.startswith(PREFIX):
-        raise LabError(f"data set {dataset!r}: a simulated one is named {PREFIX}...; rename it")
+    if not dataset.startswith(SIMULATED):
+        raise LabError(f"data set {dataset!r}: a simulated one is named {SIMULATED}...; rename it")
     rng = np.random.default_rng(seed)
     workload = Workload(
         prompt=None,

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.verdicts import LEVEL
 
 Cell = Sequence[Sequence[float]]
 Outcome = Literal["supported", "contradicted", "not settled"]
@@ -147,7 +148,7 @@ class Steadiness:
     remedy: str | None
 
 
-def estimate_mean(cell: Cell, seed: int, level: float = 0.95, *, name: str = "cell") -> Estimate:
+def estimate_mean(cell: Cell, seed: int, level: float = LEVEL, *, name: str = "cell") -> Estimate:
     """Geometric mean of a cell, in the cell's unit; see `estimate_contrast`."""
     return estimate_contrast([Term(cell, 1, name)], seed, level)
 
@@ -156,7 +157,7 @@ def estimate_ratio(
     numerator: Cell,
     denominator: Cell,
     seed: int,
-    level: float = 0.95,
+    level: float = LEVEL,
     *,
     names: tuple[str, str] = ("numerator", "denominator"),
 ) -> Estimate:
@@ -169,7 +170,7 @@ def estimate_ratio(
     return estimate_contrast(terms, seed, level)
 
 
-def estimate_contrast(terms: Sequence[Term], seed: int, level: float = 0.95) -> Estimate:
+def estimate_contrast(terms: Sequence[Term], seed: int, level: float = LEVEL) -> Estimate:
     """Product of the cells' locations, each to the power of its weight, with an interval.
 
     Weights +1 and -1 on two cells give a ratio; +1, -1, -1, +1 on the cells of a 2x2 factorial
@@ -201,7 +202,7 @@ def draw_locations(cell: Cell, size: int, seed: int, *, name: str = "cell") -> F
     return np.asarray(read.location * np.exp(error * draws), dtype=np.float64)
 
 
-def t_quantile(degrees: int, level: float = 0.95) -> float:
+def t_quantile(degrees: int, level: float = LEVEL) -> float:
     """Student's t quantile that bounds the central `level`, for whole degrees of freedom."""
     _check_level(level)
     return float(special.stdtrit(degrees, (1 + level) / 2))
@@ -238,7 +239,7 @@ def variance_components(cell: Cell, *, name: str = "cell") -> Components:
     return Components(between_cv, within_cv, repeats, per_repeat, clamped if between < 0 else None)
 
 
-def more_repeats_to_halve(terms: Sequence[Term], level: float = 0.95) -> int | None:
+def more_repeats_to_halve(terms: Sequence[Term], level: float = LEVEL) -> int | None:
     """How many more repeats in every cell would halve the interval's width, on the log scale.
 
     Takes the present spreads as they are and the t interval throughout, so that the gain from
@@ -253,7 +254,7 @@ def more_repeats_to_settle(
     terms: Sequence[Term],
     lower: float | None,
     upper: float | None,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> int | None:
     """How many more repeats in every cell would take the interval off the predicted bounds.
 
@@ -298,7 +299,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def judge_no_inversion(
-    speed_ups: Mapping[int, tuple[Cell, Cell]], seed: int, level: float = 0.95
+    speed_ups: Mapping[int, tuple[Cell, Cell]], seed: int, level: float = LEVEL
 ) -> Judgement:
     """Whether the speed-up is at least 1 at every batch size.
 
@@ -318,7 +319,7 @@ def judge_no_inversion(
 
 
 def judge_fade(
-    speed_ups: Mapping[int, tuple[Cell, Cell]], seed: int, level: float = 0.95
+    speed_ups: Mapping[int, tuple[Cell, Cell]], seed: int, level: float = LEVEL
 ) -> Judgement:
     """Whether the speed-up falls from each batch size to the next larger one.
 

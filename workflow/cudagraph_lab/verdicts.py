@@ -10,6 +10,7 @@ interval is inconclusive. *not measured*: no value.
 from typing import Literal
 
 Verdict = Literal["confirmed", "refuted", "inconclusive", "not measured"]
+LEVEL = 0.95  # of all intervals
 
 
 def judge(

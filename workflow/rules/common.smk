@@ -26,7 +26,8 @@ for variable, entry in {
     if entry not in known:
         os.environ[variable] = os.pathsep.join([entry, *filter(None, known)])
 
-from cudagraph_lab import REPOSITORY, design, hardware, leftovers, outlook, simulation
+# No module that needs NumPy: every call of Snakemake waits for these.
+from cudagraph_lab import REPOSITORY, design, extrapolation, hardware, leftovers
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.predictions import prediction_files
 from cudagraph_lab.records import is_set_aside
@@ -72,7 +73,7 @@ with one_line_error():
 def local_datasets():
     """Data sets measured in this directory before, by name; simulated ones are not."""
     names = {path.parts[1] for path in Path("results").glob("*/runs/*/rep*.json")}
-    return sorted(name for name in names if not name.startswith(simulation.PREFIX))
+    return sorted(name for name in names if not name.startswith(design.SIMULATED))
 
 
 def all_datasets():

@@ -10,7 +10,7 @@ rule build_ledger:
         tables=expand("results/{dataset}/observations.csv", dataset=DATASETS),
         datasets=expand("results/{dataset}/dataset.json", dataset=DATASETS),
         predictions=PREDICTIONS,
-        outlook=[str(path) for path in outlook.FILES],
+        outlook=[str(path) for path in extrapolation.FILES],
         batch_mix=config["batch_mix"] or [],
         package=package(
             "drafts",
