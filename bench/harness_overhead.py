@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.environments import cache_directory, exclusive, vllm_python
 from cudagraph_lab.files import write_json
 from cudagraph_lab.hardware import describe
-from cudagraph_lab.measure import commit, device_lock, measurement_environment
+from cudagraph_lab.measure import commit, device_locks, measurement_environment
 
 BATCHES = (1, 8)
 WARMUPS, ITERATIONS = 2, 6
@@ -207,10 +208,9 @@ def main() -> None:
     rows = []
     for pair in range(pairs):
         order = ["ours", "theirs"] if pair % 2 == 0 else ["theirs", "ours"]
-        with (
-            tempfile.TemporaryDirectory() as directory,
-            exclusive(device_lock(platform), "another measurement holds the device; waiting"),
-        ):
+        with tempfile.TemporaryDirectory() as directory, ExitStack() as locked:
+            for path in device_locks(platform):
+                locked.enter_context(exclusive(path, "another measurement holds the device"))
             rows.append(one_pair(platform, python, environment, Path(directory), order))
         document = {
             "what": "seconds per generate, harness over vllm.benchmarks.latency",

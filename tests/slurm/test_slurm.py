@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
-from conftest import ask, timed
+from cluster import ask, timed
 
 GOOD, BAD = ("eager", "eager-again"), ("cancelled", "hanging", "greedy")
 
@@ -112,12 +113,14 @@ class Run:
             ask("scancel", self.jobs[arm]["JobId"])
             return True
         if arm == "hanging":
-            # What hangs is vLLM's side of it, and Slurm sees its time run out.
+            # What hangs is vLLM's side of it. Its time is over at once instead of in an hour.
             for process in psutil.process_iter(["cmdline"]):
                 command = process.info["cmdline"] or []
                 ours = any(f"/{arm}/.rep1.work/job.json" in part for part in command)
                 if ours and Path(command[1]).name == "run.py":
                     process.send_signal(signal.SIGSTOP)
+                    soon = datetime.fromtimestamp(time.time() + 2).isoformat(timespec="seconds")
+                    ask("scontrol", "update", f"jobid={self.jobs[arm]['JobId']}", f"EndTime={soon}")
                     return True
         return False
 
@@ -127,7 +130,6 @@ class Run:
         while workflow.poll() is None:
             self.jobs = self.measurements()
             if not released and set(self.jobs) == {*GOOD, *BAD}:
-                ask("scontrol", "update", f"jobid={self.jobs['hanging']['JobId']}", "TimeLimit=1")
                 # Less than it takes to import vLLM.
                 ask("scontrol", "update", f"jobid={self.jobs['greedy']['JobId']}",
                     "MinMemoryNode=600")  # fmt: skip
@@ -135,7 +137,7 @@ class Run:
                     ask("scontrol", "release", job["JobId"])
                 released = True
             running = {a: job for a, job in self.jobs.items() if job["JobState"] == "RUNNING"}
-            self.details |= running
+            self.details = running | self.details
             self.at_once = max(self.at_once, len(running))
             treated |= {arm for arm in running if arm not in treated and self.ill_treat(arm)}
             time.sleep(0.5)
@@ -150,16 +152,15 @@ def run(cluster, repository, tmp_path_factory):
         built = run.snakemake((*GOOD, *BAD), "results/nodes/environment.json")
         said, _ = built.communicate(timeout=600)
         assert built.returncode == 0, said
-    with timed("five measurements, three of them ill-treated"):
-        with run.log.open("w") as log:
-            workflow = subprocess.Popen(
-                run.command((*GOOD, *BAD)), stdout=log, stderr=subprocess.STDOUT, cwd=run.directory
-            )
-            try:
-                run.watch(workflow)
-            finally:
-                workflow.kill()
-                workflow.wait()
+    with timed("five measurements, three of them ill-treated"), run.log.open("w") as log:
+        workflow = subprocess.Popen(
+            run.command((*GOOD, *BAD)), stdout=log, stderr=subprocess.STDOUT, cwd=run.directory
+        )
+        try:
+            run.watch(workflow)
+        finally:
+            workflow.kill()
+            workflow.wait()
     run.returncode = workflow.returncode
     run.said = run.log.read_text(encoding="utf-8")
     return run
@@ -174,15 +175,13 @@ def test_each_measurement_asked_for_the_gpu_and_held_it(run):
     for job in run.details.values():
         assert job["TresPerJob"] == "gres:gpu:1"
         assert job["GRES"] == "gpu:fake:1(IDX:0)"
-        assert "gres/gpu=1" in job["TRES"]
 
 
 def test_each_measurement_had_the_node_to_itself_and_what_its_rule_asks_for(run):
     for arm, job in run.details.items():
         assert job["OverSubscribe"] == "NO"  # what --exclusive means to Slurm
         assert job["NumCPUs"] == str(os.cpu_count())
-        if arm != "hanging":
-            assert job["TimeLimit"] == "00:45:00"  # timeout_s, and a quarter of an hour
+        assert job["TimeLimit"] == "00:45:00"  # timeout_s, and a quarter of an hour
         if arm != "greedy":
             assert job["MinMemoryNode"] == "6000M"
 
@@ -191,7 +190,7 @@ def test_two_measurements_never_overlapped(run):
     assert run.at_once == 1
     spans = sorted((seconds(j, "StartTime"), seconds(j, "EndTime")) for j in run.jobs.values())
     assert len(spans) == 5
-    for (_, ended), (began, _) in zip(spans, spans[1:], strict=False):
+    for (_, ended), (began, _) in pairwise(spans):
         assert ended <= began
 
 
@@ -224,8 +223,12 @@ def test_a_job_that_slurm_ended_becomes_a_clear_message(run, arm, state, explain
 
 
 def test_nobody_is_left_on_the_node_and_nothing_half_written(run):
-    for process in psutil.process_iter(["cmdline"]):
-        assert not any(str(run.directory) in part for part in process.info["cmdline"] or [])
+    left = [
+        process.info["cmdline"]
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(run.directory) in part for part in process.info["cmdline"] or [])
+    ]
+    assert left == []
     runs = run.directory / "results" / "nodes" / "runs"
     kept = {path.name for path in runs.rglob("*") if path.is_file()}
     assert {name for name in kept if name.endswith(".json")} <= {"rep1.json", "job.json"}

@@ -61,3 +61,20 @@ def test_a_mistake_ends_in_one_line(arguments, named, monkeypatch, tmp_path):
     message = str(ended.value)
     assert message.startswith("cudagraph-lab: ") and named in message
     assert "\n" not in message
+
+
+def test_the_environment_can_be_built_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+    """As on a head node, when the nodes have no network: without the workflow's design."""
+    monkeypatch.delenv("CUDAGRAPH_LAB_DESIGN", raising=False)
+    built = []
+
+    def build(lock, cache):
+        built.append((lock.name, cache))
+        return cache / "bin" / "python"
+
+    monkeypatch.setattr("cudagraph_lab.environments.ensure_environment", build)
+    main(["build-environment", "--platform", "cuda", "--cache-dir", str(tmp_path)])
+    assert built == [("vllm-cuda.txt", tmp_path)]
+    assert capsys.readouterr().out == f"{tmp_path}/bin/python\n"
+    with pytest.raises(SystemExit, match="make lab"):
+        main(["build-environment"])

@@ -1,5 +1,6 @@
 """vLLM's environment is built once, by one builder, and believed only when it is whole."""
 
+import errno
 import json
 import os
 import signal
@@ -99,6 +100,53 @@ def test_two_builders_at_once_build_once(bench, capfd):
     assert len(built) == 4
     assert bench.calls() == ["venv", "pip"]
     assert "another process is building" in capfd.readouterr().err
+
+
+MACHINE = """
+import fcntl, os, sys, types, uv
+from pathlib import Path
+from cudagraph_lab.environments import ensure_environment
+lock, cache, program, name = sys.argv[1:]
+uv.find_uv_bin = lambda: program
+os.uname = lambda: types.SimpleNamespace(nodename=name)
+fcntl.flock = lambda *_: None  # as on storage whose locks do not reach other machines
+print(ensure_environment(Path(lock), Path(cache)))
+"""
+
+
+def test_two_machines_at_once_without_a_lock_between_them_end_with_one_whole_environment(bench):
+    bench.script(seconds=0.5)
+    machines = [
+        subprocess.Popen(
+            [sys.executable, "-c", MACHINE, *map(str, (bench.lock, bench.cache, bench.uv)), name],
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    python = bench.directory / "bin" / "python"
+    for machine in machines:
+        said, complained = machine.communicate(timeout=60)
+        assert machine.returncode == 0, complained
+        assert said.strip() == str(python)
+    assert sorted(bench.calls()) == ["pip", "pip", "venv", "venv"]  # they did meet
+    assert whole_environment(bench.lock, bench.cache) == python
+    assert [path.name for path in bench.directory.parent.iterdir() if path.is_dir()] == [
+        bench.directory.name
+    ]
+
+
+def test_storage_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    refused = pytest.raises(LabError, match=r"x\.lock: it cannot be locked .*cache_dir")
+    with refused as caught, exclusive(tmp_path / "x.lock"):
+        pass
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("marker", [None, "", "{", "[]", "null", '{"lock_sha256": "0"}', "{}"])

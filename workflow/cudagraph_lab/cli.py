@@ -72,6 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     simulated.add_argument("--truth", default="{}", help="constants of the machine, as JSON")
     simulated.set_defaults(run=_simulate)
 
+    environment = commands.add_parser(
+        "build-environment", help="build vLLM's environment now, for measurements to find"
+    )
+    environment.add_argument("--platform", choices=["cuda", "cpu"], help="for what to measure with")
+    environment.add_argument("--cache-dir", default="auto", help="as in the configuration")
+    environment.add_argument("--output", type=Path, help=argparse.SUPPRESS)
+    environment.set_defaults(run=_build_environment)
+
     step = commands.add_parser("register-predictions")
     step.add_argument("--dataset", required=True)
     step.add_argument("--output", type=Path, required=True)
@@ -80,10 +88,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     step = commands.add_parser("choose-weights")
     step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_choose_weights)
-
-    step = commands.add_parser("build-environment")
-    step.add_argument("--output", type=Path, required=True)
-    step.set_defaults(run=_build_environment)
 
     step = commands.add_parser("measure")
     step.add_argument("--dataset", required=True)
@@ -184,8 +188,16 @@ def _choose_weights(options: argparse.Namespace) -> None:
 def _build_environment(options: argparse.Namespace) -> None:
     from cudagraph_lab.environments import vllm_python
 
-    config, platform = from_environment()
-    write_json(options.output, {"python": str(vllm_python(config, platform))})
+    if options.platform is None:
+        config, platform = from_environment()
+    else:
+        config = {"vllm_python": "managed", "cache_dir": options.cache_dir}
+        platform = options.platform
+    python = str(vllm_python(config, platform))
+    if options.output is None:
+        print(python)
+    else:
+        write_json(options.output, {"python": python})
 
 
 def _measure(options: argparse.Namespace) -> None:

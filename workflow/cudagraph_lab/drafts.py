@@ -4,7 +4,7 @@ Ids of numbers are built here and nowhere else:
 
     throughput/<arm>/b<batch>      ratio/<contrast>/b<batch>     step/<arm>/b<batch>
     first_token/<arm>/b<batch>     first_call/<arm>/b<batch>     shape/fade/<contrast>
-    shape/no_inversion/<contrast>  spread/between|within/<arm>/b<batch>
+    shape/no_inversion/<contrast>  spread/between|within|nodes/<arm>/b<batch>
     capture/passes|seconds|gib|shapes/...                        startup/<phase>/<arm>
     replay/full_share|padded_tokens/<arm>/b<batch>               kv/tokens/<arm>
     profile/<quantity>/<arm>/b<batch>                            model/<name>/ratio|error/b<batch>
@@ -89,6 +89,8 @@ def draft_numbers(dataset: Dataset, table: pd.DataFrame, config: Mapping[str, An
         reason = dataset.arms[arm].reason
         for batch in dataset.batch_sizes:
             drafts += _arm_numbers(arm, batch, timed, first, reason, seed)
+            if len(dataset.nodes) > 1:
+                drafts.append(_node_spread(dataset, table, arm, batch))
     contrasts = dataset.contrasts
     for contrast, sides in contrasts.items():
         drafts += _contrast_numbers(dataset, contrast, sides, timed, seed)
@@ -271,6 +273,48 @@ def _arm_numbers(
         if cell is not None:
             drafts.append(_exact(f"replay/{quantity}/{where}", unit, cell, [arm]))
     return drafts
+
+
+def _node_spread(dataset: Dataset, table: pd.DataFrame, arm: str, batch: int) -> Draft:
+    """Spread of an arm's throughput between the nodes that it ran on, beyond that of repeats.
+
+    One-way random effects, as between repeats and iterations: here the nodes are the groups
+    and the repeats' means, on logs, their members.
+    """
+    number = f"spread/nodes/{arm}/b{batch}"
+    rows = table[
+        (table["arm"] == arm)
+        & (table["batch"] == batch)
+        & (table["role"] == "timed")
+        & (table["quantity"] == "throughput")
+    ]
+    means = {
+        int(cast("int", repeat)): float(np.exp(np.log(values).mean()))
+        for repeat, values in rows.groupby("repeat")["value"]
+    }
+    nodes = [
+        [means[repeat] for repeat in arms[arm] if repeat in means]
+        for arms in dataset.nodes.values()
+        if arm in arms
+    ]
+    nodes = [repeats for repeats in nodes if repeats]
+    if len(nodes) < 2:
+        return absent(number, "relative", "measured on fewer than two nodes")
+    if all(len(repeats) == 1 for repeats in nodes):
+        return absent(
+            number, "relative", "one repeat per node: nodes and repeats cannot be told apart"
+        )
+    components = stats.variance_components(nodes, name=number)
+    return Draft(
+        id=number,
+        unit="relative",
+        value=components.between_cv,
+        n=components.repeats,
+        note="nodes differ by less than their repeats do: spread between them set to 0"
+        if components.note
+        else None,
+        arms=[arm],
+    )
 
 
 def _contrast_numbers(

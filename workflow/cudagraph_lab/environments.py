@@ -3,7 +3,10 @@
 It weighs gigabytes, so clones share it. An environment is whole when its marker
 names the lock's hash; the marker is written last, so one that was interrupted is
 never believed. A file lock makes two builders take turns, and the kernel frees
-it when its holder dies.
+it when its holder dies. On shared storage such a lock may not reach from one
+machine to another (NFS mounted with local locks, Lustre without them), so each
+machine builds in a directory of its own and renames it: then two may build at
+once, the first to finish counts, and neither disturbs the other.
 """
 
 import fcntl
@@ -41,7 +44,7 @@ def exclusive(path: Path, waiting: str | None = None) -> Iterator[int]:
 
     Yields the descriptor. The kernel drops the lock with the last process that
     holds the descriptor, so none is ever left behind. Raises LabError where the
-    file cannot be made.
+    file cannot be made, and where its file system has no locks.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +60,13 @@ def exclusive(path: Path, waiting: str | None = None) -> Iterator[int]:
             if waiting:
                 say(waiting)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        os.close(descriptor)
+        raise LabError(
+            f"{path}: it cannot be locked ({error.strerror}); set cache_dir and XDG_CACHE_HOME "
+            "to directories on a file system with locks"
+        ) from None
+    try:
         yield descriptor
     finally:
         os.close(descriptor)
@@ -97,7 +107,9 @@ def ensure_environment(lock: Path, cache: Path) -> Path:
         python = whole_environment(lock, cache)
         if python is not None:
             return python
-        shutil.rmtree(directory, ignore_errors=True)
+        # Locked, so whatever stands there was left by a builder of this machine that is gone.
+        unfinished = directory.with_name(f"{directory.name}.{os.uname().nodename}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
         free_gib = shutil.disk_usage(directory.parent).free / (1 << 30)
         needed_gib = NEEDED_GIB[lock.stem]
         if free_gib < needed_gib:
@@ -107,13 +119,24 @@ def ensure_environment(lock: Path, cache: Path) -> Path:
             )
         print(f"building vLLM's environment from {lock.name} (once)", file=sys.stderr, flush=True)
         # The marker comes last: whatever goes wrong before it leaves no environment.
-        _run(["venv", "--quiet", "--python", sys.executable, str(directory)], held)
-        python = directory / "bin" / "python"
+        venv = ["venv", "--quiet", "--relocatable", "--python", sys.executable]
+        _run([*venv, str(unfinished)], held)
+        python = unfinished / "bin" / "python"
         install = ["pip", "install", "--no-deps", "--require-hashes", "--compile-bytecode"]
         _run([*install, "--python", str(python), "--requirements", str(lock)], held)
         _import_vllm(python)
-        write_json(directory / MARKER, marker_of(lock))
-        return python
+        write_json(unfinished / MARKER, marker_of(lock))
+        if whole_environment(lock, cache) is None:
+            # What is there and not whole was damaged: it never came about by this rename.
+            shutil.rmtree(directory, ignore_errors=True)
+            try:
+                unfinished.rename(directory)
+            except OSError:
+                if whole_environment(lock, cache) is None:
+                    raise
+        # Still there where another machine was first.
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return directory / "bin" / "python"
 
 
 def _run(arguments: list[str], held: int) -> None:

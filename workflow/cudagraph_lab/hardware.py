@@ -2,6 +2,8 @@
 
 import os
 import platform as host_platform
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ GIB = 1 << 30
 
 
 def gpus() -> list[dict[str, Any]]:
-    """The NVIDIA GPUs this process may use: name, memory in GiB, capability, driver.
+    """The NVIDIA GPUs this process may use: name, id, memory in GiB, capability, driver.
 
     An empty list where there is no driver or no device, or where CUDA_VISIBLE_DEVICES
     hides them all. Raises LabError where a driver is there and does not answer: to
@@ -60,10 +62,26 @@ def _gpu(handle: Any) -> dict[str, Any]:
     driver = pynvml.nvmlSystemGetDriverVersion()
     return {
         "device": name.decode() if isinstance(name, bytes) else name,
+        "device_id": _device_id(handle),
         "device_memory_gib": _memory_gib(handle),
         "compute_capability": f"{major}.{minor}",
         "driver": driver.decode() if isinstance(driver, bytes) else driver,
     }
+
+
+def _device_id(handle: Any) -> str | None:
+    """Which GPU of its kind it is: eight digits of its UUID's SHA-256; None where it has none.
+
+    A part of a GPU (MIG) has the id of the whole, whose memory and power it shares.
+    """
+    with suppress(pynvml.NVMLError):  # drivers older than MIG do not know the question
+        if pynvml.nvmlDeviceIsMigDeviceHandle(handle):
+            handle = pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
+    try:
+        uuid = pynvml.nvmlDeviceGetUUID(handle)
+    except pynvml.NVMLError:
+        return None
+    return sha256(uuid if isinstance(uuid, bytes) else uuid.encode()).hexdigest()[:8]
 
 
 def _memory_gib(handle: Any) -> float | None:

@@ -15,8 +15,8 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -31,7 +31,7 @@ from cudagraph_lab.design import request_of_run
 from cudagraph_lab.environments import cache_directory, exclusive, lock_file, vllm_python
 from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.files import sha256_of
-from cudagraph_lab.hardware import describe
+from cudagraph_lab.hardware import describe, gpus
 from cudagraph_lab.records import (
     NotBelievedError,
     Record,
@@ -113,7 +113,10 @@ def measure(
 
     name = f"{arm} rep {repeat}"
     waiting = f"{name}: another measurement holds the device; waiting for it"
-    with exclusive(device_lock(platform), waiting) as descriptor:
+    with ExitStack() as locked:
+        descriptors = [
+            locked.enter_context(exclusive(path, waiting)) for path in device_locks(platform)
+        ]
         if output.exists():
             # Who held the device was at this very run, left by an interrupted workflow.
             return read_record(output, dataset)
@@ -144,7 +147,7 @@ def measure(
         outcome = run_harness(
             [str(python), str(HARNESS / "run.py"), str(work / "job.json"), str(work / "raw.json")],
             environment,
-            descriptor,
+            descriptors,
             log,
             hidden,
             name,
@@ -325,13 +328,20 @@ def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dic
     }
 
 
-def device_lock(platform: str) -> Path:
-    """One lock per user, machine and platform: two measurements never share a device.
+def device_locks(platform: str) -> list[Path]:
+    """Locks of all devices that a measurement can see: two never share one.
 
-    It stays in the user's own cache wherever `cache_dir` is: another directory is no
-    other device.
+    A GPU is known by its own id wherever it is seen from, so that jobs on two GPUs of one
+    machine run at once. A CPU is the machine's, and so is a GPU without an id. The order is
+    the same for everyone, so that no two wait for each other. The locks stay in the user's
+    own cache wherever `cache_dir` is: another directory is no other device.
     """
-    return cache_directory("auto") / "locks" / f"{os.uname().nodename}-{platform}.lock"
+    machine = os.uname().nodename
+    names = {f"{machine}-{platform}"}
+    if platform == "cuda":
+        ids = [gpu["device_id"] for gpu in gpus()]
+        names = {f"cuda-{i}" if i else f"{machine}-cuda" for i in ids}
+    return [cache_directory("auto") / "locks" / f"{name}.lock" for name in sorted(names)]
 
 
 def hide(text: str, hidden: Mapping[str, str]) -> str:
@@ -346,7 +356,7 @@ def hide(text: str, hidden: Mapping[str, str]) -> str:
 def run_harness(
     command: list[str],
     environment: Mapping[str, str],
-    lock_descriptor: int,
+    lock_descriptors: Sequence[int],
     log: Path,
     hidden: Mapping[str, str],
     name: str,
@@ -362,7 +372,7 @@ def run_harness(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        pass_fds=(writer, lock_descriptor),
+        pass_fds=(writer, *lock_descriptors),
         start_new_session=True,
     )
     os.close(writer)
@@ -492,6 +502,8 @@ def explain_failure(
         kind, reason = "timeout", f"took longer than timeout_s ({timeout_s:g} s) and was ended"
     elif failure is None:
         kind, reason = "killed", f"the process ended with {outcome.returncode} and no result"
+        if outcome.returncode == -signal.SIGKILL:
+            reason += "; if memory is limited here, that is how too little of it looks"
     else:
         kind = "boot" if failure["stage"] == "boot" else "generate"
         reason = causes[-1] if causes else failure["reason"]

@@ -99,6 +99,7 @@ class Dataset(BaseModel):
     lock: str | None
     commit: list[str]
     hosts: list[str]
+    nodes: dict[str, dict[str, list[int]]] = {}  # host and device, to arm, to its repeats there
     model: str
     weights: str
     output_tokens: int
@@ -176,6 +177,7 @@ def read_dataset(
     example = (timed or [record for _, record in read])[0]
     whole = next((r for _, r in read if r.status == "ok"), example)
     times = [record.measured_at for _, record in read if record.measured_at]
+    nodes = nodes_of([record for _, record in read if record.status == "ok"])
     dataset = Dataset(
         name=name,
         title=description.get("title", name),
@@ -191,6 +193,7 @@ def read_dataset(
         lock=example.environment.lock,
         commit=sorted({r.environment.commit for _, r in read if r.environment.commit}),
         hosts=sorted({r.environment.host for _, r in read if r.environment.host}),
+        nodes=nodes,
         model=example.request.model,
         weights=example.request.weights,
         output_tokens=example.request.workload.output_tokens,
@@ -207,7 +210,10 @@ def read_dataset(
             key: {"note": "", **value}
             for key, value in {**description.get("contrasts", {}), **contrasts}.items()
         },
-        notes=list(description.get("notes", [])),
+        notes=[
+            *description.get("notes", []),
+            *apart(nodes, {**description.get("contrasts", {}), **contrasts}),
+        ],
         outputs=compare_outputs([r for r in timed if r.status == "ok"]),
         files={arm: [shown(path) for path, _ in members] for arm, members in by_arm.items()},
         logs={
@@ -277,6 +283,41 @@ def reasons_aside(name: str, runs: Path) -> dict[str, list[str]]:
             f"as {aside.name}: {reason}"
         )
     return reasons
+
+
+def nodes_of(records: list[Record]) -> dict[str, dict[str, list[int]]]:
+    """Where each repeat of each arm ran: {host and device: {arm: its repeats}}.
+
+    Both as the records know them, hashed; records that name no host are left out.
+    """
+    nodes: dict[str, dict[str, list[int]]] = {}
+    for record in sorted(records, key=lambda record: (record.arm, record.repeat)):
+        where = record.environment
+        if where.host is None:
+            continue
+        node = f"{where.host}/{where.device_id}" if where.device_id else where.host
+        nodes.setdefault(node, {}).setdefault(record.arm, []).append(record.repeat)
+    return nodes
+
+
+def apart(
+    nodes: Mapping[str, Mapping[str, list[int]]], contrasts: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """One line per contrast whose two arms never ran on the same node, and so cannot be told
+    from the nodes; an arm that was not measured is not apart.
+    """
+    lines = []
+    for name, contrast in contrasts.items():
+        on = [
+            {node for node, arms in nodes.items() if contrast[side] in arms}
+            for side in ("numerator", "denominator")
+        ]
+        if all(on) and not on[0] & on[1]:
+            lines.append(
+                f"{name}: {contrast['numerator']} and {contrast['denominator']} never ran on the "
+                "same node, so that their ratio holds the difference between the nodes too"
+            )
+    return lines
 
 
 def shown(path: Path) -> str:

@@ -285,6 +285,7 @@ class Environment(Model):
 
     platform: Literal["cuda", "cpu"]
     device: str
+    device_id: str | None = None  # which one of its kind: from its UUID, hashed
     device_memory_gib: float | None = None
     compute_capability: str | None = None
     driver: str | None = None
@@ -298,7 +299,7 @@ class Environment(Model):
     variables: dict[str, str] = {}
     lock: str | None = None  # name and SHA-256 of the lock, or how else it came to be
     commit: str | None = None
-    host: str | None = None
+    host: str | None = None  # its name, hashed
     notes: list[str] = []
 
 

@@ -37,7 +37,6 @@ if workflow.is_main_process:
     leftovers.clear_leftovers(Path.cwd())
 
 
-
 @contextmanager
 def one_line_error():
     """Let Snakemake show a user's mistake without a traceback."""
@@ -55,6 +54,9 @@ with one_line_error():
 # For the jobs that must not look stale when the configuration changes: see design.smk.
 os.environ[design.VARIABLE] = design.to_environment(config, PLATFORM)
 SHIPPED = REPOSITORY / "resources" / "datasets"
+
+# What belongs to the workflow, or is the user's own, is marked local(): where results are
+# kept in some storage, it is not to be looked for there.
 
 
 def measured_dataset():
@@ -103,9 +105,9 @@ def records_of(dataset):
                 Path(record := f"results/{dataset}/runs/{arm}/rep{repeat}.json")
             )
         ]
-    local = sorted(Path("results", dataset, "runs").glob("*/rep*.json"))
+    measured = sorted(Path("results", dataset, "runs").glob("*/rep*.json"))
     shipped = sorted((SHIPPED / dataset / "runs").glob("*/rep*.json"))
-    return [str(path) for path in local or shipped]
+    return [str(path) for path in measured] or local([str(path) for path in shipped])
 
 
 def description_of(dataset):
@@ -116,9 +118,9 @@ def description_of(dataset):
 
 def register_of(dataset):
     """Where the predictions of a data set were registered, if they were."""
-    local = Path("results", dataset, "predictions.registered.json")
-    if dataset == DATASET or local.exists():
-        return str(local)
+    measured = Path("results", dataset, "predictions.registered.json")
+    if dataset == DATASET or measured.exists():
+        return str(measured)
     return str(SHIPPED / dataset / "predictions.registered.json")
 
 
@@ -135,7 +137,7 @@ def expected_requests(dataset):
 
 def package(*modules):
     """Sources that a cheap rule depends on, so that editing them makes it run again."""
-    return [f"{WORKFLOW}/cudagraph_lab/{module}.py" for module in modules]
+    return local([f"{WORKFLOW}/cudagraph_lab/{module}.py" for module in modules])
 
 
 DATASETS = all_datasets()

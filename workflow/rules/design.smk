@@ -43,10 +43,10 @@ rule build_environment:
         "results/{dataset}/environment.json",
     log:
         "logs/{dataset}/build_environment.log",
-    conda:
-        "../../envs/pipeline.yaml"
     # A download can fail; trying again falsifies nothing.
     retries: 1
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=8_000,
         runtime=60,

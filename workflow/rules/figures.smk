@@ -19,7 +19,7 @@ FIGURES = {
 rule plot_figures:
     input:
         ledger="results/ledger.json",
-        style=str(REPOSITORY / "report" / "lab.mplstyle"),
+        style=local(str(REPOSITORY / "report" / "lab.mplstyle")),
         package=package("figures", "forms", "numerals", "printing", "tables"),
     output:
         svgs=[

@@ -9,9 +9,9 @@ rule build_ledger:
     input:
         tables=expand("results/{dataset}/observations.csv", dataset=DATASETS),
         datasets=expand("results/{dataset}/dataset.json", dataset=DATASETS),
-        predictions=PREDICTIONS,
-        outlook=[str(path) for path in extrapolation.FILES],
-        batch_mix=config["batch_mix"] or [],
+        predictions=local(PREDICTIONS),
+        outlook=local([str(path) for path in extrapolation.FILES]),
+        batch_mix=local(config["batch_mix"] or []),
         package=package(
             "drafts",
             "ledger",

@@ -18,7 +18,7 @@ rule render_report:
         ledger="results/ledger.json",
         svgs=rules.plot_figures.output.svgs,
         drawings="results/figures/figures.json",
-        templates=TEMPLATES,
+        templates=local(TEMPLATES),
         package=package(
             "report", "forms", "numerals", "printing", "provenance", "tables"
         ),

@@ -1,0 +1,116 @@
+"""Where jobs run on other machines: what is asked for, and that this machine decides nothing."""
+
+import pytest
+import yaml
+
+PROFILES = ["slurm", "kubernetes"]
+
+
+@pytest.fixture
+def plan(run_snakemake, repository, tmp_path):
+    """A dry-run with one of the shipped profiles for clusters."""
+
+    def run(profile, *config):
+        return run_snakemake(
+            "-n",
+            "--workflow-profile", repository / "profiles" / profile,
+            *(["--config", *config] if config else []),
+            directory=tmp_path,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_graphs_are_planned_from_a_machine_without_a_gpu(plan, jobs, profile):
+    done = plan(profile, "measure=cuda", "dataset=nodes")
+    assert done.returncode == 0, done.stdout
+    assert jobs(done.stdout)["measure"] == 9
+    assert "results/nodes/runs/graphs/rep3.json" in done.stdout
+    assert "gpu=1" in done.stdout
+    assert "gpu_model" not in done.stdout
+
+
+def blocks(text, rule):
+    return [part for part in text.split("\n\n") if f"rule {rule}:" in part]
+
+
+def test_a_measurement_on_slurm_asks_for_what_it_needs(plan):
+    done = plan("slurm", "measure=cuda", "dataset=nodes", "gpu_model=h100", "timeout_s=601")
+    for block in blocks(done.stdout, "measure"):
+        for asked in ("gpu=1", "gpu_model=h100", "mem_mb=32000", "runtime=26",
+                      "slurm_extra=--exclusive"):  # fmt: skip
+            assert asked in block
+    assert len(blocks(done.stdout, "measure")) == 9
+
+
+def test_cheap_rules_stay_on_the_head_node_and_dear_ones_go(plan):
+    text = plan("slurm", "measure=cuda", "dataset=nodes").stdout
+    for rule in ("register_predictions", "choose_weights", "collect_observations", "build_ledger",
+                 "plot_figures", "render_report"):  # fmt: skip
+        assert f"localrule {rule}:" in text
+    for rule in ("build_environment", "measure"):
+        assert f"\nrule {rule}:" in text
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [((), "measure"), (("dataset=nodes",), "measure"), (("measure=cpu",), "dataset")],
+)
+def test_the_hardware_of_the_head_node_is_never_taken_for_the_nodes(plan, profile, config, key):
+    done = plan(profile, *config)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("cudagraph-lab: ")]
+    assert f"config: {key}: auto goes by the hardware of the machine that Snakemake runs" in said
+    assert "set measure to cuda or cpu and dataset to a name" in said
+
+
+def test_so_it_is_when_jobs_would_really_be_sent(run_snakemake, repository, tmp_path):
+    done = run_snakemake(
+        "--workflow-profile", repository / "profiles" / "slurm", directory=tmp_path
+    )
+    assert done.returncode == 1
+    assert "cudagraph-lab: config: measure: auto goes by" in done.stdout
+    # It can be called again at once.
+    assert not list((tmp_path / ".snakemake").glob("locks/*"))
+
+
+def test_a_gpu_that_is_not_here_is_missed_before_anything_is_built_for_it(
+    run_snakemake, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = run_snakemake("--config", "measure=cuda", "dataset=x", directory=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("cudagraph-lab: ")]
+    assert "config: measure: cuda, but no NVIDIA GPU answers here" in said
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("profile", ["default", *PROFILES])
+def test_every_key_of_a_profile_is_explained_and_none_tries_a_measurement_again(
+    repository, profile
+):
+    text = (repository / "profiles" / profile / "profile.yaml").read_text(encoding="utf-8")
+    settings = yaml.safe_load(text)
+    lines = text.splitlines()
+    for key in settings:
+        at = next(i for i, line in enumerate(lines) if line.startswith(f"{key}:"))
+        while lines[at - 1].strip() and not lines[at - 1].startswith("#"):
+            at -= 1  # keys under one comment stand together
+        assert lines[at - 1].startswith("#"), f"{profile}: {key}"
+    assert settings.get("retries", 0) == 0
+    assert "restart-times" not in settings
+    assert settings["keep-going"]
+    assert settings["rerun-incomplete"]
+    assert "code" not in settings["rerun-triggers"]
+
+
+def test_without_a_cluster_one_gpu_is_offered_also_by_hand(run_snakemake, tmp_path, jobs):
+    done = run_snakemake(
+        "-n", "--resources", "gpu=1", "--config", "measure=cpu", "dataset=x", directory=tmp_path
+    )
+    assert done.returncode == 0, done.stdout
+    assert jobs(done.stdout)["measure"] == 6
