@@ -157,9 +157,11 @@ def test_a_timeout_stays_one_whatever_the_log_says():
 def test_a_process_that_ends_without_a_result_was_killed():
     assert failed([], returncode=-9) == {
         "kind": "killed",
-        "reason": "the process ended with -9 and no result",
+        "reason": "the process ended with -9 and no result; if memory is limited here, that is "
+        "how too little of it looks",
         "log_tail": [],
     }
+    assert failed([], returncode=0)["reason"] == "the process ended with 0 and no result"
 
 
 def test_what_the_device_cannot_do_is_not_supported():
