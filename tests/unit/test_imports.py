@@ -12,7 +12,7 @@ import pytest
         # Those of rules/common.smk: every call of Snakemake waits for them.
         ("design extrapolation hardware predictions", "numpy scipy matplotlib pandas jsonschema"),
         ("observations records", "numpy scipy matplotlib pandas jsonschema snakemake"),
-        ("report", "numpy scipy matplotlib pandas snakemake"),
+        ("report", "matplotlib snakemake"),
         ("drafts ledger outlook", "matplotlib jinja2 snakemake"),
     ],
 )

@@ -271,13 +271,21 @@ def test_a_run_under_other_conditions_is_refused_before_it_is_measured(small_rec
         refuse_other_request(new, "small", other_arm, device)
     with pytest.raises(LabError, match="measured with device"):
         refuse_other_request(new, "small", record.request, device | {"device": "another processor"})
-    with pytest.raises(LabError, match="lock"):
-        refuse_other_request(new, "small", record.request, device | {"lock": "other.txt"})
-    # What is not known before the run is no difference.
-    refuse_other_request(new, "small", record.request, device | {"driver": None})
-    refuse_other_request(new, "small", record.request, device | {"driver": "1.2"})
     # Measuring the same run again is nobody's mixture.
     refuse_other_request(known, "small", change("model", "another/one"), device)
+
+
+def test_another_driver_or_lock_is_refused_before_the_run(h100):
+    known = h100 / "eager" / "rep1.json"
+    record = read_record(known)
+    new, name = known.with_name("rep9.json"), record.dataset
+    here = {field: getattr(record.environment, field) for field in ("device", "driver", "lock")}
+    refuse_other_request(new, name, record.request, here)
+    # What is not known before the run is no difference.
+    refuse_other_request(new, name, record.request, here | {"driver": None})
+    for field in ("driver", "lock"):
+        with pytest.raises(LabError, match=f"measured with {field}"):
+            refuse_other_request(new, name, record.request, here | {field: "another"})
 
 
 def test_a_broken_record_stops_a_run_only_where_none_is_whole(small_record):

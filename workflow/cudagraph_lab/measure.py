@@ -273,7 +273,9 @@ def refuse_other_request(
     lock). Looks at one run of each arm, so that it takes no time.
     """
     by_arm: dict[Path, list[Path]] = {}
-    for path in sorted(output.parent.parent.glob("*/rep*.json")):
+    others = sorted(output.parent.parent.glob("*/rep*.json"))
+    # Its own arm first, which has the most to agree in.
+    for path in sorted(others, key=lambda path: path.parent != output.parent):
         if path != output:
             by_arm.setdefault(path.parent, []).append(path)
     seen = [first_believed(paths, dataset) for paths in by_arm.values()]
