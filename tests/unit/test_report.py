@@ -1,5 +1,6 @@
 """The report: every digit on it is the ledger's, and its words are no firmer than the data."""
 
+import importlib
 import json
 import re
 from html.parser import HTMLParser
@@ -456,6 +457,12 @@ def test_the_files_and_functions_that_the_page_names_exist(shipped, pages):
     used = {formula_of(number.id) for number in shipped.numbers}
     # Those of arms that no shipped data set has.
     assert {pattern for pattern, _ in FORMULAS} - used == {"attribution/interaction/*"}
+
+
+def test_every_formula_names_a_function_where_it_is_defined():
+    for module, function in {tuple(n.split(".")) for _, names in FORMULAS for n in names}:
+        found = getattr(importlib.import_module(f"cudagraph_lab.{module}"), function)
+        assert found.__module__ == f"cudagraph_lab.{module}"
 
 
 def test_the_runs_of_a_speed_up_name_each_record_and_log(shipped, pages):

@@ -1,27 +1,14 @@
 """Where numbers come from: the runs behind each, their files, and the functions that made it."""
 
-import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
-from cudagraph_lab import (
-    REPOSITORY,
-    drafts,
-    economics,
-    extrapolation,
-    ladder,
-    launch_models,
-    observations,
-    outlook,
-    stats,
-    traces,
-)
+from cudagraph_lab import REPOSITORY
 from cudagraph_lab.ledger import Number
 from cudagraph_lab.printing import (
     Page,
@@ -41,42 +28,43 @@ from cudagraph_lab.tables import Table
 # unbroken row: a page with thousands of runs stays one that can be read.
 FILES_NAMED = 10
 
-# What computes each kind of number, by pattern of ids; the first that fits counts.
-FORMULAS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
-    ("throughput/*", (observations.observe, stats.estimate_mean)),
-    ("first_token/*", (observations.observe, stats.estimate_mean)),
-    ("first_call/*", (observations.observe, stats.estimate_mean)),
-    ("step/*", (drafts.step_cell, stats.estimate_mean)),
-    ("spread/*", (stats.variance_components,)),
-    ("replay/*", (observations.decode_steps, observations.share_in_mode)),
-    ("ratio/*", (stats.estimate_contrast,)),
-    ("repeats_to_halve/*", (stats.more_repeats_to_halve,)),
-    ("difference/*", (drafts.comparison_numbers, stats.estimate_contrast)),
-    ("shape/no_inversion/*", (stats.judge_no_inversion,)),
-    ("shape/fade/*", (stats.judge_fade,)),
-    ("shape/*", (drafts.draft_numbers, stats.draw_locations)),
-    ("attribution/interaction/*", (stats.estimate_contrast,)),
-    ("attribution/*", (launch_models.attribution, stats.draw_locations)),
-    ("model/*", (launch_models.predict, launch_models.predict_eager_step_s)),
-    ("saved_ms_per_step/*", (drafts.step_cell, stats.draw_locations)),
-    ("break_even/*", (economics.break_even, stats.draw_locations)),
-    ("deploy/*", (economics.deploy_tax_min_per_day,)),
-    ("capture/*_per_graph", (economics.fit_capture_cost,)),
-    ("capture/*_fixed", (economics.fit_capture_cost,)),
-    ("capture/*", (observations.observe, stats.estimate_mean)),
-    ("startup/*", (observations.observe, stats.estimate_mean)),
-    ("compile_cache/*", (observations.observe, stats.estimate_mean)),
-    ("kv/*_lost", (economics.kv_tokens_lost,)),
-    ("kv/*", (observations.observe,)),
-    ("profile/*", (traces.summarise_decode_steps,)),
-    ("launches/break_even_call", (economics.launch_break_even_call,)),
-    ("launches/*", (traces.summarise_decode_steps, drafts.draft_numbers)),
-    ("ladder/*/mean_step_s", (economics.mix_cost,)),
-    ("ladder/*/saved_s", (economics.fit_capture_cost,)),
-    ("ladder/*", (ladder.compare_ladders, ladder.ladder_cost)),
-    ("outputs/*", (observations.compare_outputs,)),
-    ("extrapolation/*", (extrapolation.extrapolate, outlook.answer)),
-    ("backtest/*", (extrapolation.backtest,)),
+# What computes each kind of number, by pattern of ids; the first that fits counts. Names, since
+# to import all that computes would take a page longer than to be written.
+FORMULAS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("throughput/*", ("observations.observe", "stats.estimate_mean")),
+    ("first_token/*", ("observations.observe", "stats.estimate_mean")),
+    ("first_call/*", ("observations.observe", "stats.estimate_mean")),
+    ("step/*", ("drafts.step_cell", "stats.estimate_mean")),
+    ("spread/*", ("stats.variance_components",)),
+    ("replay/*", ("observations.decode_steps", "observations.share_in_mode")),
+    ("ratio/*", ("stats.estimate_contrast",)),
+    ("repeats_to_halve/*", ("stats.more_repeats_to_halve",)),
+    ("difference/*", ("drafts.comparison_numbers", "stats.estimate_contrast")),
+    ("shape/no_inversion/*", ("stats.judge_no_inversion",)),
+    ("shape/fade/*", ("stats.judge_fade",)),
+    ("shape/*", ("drafts.draft_numbers", "stats.draw_locations")),
+    ("attribution/interaction/*", ("stats.estimate_contrast",)),
+    ("attribution/*", ("launch_models.attribution", "stats.draw_locations")),
+    ("model/*", ("launch_models.predict", "launch_models.predict_eager_step_s")),
+    ("saved_ms_per_step/*", ("drafts.step_cell", "stats.draw_locations")),
+    ("break_even/*", ("economics.break_even", "stats.draw_locations")),
+    ("deploy/*", ("economics.deploy_tax_min_per_day",)),
+    ("capture/*_per_graph", ("economics.fit_capture_cost",)),
+    ("capture/*_fixed", ("economics.fit_capture_cost",)),
+    ("capture/*", ("observations.observe", "stats.estimate_mean")),
+    ("startup/*", ("observations.observe", "stats.estimate_mean")),
+    ("compile_cache/*", ("observations.observe", "stats.estimate_mean")),
+    ("kv/*_lost", ("economics.kv_tokens_lost",)),
+    ("kv/*", ("observations.observe",)),
+    ("profile/*", ("traces.summarise_decode_steps",)),
+    ("launches/break_even_call", ("economics.launch_break_even_call",)),
+    ("launches/*", ("traces.summarise_decode_steps", "drafts.draft_numbers")),
+    ("ladder/*/mean_step_s", ("economics.mix_cost",)),
+    ("ladder/*/saved_s", ("economics.fit_capture_cost",)),
+    ("ladder/*", ("ladder.compare_ladders", "ladder.ladder_cost")),
+    ("outputs/*", ("observations.compare_outputs",)),
+    ("extrapolation/*", ("extrapolation.extrapolate", "outlook.answer")),
+    ("backtest/*", ("extrapolation.backtest",)),
 )
 
 
@@ -140,7 +128,7 @@ def _computed_by(page: Page, number: Number) -> Markup:
     pattern = formula_of(number.id)
     if pattern is None or not (has_value(number) or number.origin.files):
         return form.escape("–")
-    names = [call.__name__ for call in dict(FORMULAS)[pattern]]
+    names = [name.rpartition(".")[2] for name in dict(FORMULAS)[pattern]]
     return form.link(anchor("formula", pattern), form.code(", ".join(names)))
 
 
@@ -151,19 +139,18 @@ def formulas(page: Page) -> Table:
     rows = [
         [
             form.target(anchor("formula", pattern), form.code(pattern)),
-            in_words([_home(page, call) for call in calls]),
+            in_words([_home(page, name) for name in names]),
         ]
-        for pattern, calls in FORMULAS
+        for pattern, names in FORMULAS
         if counted[pattern]
     ]
     return Table([form.escape("numbers"), form.escape("computed by")], rows, [])
 
 
-def _home(page: Page, call: Callable[..., Any]) -> Markup:
-    file = Path(inspect.getfile(call)).relative_to(REPOSITORY)
-    return Markup("{} in {}").format(
-        page.form.code(call.__name__), page.form.file(str(file), str(file))
-    )
+def _home(page: Page, name: str) -> Markup:
+    module, _, function = name.rpartition(".")
+    file = f"workflow/cudagraph_lab/{module}.py"
+    return Markup("{} in {}").format(page.form.code(function), page.form.file(file, file))
 
 
 def runs(page: Page, dataset: str) -> Table:

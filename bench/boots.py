@@ -1,0 +1,157 @@
+"""Timed observations per minute: the workflow against the way the course lab goes about it.
+
+The lab boots an engine for every cell, one after the other in one process, times the
+first `generate` of each, and is done. The workflow boots once per arm, and times several
+calls of every cell after those that warm it up. Both get the same model, requests,
+environment and machine here, a CPU, on which the lab's second arm is compilation alone.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.environments import cache_directory, exclusive, vllm_python
+from cudagraph_lab.measure import device_locks, measurement_environment
+
+from bench.generated import configuration
+from bench.growth import SNAKEMAKE
+from bench.results import Figure
+from bench.timing import run
+
+MODEL = REPOSITORY / "resources" / "models" / "facebook--opt-125m"
+DATASET = "bench"
+
+# Its protocol, in words of ours: an engine per cell, one call each, nothing before it.
+LAB = """
+import json, sys, time
+from vllm import LLM, SamplingParams
+
+def one_cell(eager, batch, asked):
+    llm = LLM(enforce_eager=eager, **asked["engine"])
+    prompts = [{"prompt_token_ids": asked["prompt"]}] * batch
+    sampling = SamplingParams(temperature=0, ignore_eos=True, detokenize=False, **asked["sampling"])
+    begun = time.perf_counter()
+    llm.generate(prompts, sampling)
+    return time.perf_counter() - begun
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    seconds = [one_cell(eager, b, asked) for b in asked["batches"] for eager in (True, False)]
+    open(asked["output"], "w").write(json.dumps(seconds))
+"""
+
+
+def boots() -> list[Figure]:
+    """One repeat of both, each whole, one after the other."""
+    config = configuration()
+    workload = config["workload"]
+    python = vllm_python(config, "cpu")  # built before the clock runs
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary)
+        ours_s, ours = _ours(home, config)
+        lab_s, lab = _lab(home, python, workload)
+    observations = {"lab": len(lab), "ours": len(ours)}
+    rate = {"lab": len(lab) / lab_s * 60, "ours": len(ours) / ours_s * 60}
+    share = {"lab": sum(lab) / lab_s, "ours": sum(ours) / ours_s}
+    return [
+        Figure(
+            name="boots/rate",
+            what="timed observations per minute, over the lab's own way (six boots, one call each)",
+            unit="x",
+            value=rate["ours"] / rate["lab"],
+            low=None,
+            high=None,
+            n=1,
+            bound="at least",
+            target=5,
+            context={
+                **{f"{side} observations": float(count) for side, count in observations.items()},
+                "lab s": lab_s,
+                "ours s": ours_s,
+                **{f"{side} a minute": value for side, value in rate.items()},
+            },
+            if_missed=WHY,
+        ),
+        Figure(
+            name="boots/share",
+            what="share of the wall time spent inside timed calls, over the lab's own way",
+            unit="x",
+            value=share["ours"] / share["lab"],
+            low=None,
+            high=None,
+            n=1,
+            context={f"{side} %": 100 * value for side, value in share.items()},
+        ),
+    ]
+
+
+WHY = (
+    "a boot takes about a minute and the calls that warm an engine up count for nothing. More "
+    "iterations per boot would raise the rate, but not what is known: only repeats, which are "
+    "boots, carry an interval."
+)
+
+
+def _ours(home: Path, config: dict[str, Any]) -> tuple[float, list[float]]:
+    """Wall seconds of one repeat of both arms, and the seconds of its timed calls."""
+    given = home / "bench.yaml"
+    given.write_text(
+        json.dumps(
+            {"measure": "cpu", "dataset": DATASET, "repeats": 1,
+             "model": {**config["model"], "weights": "dummy"}}
+        ),
+        encoding="utf-8",
+    )  # fmt: skip
+    records = [home / "results" / DATASET / "runs" / arm / "rep1.json"
+               for arm in ("eager", "compiled")]  # fmt: skip
+    command = [*SNAKEMAKE, given, "--resources", "gpu=1", "--directory", home, "--"]
+    whole = run([*command, *(record.relative_to(home) for record in records)], home)
+    calls = [
+        call["seconds"]
+        for record in records
+        for cell in json.loads(record.read_text(encoding="utf-8"))["record"]["cells"]
+        for call in cell["calls"]
+        if call["role"] == "timed"
+    ]
+    return whole.seconds, calls
+
+
+def _lab(home: Path, python: Path, workload: dict[str, Any]) -> tuple[float, list[float]]:
+    """Wall seconds of the lab's way, and the seconds of its calls."""
+    script, output = home / "lab.py", home / "lab.json"
+    script.write_text(LAB, encoding="utf-8")
+    asked = {
+        "engine": {
+            "model": str(MODEL), "load_format": "dummy", "skip_tokenizer_init": True,
+            "dtype": "bfloat16", "max_model_len": workload["max_model_len"],
+            "gpu_memory_utilization": workload["gpu_memory_utilization"],
+        },
+        "prompt": workload["prompt_token_ids"],
+        "sampling": {"max_tokens": workload["output_tokens"]},
+        "batches": workload["batch_sizes"],
+        "output": str(output),
+    }  # fmt: skip
+    cache = cache_directory("auto") / "compile" / DATASET
+    with ExitStack() as locked, (home / "lab.log").open("w+", encoding="utf-8") as log:
+        for path in device_locks("cpu"):
+            locked.enter_context(exclusive(path, "another measurement holds the device"))
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [python, script, json.dumps(asked)],
+            env=measurement_environment(os.environ, cache),
+            cwd=home,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        seconds = time.perf_counter() - begun
+        if done.returncode != 0:
+            log.seek(0)
+            sys.exit(f"the lab's way: ended with {done.returncode}\n{log.read()[-2000:]}")
+    return seconds, json.loads(output.read_text(encoding="utf-8"))
