@@ -221,7 +221,12 @@ def order_of_repeat(config: Mapping[str, Any], platform: str, repeat: int) -> li
     Drift of the machine then falls on all arms alike. The draw depends on the seed
     and the repeat alone, so that raising `repeats` does not reorder earlier ones.
     """
-    arms = [arm for arm, k in runs_to_measure(config, platform) if k == repeat]
+    arms = [
+        arm
+        for arm in config["arms"]
+        if 1 <= repeat <= arm_repeats(config, arm)
+        and not_measurable(config, arm, platform) is None
+    ]
     random.Random(f"{config['seed']}/{repeat}").shuffle(arms)  # noqa: S311 - not for secrets
     return arms
 

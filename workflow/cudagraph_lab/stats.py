@@ -26,9 +26,11 @@ skewed arm also has fewer of very few repeats (3 against 5), and rises to 98% at
 """
 
 import math
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -50,6 +52,7 @@ BOOTSTRAP_METHOD = "studentised hierarchical bootstrap"
 BOOTSTRAP_FROM = 10  # repeats; its coverage is shown from here on
 FEW_REPEATS = 5  # with 4 repeats of one cell, t is still 1.6 times the normal quantile
 RESAMPLES = 10_000
+DRAWN_AT_ONCE = 1 << 20  # values; bounds the memory, whatever the number of repeats
 # The logs of equal values can differ by rounding: a spread below this is not a spread.
 ROUNDING = 1e-12
 # A resample whose standard error has fallen below this share of the data's own has lost the
@@ -216,16 +219,15 @@ def variance_components(cell: Cell, *, name: str = "cell") -> Components:
     lognormal, sqrt(exp(v) - 1). A negative estimate of the between part is set to 0 and the
     note says so. Raises LabError as `estimate_contrast` does.
     """
-    logs = _read([Term(cell, 1, name)])[0].logs
-    counts = np.array([len(values) for values in logs], dtype=np.float64)
-    repeats, total = len(logs), float(counts.sum())
+    (read,) = _read([Term(cell, 1, name)])
+    means, counts = read.means, read.counts.astype(np.float64)
+    repeats, total = len(means), float(counts.sum())
     per_repeat = total / repeats
     if total == repeats:
         note = "one iteration per repeat: spread between and within cannot be told apart"
         return Components(None, None, repeats, per_repeat, note)
-    means = np.array([values.mean() for values in logs])
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in logs)
-    within = squares / (total - repeats)
+    squares = np.where(read.present, (read.logs - means[:, None]) ** 2, 0.0)
+    within = float(squares.sum()) / (total - repeats)
     within_cv = math.sqrt(_expm1(within, name))
     if repeats == 1:
         note = "one repeat: spread between repeats is not known"
@@ -417,8 +419,14 @@ class _Cell:
     name: str
     weight: float
     reference: float
-    logs: list[Floats]
+    logs: Floats  # repeats x iterations of the longest; 0 beyond those of a shorter one
+    counts: NDArray[np.int64]  # iterations, one per repeat
     means: Floats  # one per repeat
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which of `logs` are values: repeats x iterations of the longest."""
+        return np.asarray(np.arange(self.logs.shape[1]) < self.counts[:, None])
 
     @property
     def location(self) -> float:
@@ -438,16 +446,32 @@ def _read_cell(term: Term) -> _Cell:
         raise LabError(f"{term.name}: weight {term.weight}; give a finite one or leave it out")
     if len(term.cell) == 0:
         raise LabError(f"{term.name}: the cell is empty; it needs at least one repeat")
-    repeats = [
-        _positive(values, f"{term.name}, repeat {i}") for i, values in enumerate(term.cell, 1)
-    ]
-    reference = min(float(values.min()) for values in repeats)
-    logs = sorted(
-        (np.sort(np.log(values) - np.log(reference)) for values in repeats),
-        key=lambda values: (len(values), values.tolist()),
-    )
-    means = np.array([values.mean() for values in logs])
-    return _Cell(term.name, term.weight, reference, logs, means)
+    values = _flat(term.cell)
+    if values is None:  # some repeat is at fault: say which
+        for i, iterations in enumerate(term.cell, 1):
+            _positive(iterations, f"{term.name}, repeat {i}")
+        raise LabError(f"{term.name}: not a list of lists of numbers; check the records")
+    reference = float(values.min())
+    counts = np.array([len(iterations) for iterations in term.cell])
+    present = np.arange(counts.max()) < counts[:, None]
+    logs = np.full(present.shape, np.inf)
+    logs[present] = np.log(values) - np.log(reference)
+    logs.sort(axis=1)
+    logs[~present] = 0.0
+    order = np.lexsort((*logs.T[::-1], counts))
+    logs, counts = logs[order], counts[order]
+    return _Cell(term.name, term.weight, reference, logs, counts, logs.sum(axis=1) / counts)
+
+
+def _flat(cell: Cell) -> Floats | None:
+    """All values of a cell, or None where some repeat is empty or not of positive numbers."""
+    try:
+        repeats = [np.asarray(iterations, dtype=np.float64) for iterations in cell]
+        values = np.concatenate(repeats)
+    except (TypeError, ValueError):
+        return None
+    whole = values.ndim == 1 and all(repeat.size for repeat in repeats)
+    return values if whole and bool(((values > 0) & (values < np.inf)).all()) else None
 
 
 def _value(cells: Sequence[_Cell]) -> float:
@@ -531,23 +555,19 @@ def _bootstrap_t_quantiles(
     They cannot where too many resamples miss the few repeats that carry the spread: their
     standard error collapses, and their t value is of any size.
     """
-    rng = np.random.default_rng(seed)
     deviation = np.zeros(RESAMPLES)
     variance = np.zeros(RESAMPLES)
-    # In an order that depends on the data alone, so that the reciprocal contrast gets the same
-    # draws and thus the reciprocal interval.
-    for cell in sorted(cells, key=lambda c: (len(c.logs), [v.tolist() for v in c.logs])):
-        n = len(cell.logs)
-        counts = np.array([len(values) for values in cell.logs])
-        widest = int(counts.max())
-        padded = np.array([np.pad(values, (0, widest - len(values))) for values in cell.logs])
-        process = rng.integers(0, n, size=(RESAMPLES, n))
-        sizes = counts[process][..., None]
-        iteration = rng.integers(0, sizes, size=(RESAMPLES, n, widest))
-        drawn = np.where(np.arange(widest) < sizes, padded[process[..., None], iteration], 0.0)
-        means = drawn.sum(axis=2) / sizes[..., 0]
-        deviation += cell.weight * (means.mean(axis=1) - cell.means.mean())
-        variance += cell.weight**2 * means.var(axis=1, ddof=1) / n
+    # The draws of a cell depend on its data, not on its place, so that the reciprocal contrast
+    # gets the reciprocal interval. Equal cells are told apart: they are independent all the same.
+    known: dict[tuple[bytes, bytes], int] = {}
+    for data, cell in sorted(
+        (((cell.counts.tobytes(), cell.logs.tobytes()), cell) for cell in cells),
+        key=lambda pair: pair[0],
+    ):
+        known[data] = known.get(data, 0) + 1
+        means, variances = _resampled(*data, seed, known[data], RESAMPLES)
+        deviation += cell.weight * (means - cell.means.mean())
+        variance += cell.weight**2 * variances / len(cell.means)
     error = np.sqrt(variance)
     collapsed = error < COLLAPSED * spread.standard_error
     if collapsed.mean() > (1 - level) / 2:
@@ -555,6 +575,37 @@ def _bootstrap_t_quantiles(
     t = deviation[~collapsed] / error[~collapsed]
     low, high = (float(q) for q in np.quantile(t, [(1 - level) / 2, (1 + level) / 2]))
     return (low, high) if low <= 0 <= high else None
+
+
+# A cell enters several contrasts, and its draws are most of the work.
+@lru_cache(maxsize=64)
+def _resampled(
+    counts_: bytes, logs_: bytes, seed: int, place: int, resamples: int
+) -> tuple[Floats, Floats]:
+    """Mean and variance over the repeats of a cell, per resample of processes and iterations.
+
+    `counts_` and `logs_` are the buffers of `_Cell.counts` and `_Cell.logs`.
+    """
+    counts = np.frombuffer(counts_, dtype=np.int64)
+    n, widest = len(counts), int(counts.max())
+    equal = bool(counts.min() == widest)
+    values = np.frombuffer(logs_, dtype=np.float64)
+    rng = np.random.default_rng([seed, place, zlib.crc32(logs_)])
+    means, variances = np.empty(resamples), np.empty(resamples)
+    step = max(1, DRAWN_AT_ONCE // n)
+    for begin in range(0, resamples, step):
+        those = slice(begin, min(begin + step, resamples))
+        process = rng.integers(0, n, size=(those.stop - begin, n))
+        size = counts[process]
+        total = np.zeros(process.shape)
+        for k in range(widest):
+            iteration = rng.integers(0, widest if equal else size, process.shape)
+            drawn = values[process * widest + iteration]
+            total += drawn if equal else np.where(k < size, drawn, 0.0)
+        total /= size
+        means[those] = total.mean(axis=1)
+        variances[those] = total.var(axis=1, ddof=1)
+    return means, variances
 
 
 def _half_width_by_extra(cells: Sequence[_Cell], level: float) -> Callable[[int], float] | None:

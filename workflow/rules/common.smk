@@ -129,9 +129,9 @@ def expected_requests(dataset):
     if dataset != DATASET:
         return {}
     chosen = {"weights": "dummy", "revision": None}
+    arms = dict.fromkeys(arm for arm, _ in design.runs_to_measure(config, PLATFORM))
     return {
-        arm: design.request_of_run(config, PLATFORM, arm, 1, chosen)
-        for arm, _ in design.runs_to_measure(config, PLATFORM)
+        arm: design.request_of_run(config, PLATFORM, arm, 1, chosen) for arm in arms
     }
 
 
