@@ -186,6 +186,12 @@ def test_each_measurement_had_the_node_to_itself_and_what_its_rule_asks_for(run)
             assert job["MinMemoryNode"] == "6000M"
 
 
+def test_only_measurements_were_sent_and_the_cheap_rules_stayed(run):
+    assert run.said.count("has been submitted with SLURM jobid") == len(run.jobs) == 5
+    for rule in ("register_predictions", "choose_weights"):
+        assert f"localrule {rule}:" in run.said
+
+
 def test_two_measurements_never_overlapped(run):
     assert run.at_once == 1
     spans = sorted((seconds(j, "StartTime"), seconds(j, "EndTime")) for j in run.jobs.values())
