@@ -6,9 +6,8 @@
 On a CPU the arm is eager, on a GPU vLLM's default with its graphs: the shorter step shows
 more of what surrounds it. A pair is two fresh processes, both booted with the same engine
 arguments in the same environment, one driven by the harness, one by
-vllm.benchmarks.latency. Their calls alternate, and the process that does not run is
-stopped (SIGSTOP), because a machine's speed moves by more in a minute than what is looked
-for. One pair gives one ratio per batch size; the interval is that of the mean log ratio
+vllm.benchmarks.latency. Their calls alternate, because a machine's speed moves by more in
+a minute than what is looked for; the engine whose turn it is not idles. One pair gives one ratio per batch size; the interval is that of the mean log ratio
 over pairs (paired t). Neither side's timed section is touched. Changed around it, on
 vLLM's side: greedy sampling as in the harness, one engine for all batch sizes, and the
 wait for its turn. Writes bench/harness_overhead_<platform>.json beside it.
@@ -21,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,7 +35,8 @@ from cudagraph_lab.measure import commit, device_locks, measurement_environment
 
 BATCHES = (1, 8)
 WARMUPS, ITERATIONS = 2, 6
-PROMPT_TOKENS, OUTPUT_TOKENS = 6, 128
+PROMPT_TOKENS, OUTPUT_TOKENS = 6, 64
+SETTLE_S = 0.5  # after a call, until its engine idles
 MEMORY_SHARE = 0.4  # two engines at once
 ENGINE_ARGS = {"cpu": {"enforce_eager": True, "dtype": "bfloat16"}, "cuda": {}}
 MODEL = REPOSITORY / "resources" / "models" / "facebook--opt-125m"
@@ -166,14 +167,12 @@ def one_pair(
         for side in order:  # one after the other: vLLM refuses to share a device while it boots
             processes[side] = start(side, platform, python, environment, work)
             wait_until_ready(processes[side])
-            os.killpg(processes[side].pid, signal.SIGSTOP)
         for _ in range(len(BATCHES) * (WARMUPS + ITERATIONS)):
             for side in order:
-                os.killpg(processes[side].pid, signal.SIGCONT)
                 processes[side].stdin.write("go\n")
                 processes[side].stdin.flush()
                 wait_until_ready(processes[side])
-                os.killpg(processes[side].pid, signal.SIGSTOP)
+                time.sleep(SETTLE_S)
     finally:
         for process in processes.values():
             os.killpg(process.pid, signal.SIGKILL)
