@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import ExitStack
+from ctypes import c_uint
 from types import SimpleNamespace
 
 import pynvml
@@ -29,7 +30,7 @@ class Nvml:
             "nvmlDeviceGetName": lambda handle: "NVIDIA L4",
             "nvmlDeviceGetCudaComputeCapability": lambda handle: (8, 9),
             "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(total=24 << 30),
-            "nvmlDeviceIsMigDeviceHandle": lambda handle: handle.startswith("MIG-"),
+            "nvmlDeviceIsMigDeviceHandle": lambda handle: c_uint(handle.startswith("MIG-")),
             "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": lambda handle: "GPU-b",
         }
         for name, function in pretended.items():

@@ -10,6 +10,7 @@ from cudagraph_lab.design import complete_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger import build_ledger
 from cudagraph_lab.observations import read_dataset
+from cudagraph_lab.report import render_markdown
 
 CONFIG = complete_config(
     yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
@@ -50,6 +51,20 @@ def test_the_spread_between_nodes_is_what_they_differ_beyond_their_repeats(measu
     assert number.value == pytest.approx(math.sqrt(math.exp(variance) - 1), rel=1e-12)
     assert (number.n, number.unit, number.low) == (2, "relative", None)
     assert len(number.origin.files) == 4
+
+
+def test_the_report_shows_it_where_trust_is_asked_for_and_only_there(measured):
+    for repeat, host in enumerate("aabb", 1):
+        runs = measured("eager", repeat, host, 0.5 if host == "a" else 0.6)
+    assert "between nodes" in page(runs)
+    for repeat in range(1, 5):
+        runs = measured("eager", repeat, "a")
+    assert "between nodes" not in page(runs)
+
+
+def page(runs):
+    found = read_dataset("small", runs.glob("*/rep*.json"), {}, CONTRASTS, {}, {})
+    return render_markdown(build_ledger([found], [], {}, CONFIG, None), [])
 
 
 def test_nodes_that_differ_less_than_repeats_do_have_no_spread_of_their_own(measured):
