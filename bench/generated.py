@@ -1,10 +1,12 @@
 """Records that nobody measured, for timing alone: simulated, and said to be, in every one."""
 
 import os
+import random
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,14 +15,15 @@ import yaml
 
 from cudagraph_lab import REPOSITORY, design
 from cudagraph_lab.files import write_json
+from cudagraph_lab.predictions import register
 from cudagraph_lab.records import Record, write_record
-from cudagraph_lab.simulation import Truth, simulate
+from cudagraph_lab.simulation import Truth
 
 DATASET = f"{design.SIMULATED}-bench"
 
 
 @contextmanager
-def unsynced() -> Any:
+def unsynced() -> Iterator[None]:
     """Without waiting for the disk after each file: nobody will miss these after a power cut."""
     with mock.patch.object(os, "fsync", lambda descriptor: None):
         yield
@@ -32,47 +35,55 @@ def configuration() -> dict[str, Any]:
     return design.complete_config(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def grown(directory: Path, records: int) -> None:
-    """A simulated data set of so many records, in three arms, under `directory`/results."""
-    with unsynced():
-        simulate(Truth(), DATASET, directory / "results" / DATASET, records // 3, 3, seed=1)
+def designed(directory: Path, config: Mapping[str, Any], platform: str) -> list[Path]:
+    """Under `directory`/results, all that `make lab` would measure on a platform, simulated.
 
-
-def designed(directory: Path, config: Mapping[str, Any]) -> None:
-    """All that `make lab` would measure on a CPU, simulated, so that nothing is left to measure."""
+    So nothing is left to measure there. Every call has what a measured one has: a role, times,
+    seconds per step and to the first token of every request. Returns the records' paths.
+    """
     home = directory / "results" / DATASET
-    chosen = {"weights": "dummy", "revision": None}
-    truth = Truth()
+    paths = []
     with unsynced():
-        for arm, repeat in design.runs_to_measure(config, "cpu"):
-            request = design.request_of_run(config, "cpu", arm, repeat, chosen)
-            tokens = request["workload"]["output_tokens"]
-            cells = [
-                {
-                    "batch": batch,
-                    "calls": [
-                        {
-                            "role": "timed",
-                            "seconds": truth.step_s(arm, batch) * tokens * (1 + 0.01 * repeat),
-                            "tokens": batch * tokens,
-                        }
-                    ]
-                    * request["iterations"],
-                }
-                for batch in request["workload"]["batch_sizes"]
-            ]
-            record = Record.model_validate(
-                {
-                    "dataset": DATASET, "arm": arm, "repeat": repeat, "kind": "simulated",
-                    "status": "ok", "source": "simulated, for the bench", "measured_at": None,
-                    "request": request, "resolved": None, "startup": None, "cells": cells,
-                    "environment": {"platform": "cpu", "device": "simulated", "vllm": None},
-                }
-            )  # fmt: skip
-            write_record(record, home / "runs" / arm / f"rep{repeat}.json")
+        for arm, repeat in design.runs_to_measure(config, platform):
+            paths.append(home / "runs" / arm / f"rep{repeat}.json")
+            write_record(_record(config, platform, arm, repeat), paths[-1])
         for name in ("weights", "environment"):
             write_json(home / f"{name}.json", {})
-        write_json(home / "predictions.registered.json", {"predictions": {}})
+        register([], DATASET, home / "predictions.registered.json")
+    return paths
+
+
+def _record(config: Mapping[str, Any], platform: str, arm: str, repeat: int) -> Record:
+    """One run of the design as the additive launch model would have it, with noise."""
+    chosen = {"weights": "dummy", "revision": None}
+    request = design.request_of_run(config, platform, arm, repeat, chosen)
+    rng = random.Random(f"{arm}/{repeat}")  # noqa: S311 - not for secrets
+    truth, tokens = Truth(), request["workload"]["output_tokens"]
+
+    def call(role: str, batch: int, step_s: float) -> dict[str, Any]:
+        step_s *= rng.lognormvariate(0, truth.within_sd)
+        return {
+            "role": role, "seconds": step_s * (tokens + 5), "tokens": batch * tokens,
+            "decode_s_per_step": [step_s] * batch, "first_token_s": [5 * step_s] * batch,
+        }  # fmt: skip
+
+    roles = ["first", *["warmup"] * request["warmups"], *["timed"] * request["iterations"]]
+    cells = []
+    for batch in request["workload"]["batch_sizes"]:
+        step_s = truth.step_s(arm, batch) * rng.lognormvariate(0, truth.between_sd)
+        cells.append({"batch": batch, "calls": [call(role, batch, step_s) for role in roles]})
+    when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(
+        minutes=3 * repeat + request["order"].index(arm)
+    )
+    return Record.model_validate(
+        {
+            "dataset": DATASET, "arm": arm, "repeat": repeat, "kind": "simulated",
+            "status": "ok", "source": "simulated, for the bench",
+            "measured_at": when.isoformat(timespec="seconds"),
+            "request": request, "resolved": None, "startup": None, "cells": cells,
+            "environment": {"platform": platform, "device": "simulated", "vllm": None},
+        }
+    )  # fmt: skip
 
 
 def clone_into(directory: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cudagraph_lab import REPOSITORY
 
-from bench.generated import DATASET, grown
+from bench.generated import DATASET, configuration, designed
 from bench.results import Figure, figure_of_rounds
 from bench.timing import Run, alternate, run
 from bench.waiting import BIN, seconds
@@ -24,7 +24,7 @@ def growth() -> list[Figure]:
     with tempfile.TemporaryDirectory() as temporary:
         homes = {count: Path(temporary) / str(count) for count in (FEW, SOME, MANY)}
         for count, home in homes.items():
-            grown(home, count)
+            designed(home, configuration() | {"repeats": count // 3}, "cuda")
 
         def make(home: Path) -> Run:
             for made in ("results/report", "results/figures", ".snakemake"):

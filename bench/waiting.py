@@ -71,7 +71,7 @@ def no_op() -> list[Figure]:
         empty = Path(directory) / "empty"
         empty.mkdir()
         (empty / "Snakefile").write_text("rule all:\n", encoding="utf-8")
-        designed(clone, configuration())
+        designed(clone, configuration(), "cpu")
         lab = ["make", "lab", f"ARGS=--config measure=cpu dataset={DATASET}"]
         runs = alternate(
             {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.generated import clone_into, configuration, designed, grown
+from bench.generated import DATASET, clone_into, configuration, designed
 from bench.results import (
     Figure,
     Part,
@@ -98,17 +98,14 @@ def test_results_are_read_back_and_the_page_names_what_is_missed(tmp_path):
 
 
 def test_what_the_bench_generates_is_labelled_simulated_and_believed(tmp_path):
-    grown(tmp_path, 9)
     config = configuration()
-    designed(tmp_path / "lab", config)
-    for home, count in ((tmp_path, 9), (tmp_path / "lab", 6)):
-        records = sorted((home / "results").glob("*/runs/*/rep*.json"))
+    for platform, count in (("cpu", 6), ("cuda", 9)):
+        records = designed(tmp_path / platform, config, platform)
         assert len(records) == count
-        name = records[0].parents[2].name
-        assert name.startswith(design.SIMULATED)
-        dataset, table = read_dataset(name, records, {}, config["contrasts"], {}, {})
+        assert DATASET.startswith(design.SIMULATED)
+        dataset, table = read_dataset(DATASET, records, {}, config["contrasts"], {}, {})
         assert dataset.kind == "simulated"
-        assert len(table) > 0
+        assert {row.role for row in table} == {"first", "warmup", "timed"}
 
 
 def test_a_clone_has_what_git_has_and_the_same_environment(tmp_path):

@@ -13,7 +13,7 @@ from cudagraph_lab.observations import (
     read_dataset,
     read_table,
 )
-from cudagraph_lab.records import is_set_aside, read_record, set_aside
+from cudagraph_lab.records import read_record, records_aside, set_aside
 
 CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager"}}
 
@@ -154,7 +154,7 @@ def test_a_damaged_record_is_named_and_set_aside_and_the_rest_goes_on(h100, ship
     (aside,) = path.parent.glob("rep2.json.damaged-*")
     assert aside.read_bytes() == content
     assert not path.exists()
-    assert is_set_aside(path)
+    assert path in records_aside(path.parents[1])
     # Its log goes with it: a new measurement would write over it.
     assert not log.exists()
     assert len(list(path.parent.glob("rep2.log.damaged-*"))) == 1

@@ -26,8 +26,8 @@ from cudagraph_lab.records import (
     Resolved,
     conflict,
     dotted,
-    is_set_aside,
     read_record,
+    records_aside,
     set_aside,
 )
 
@@ -269,9 +269,10 @@ def read_believed(name: str, paths: list[Path]) -> list[tuple[Path, Record]]:
 def reasons_aside(name: str, runs: Path) -> dict[str, list[str]]:
     """By arm, which repeats were set aside and not measured again since, and why."""
     reasons: dict[str, list[str]] = {}
+    absent = records_aside(runs)
     for aside in sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*")):
         record = aside.with_name(aside.name.partition(SET_ASIDE)[0])
-        if not is_set_aside(record):
+        if record not in absent:
             continue
         try:
             read_record(aside, name)
@@ -607,9 +608,11 @@ def compare_outputs(records: list[Record]) -> list[Outputs]:
 
 def order_run(records: list[Record]) -> list[list[str]]:
     """Per repeat, the arms in the order in which they began; empty where no time is known."""
+    order: dict[int, list[str]] = {}
     begun = sorted((r.measured_at, r.repeat, r.arm) for r in records if r.measured_at)
-    repeats = sorted({repeat for _, repeat, _ in begun})
-    return [[arm for _, k, arm in begun if k == repeat] for repeat in repeats]
+    for _, repeat, arm in begun:
+        order.setdefault(repeat, []).append(arm)
+    return [arms for _, arms in sorted(order.items())]
 
 
 def read_table(path: Path) -> "pd.DataFrame":

@@ -464,6 +464,8 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def is_set_aside(path: Path) -> bool:
-    """Whether the record of this path was set aside and not measured again since."""
-    return not path.exists() and any(path.parent.glob(f"{path.name}{SET_ASIDE}*"))
+def records_aside(runs: Path) -> set[Path]:
+    """Paths of the records under `runs` that were set aside and not measured again since."""
+    aside = runs.glob(f"*/rep*.json{SET_ASIDE}*")
+    paths = {path.with_name(path.name.partition(SET_ASIDE)[0]) for path in aside}
+    return {path for path in paths if not path.exists()}

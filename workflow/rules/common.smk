@@ -30,7 +30,7 @@ for variable, entry in {
 from cudagraph_lab import REPOSITORY, design, extrapolation, hardware, leftovers
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.predictions import prediction_files
-from cudagraph_lab.records import is_set_aside
+from cudagraph_lab.records import records_aside
 
 # Not in the jobs: what is unfinished there is theirs.
 if workflow.is_main_process:
@@ -97,13 +97,13 @@ def all_datasets():
 def records_of(dataset):
     """The records of a data set: those of the design where it is measured now, else all there are."""
     if dataset == DATASET:
+        # One that was set aside is measured again only when it is asked for by name.
+        aside = records_aside(Path("results", dataset, "runs"))
         return [
             record
             for arm, repeat in design.runs_to_measure(config, PLATFORM)
-            # One that was set aside is measured again only when it is asked for by name.
-            if not is_set_aside(
-                Path(record := f"results/{dataset}/runs/{arm}/rep{repeat}.json")
-            )
+            if Path(record := f"results/{dataset}/runs/{arm}/rep{repeat}.json")
+            not in aside
         ]
     measured = sorted(Path("results", dataset, "runs").glob("*/rep*.json"))
     shipped = sorted((SHIPPED / dataset / "runs").glob("*/rep*.json"))
