@@ -11,7 +11,7 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab report docs test bench setup setup-dev lint format lock clean
+.PHONY: help lab report docs test bench audit setup setup-dev lint format lock clean
 
 help: ## say what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lint: setup .venv/.dev ## check style, types and the workflow
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy workflow/cudagraph_lab
 	$(BIN)/snakemake --lint
+
+audit: setup .venv/.dev ## audit what is installed and locked; asks the package registry
+	$(BIN)/python bench/audit.py
 
 format: setup .venv/.dev ## format Python and Snakemake files
 	$(BIN)/ruff format .

@@ -82,6 +82,8 @@ class Lab:
             "STUB_VLLM": "works",
         }
         self.said = 0
+        self.patience_s = PATIENCE_S
+        self.sessions: set[int] = set()
 
     # --- Starting and ending -------------------------------------------------------------
 
@@ -139,7 +141,13 @@ class Lab:
 
     def end(self, process: subprocess.Popen[bytes], said: Path) -> str:
         """Wait for the end of a command; what it said, which holds no traceback."""
-        process.wait(timeout=PATIENCE_S)
+        try:
+            process.wait(timeout=self.patience_s)
+        except subprocess.TimeoutExpired:
+            alive = [p.info for p in psutil.process_iter(["pid", "ppid", "status", "cmdline"])]
+            found = [p.pid for p in self.processes()]
+            running = [info for info in alive if info["pid"] in found]
+            raise AssertionError(f"{said.read_text()[-2000:]}\nstill running: {running}") from None
         text = said.read_text(encoding="utf-8", errors="replace")
         assert "Traceback" not in text, text[-3000:]
         return text
@@ -154,15 +162,23 @@ class Lab:
     # --- Looking -------------------------------------------------------------------------
 
     def processes(self) -> list[psutil.Process]:
-        """All processes that were started in this trial and run."""
-        found = []
+        """All processes that were started in this trial and run.
+
+        Known by their environment, or, as vLLM's own children write over theirs, by a
+        session that was seen to be of this trial.
+        """
+        running: list[tuple[psutil.Process, int]] = []
+        found: list[psutil.Process] = []
         for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if (
-                    process.environ().get(TOKEN) == self.token
-                    and process.status() != psutil.STATUS_ZOMBIE
-                ):
-                    found.append(process)
+            with suppress(psutil.Error, OSError):
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                running.append((process, session := os.getsid(process.pid)))
+                if process.environ().get(TOKEN) == self.token:
+                    self.sessions.add(session)
+        for process, session in running:
+            if session in self.sessions:
+                found.append(process)
         return found
 
     def find(self, word: str) -> psutil.Process | None:

@@ -62,6 +62,7 @@ class Kind:
     name: str
     trials: int
     trial: Trial
+    in_order: bool  # its trials share a directory and come one after another
 
 
 KINDS: list[Kind] = []
@@ -76,9 +77,9 @@ GOES_ON = "`make lab` goes on: finished runs are kept, unfinished ones made agai
 NOTHING = "one line, no record; the next run makes it"
 
 
-def kind(group: str, name: str, trials: int) -> Callable[[Trial], Trial]:
+def kind(group: str, name: str, trials: int, in_order: bool = False) -> Callable[[Trial], Trial]:
     def register(trial: Trial) -> Trial:
-        KINDS.append(Kind(group, name, trials, trial))
+        KINDS.append(Kind(group, name, trials, trial, in_order))
         return trial
 
     return register
@@ -176,31 +177,31 @@ def reboot(directory: Path, rng: random.Random) -> Outcome:
     return interrupted(directory, rng, strike)
 
 
-@kind(KILLED, "`kill -9` while real vLLM boots or generates, on a CPU", 3)
+@kind(KILLED, "`kill -9` while real vLLM boots or generates, on a CPU", 3, in_order=True)
 def kill_vllm(directory: Path, rng: random.Random) -> Outcome:
     # One directory for all three: booting vLLM to the end takes most of a minute.
     number = int(directory.name)
     directory = directory.parent / "shared"
     victims = ("run.py", "cudagraph_lab.cli", "snakemake")
     lab = real_lab(directory)
+    lab.said = 10 * number
     target = str(lab.record().relative_to(directory))
-    with real_lock:
-        process, said = lab.workflow(target)
-        harness = wait_for(lambda: lab.find("run.py") or process.poll() is not None, 900)
-        assert not isinstance(harness, bool), said.read_text()[-3000:]
-        time.sleep(rng.uniform(0, 25))
-        kill(lab.find(victims[number]), signal.SIGKILL)
-        lab.end(process, said)
-        left, half, finished = lab.survivors(), lab.half_written(), lab.contents()
-        if number == len(victims) - 1:
-            lab.go_on(target)
-            (record,) = lab.believed().values()
-            assert record.environment.vllm == "0.22.1"
-            left += lab.survivors() + lab.left_behind()
-        return Outcome(GOES_ON, lost=lab.lost(finished), wrong=half, left=left)
-
-
-real_lock = threading.Lock()
+    lab.patience_s = 900  # the device may be another's for a while
+    process, said = lab.workflow(target)
+    wait_for(lambda: lab.find("run.py") or process.poll() is not None, lab.patience_s)
+    assert process.poll() is None, said.read_text()[-3000:]
+    time.sleep(rng.uniform(0, 25))
+    victim = lab.find(victims[number])
+    assert victim is not None, said.read_text()[-3000:]
+    victim.kill()
+    lab.end(process, said)
+    left, half, finished = lab.survivors(), lab.half_written(), lab.contents()
+    if number == len(victims) - 1:
+        lab.go_on(target)
+        (record,) = lab.believed().values()
+        assert record.environment.vllm == "0.22.1"
+        left += lab.survivors() + lab.left_behind()
+    return Outcome(GOES_ON, lost=lab.lost(finished), wrong=half, left=left)
 
 
 def real_lab(directory: Path) -> Lab:
@@ -348,11 +349,12 @@ def clock_jumps(directory: Path, rng: random.Random) -> Outcome:
     lab.end(process, said)
     record = read_record(lab.record(), DATASET)
     calls = [call for cell in record.cells for call in cell.calls]
-    # Times of the steady clock stand; those of the other are not measured, in that call alone.
-    assert all(0 < call.seconds < 60 and call.decode_s_per_step for call in calls)
-    assert [call.first_token_s is None for call in calls] == [False, True, False, False]
+    assert len(calls) == 4
+    for call in calls:
+        for seconds in (call.seconds, *call.decode_s_per_step, *call.first_token_s):
+            assert 0 < seconds < 60
     return Outcome(
-        "steady times stand, what the clock of the day gave is not measured",
+        "measured as ever: no time is taken from that clock",
         left=lab.survivors() + lab.left_behind(),
     )
 
@@ -900,8 +902,16 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     # What takes longest starts first.
     order = sorted(kinds, key=lambda one: (one.trial is not kill_vllm, one.group != KILLED))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        begun = {one.name: [pool.submit(run, one, k) for k in range(one.trials)] for one in order}
-        return {name: [trial.result() for trial in trials] for name, trials in begun.items()}
+        begun = {
+            one.name: [pool.submit(lambda one=one: [run(one, k) for k in range(one.trials)])]
+            if one.in_order
+            else [pool.submit(lambda one=one, k=k: [run(one, k)]) for k in range(one.trials)]
+            for one in order
+        }
+        return {
+            name: [outcome for part in parts for outcome in part.result()]
+            for name, parts in begun.items()
+        }
 
 
 @pytest.mark.parametrize("one", KINDS, ids=lambda one: one.trial.__name__)

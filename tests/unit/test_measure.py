@@ -354,7 +354,9 @@ def test_a_failed_arm_is_a_record_with_its_reason(run_stub, capfd, how, kind, re
 
 
 def test_a_run_that_somebody_ended_is_no_failure_of_its_arm(run_stub, monkeypatch):
-    with pytest.raises(LabError, match=r"eager rep 1: somebody ended vLLM's process \(SIGKILL\)"):
+    with pytest.raises(
+        LabError, match=r"eager rep 1: vLLM's process was ended from outside \(SIGKILL\)"
+    ):
         run_stub("killed")
     # Unless it was the kernel, which then counted it.
     kills = iter([3, 4])

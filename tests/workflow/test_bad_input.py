@@ -6,12 +6,14 @@ from collections import namedtuple
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from badconfig import bad_configuration
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cudagraph_lab import hardware
 from cudagraph_lab.design import complete_config
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.predictions import prediction_files
 
 
 def set_in(config, dotted, value):
@@ -191,6 +193,31 @@ def base_config(repository):
     return yaml.safe_load((repository / "config" / "config.yaml").read_text(encoding="utf-8"))
 
 
+def started(config):
+    """What the Snakefile does with a configuration before anything runs."""
+    complete_config(config)
+    hardware.choose_platform(config["measure"])
+    prediction_files(config)
+
+
+ONE_MISTAKE = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+
+
+@settings(ONE_MISTAKE, max_examples=500, derandomize=False)
+@given(st.randoms(use_true_random=False))
+def test_every_mistake_ends_in_one_line_that_names_its_key(rng):
+    config, named = bad_configuration(rng)
+    with pytest.raises(LabError) as caught:
+        started(config)
+    message = str(caught.value)
+    assert message.startswith("config: ")
+    assert named in message
+    assert message.isprintable()
+    assert len(message) < 1000
+
+
 # --- Through Snakemake ------------------------------------------------------------------
 
 Ended = namedtuple("Ended", "said returncode")
@@ -208,6 +235,30 @@ def dry_run(run_snakemake, tmp_path, repository):
         return Ended(done.stdout, done.returncode)
 
     return run
+
+
+@settings(ONE_MISTAKE, max_examples=10)
+@given(st.randoms(use_true_random=False))
+def test_snakemake_stops_at_every_mistake_with_that_line(run_snakemake, tmp_path, rng):
+    config, named = bad_configuration(rng)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    done = run_snakemake("--dry-run", directory=tmp_path, configfiles=(mine,))
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("config: ")]
+    assert named in line
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1, 2]", "just words", "arms: [", "a: b: c", "\tarms: {}", "\x00", "a: *b"]
+)
+def test_what_is_no_configuration_at_all_ends_without_a_traceback(run_snakemake, tmp_path, content):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(content, encoding="utf-8")
+    done = run_snakemake("--dry-run", directory=tmp_path, configfiles=(mine,))
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize(

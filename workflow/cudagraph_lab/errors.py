@@ -7,14 +7,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def printable(text: str) -> str:
+    """One line of `text` that does nothing to a terminal: what it holds may be from anywhere."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+
 class LabError(ValueError):
     """A mistake a person can mend: one line that says what, where, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def say(message: str) -> None:
     """One line on standard error; nothing ends because nobody reads it any more."""
     with suppress(OSError):
-        print(message, file=sys.stderr, flush=True)
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -42,4 +50,4 @@ def one_line_errors(log: str | None = None) -> Iterator[None]:
     if log:
         with suppress(OSError):
             Path(log).write_text(message + "\n", encoding="utf-8")
-    sys.exit(message)
+    sys.exit(printable(message))

@@ -166,8 +166,9 @@ def measure(
         if stopped and not finished and not outcome.out_of_memory:
             how = signal.Signals(-outcome.returncode).name
             raise LabError(
-                f"{name}: somebody ended vLLM's process ({how}), and not for want of memory; "
-                "nothing is recorded, run again"
+                f"{name}: vLLM's process was ended from outside ({how}), not by the kernel for "
+                "want of memory; nothing is recorded, run again, with more memory where that is "
+                "limited"
             )
         if finished:
             raw = read_result(work / "raw.json")

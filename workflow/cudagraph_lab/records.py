@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cudagraph_lab.errors import LabError
+from cudagraph_lab.errors import LabError, printable
 from cudagraph_lab.files import write_json
 from cudagraph_lab.startup_log import StartupFacts
 
@@ -41,6 +41,8 @@ FOREIGN_CODE = frozenset(
         "tool_parser_plugin",
     }
 )
+# These take vLLM's own by a word, and anything else by the dotted name of a module.
+BACKENDS = frozenset({"backend", "distributed_executor_backend"})
 
 
 class NotBelievedError(LabError):
@@ -50,7 +52,7 @@ class NotBelievedError(LabError):
     """
 
     def __init__(self, path: Path, reason: str) -> None:
-        self.reason = reason
+        self.reason = printable(reason)
         mend = "move it away, then run the same command again to measure it anew"
         super().__init__(f"{path}: {reason}; {mend}")
 
@@ -89,7 +91,8 @@ def foreign_code(engine_args: Any, prefix: str = "") -> str | None:
     """
     if isinstance(engine_args, Mapping):
         for key, value in engine_args.items():
-            if str(key).replace("-", "_").lower() in FOREIGN_CODE:
+            name = str(key).replace("-", "_").lower()
+            if name in FOREIGN_CODE or (name in BACKENDS and "." in str(value)):
                 return f"{prefix}{key}"
             if found := foreign_code(value, f"{prefix}{key}."):
                 return found
