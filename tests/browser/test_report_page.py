@@ -240,7 +240,7 @@ def test_on_paper_no_row_is_broken_and_the_filter_is_gone(open_page):
         for size in ("A4", "Letter"):
             paper = page.pdf(format=size, print_background=True)
             assert paper.startswith(b"%PDF-")
-            assert 5 < len(re.findall(rb"/Type\s*/Page\b", paper)) < 25
+            assert len(re.findall(rb"/Type\s*/Page\b", paper)) > 5
 
 
 def test_the_lock_of_axe_holds_hashes_and_no_address(repository):

@@ -54,21 +54,19 @@ def _html_chip(verdict: str, anchor: str, aside: str) -> Markup:
 HTML = Form(
     escape=lambda text: escape(clean(text)),
     datum=_html_datum,
-    exempt=lambda text, why: Markup('<span class="exempt" data-why="{}">{}</span>').format(
-        why, clean(text)
-    ),
-    code=lambda text: Markup('<code class="exempt" data-why="name">{}</code>').format(clean(text)),
+    exempt=lambda text, why: Markup('<span data-why="{}">{}</span>').format(why, clean(text)),
+    code=lambda text: Markup("<code>{}</code>").format(clean(text)),
     time=lambda text: Markup('<time datetime="{0}">{1}</time>').format(
         text, text.replace("T", " ").removesuffix("+00:00") + " UTC"
     ),
     chip=_html_chip,
     strong=lambda text: Markup("<strong>{}</strong>").format(text),
     target=lambda anchor, text: Markup('<span id="{}">{}</span>').format(anchor, text),
-    link=lambda anchor, text: Markup('<a class="from" href="#{}">{}</a>').format(anchor, text),
+    link=lambda anchor, text: Markup('<a href="#{}">{}</a>').format(anchor, text),
     # Where the page lies beside its files, its script makes links of these.
-    file=lambda path, text: Markup(
-        '<code class="exempt" data-why="file" data-file="{}">{}</code>'
-    ).format(clean(path), clean(text)),
+    file=lambda path, text: Markup('<code data-why="file" data-file="{}">{}</code>').format(
+        clean(path), clean(text)
+    ),
 )
 
 

@@ -83,8 +83,10 @@ def datum(page: Page, number: Number, part: str, text: str, prediction: str = ""
         "data-dataset": number.dataset,
         "data-id": number.id,
         "data-part": part,
-        "data-unit": "" if part == "n" else unit_of(number)[1],
     }
+    factor, unit = unit_of(number)
+    if factor != 1 and part != "n":
+        attributes["data-unit"] = unit
     if prediction:
         attributes["data-prediction"] = prediction
     return page.form.datum(text, attributes)

@@ -92,19 +92,22 @@ def all_numbers(page: Page, dataset: str) -> Table:
     columns = ("id", "value", "n", "method and remarks", "verdicts", "made from", "computed by")
     rows = []
     for number in matching(page, dataset, "*", measured=False):
-        remarks = [form.exempt(text, "said") for text in (number.method, number.note) if text]
+        said = [number.method, *((number.note or "").split("; "))]
+        remarks = [form.exempt(t, "said") for t in said if t and "repeats are few" not in t]
         rows.append(
             [
                 form.target(anchor("number", number.dataset, number.id), form.code(number.id)),
                 value_of(page, number, link=False),
                 datum(page, number, "n", str(number.n)),
                 Markup("; ").join(remarks),
-                chips(page, number) or form.exempt(number.unpredicted or "", "said"),
+                chips(page, number) or form.escape("–"),
                 _made_from(page, number),
                 _computed_by(page, number),
             ]
         )
-    return Table([form.escape(column) for column in columns], rows, [])
+    few = "Few repeats: their intervals rest on a t distribution with few degrees of freedom."
+    notes = [form.escape(few), form.escape(" Without a verdict: nothing was predicted of it.")]
+    return Table([form.escape(column) for column in columns], rows, notes)
 
 
 def _made_from(page: Page, number: Number) -> Markup:

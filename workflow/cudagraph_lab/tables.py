@@ -140,9 +140,11 @@ def board(page: Page) -> list[tuple[Verdict, Table]]:
     pairs = [(number, p) for number in page.ledger.numbers for p in number.predictions]
     # A pattern that speaks of many numbers comes after those that speak of one.
     spoken = Counter((number.dataset, p.id) for number, p in pairs)
+    places = {dataset.name: place for place, dataset in enumerate(page.ledger.datasets)}
     pairs.sort(
         key=lambda pair: (
             VERDICTS.index(pair[1].verdict),
+            places.get(pair[0].dataset, len(places)),
             spoken[pair[0].dataset, pair[1].id] > 1,
         )
     )
