@@ -3,11 +3,10 @@
 import argparse
 import time
 
-from cudagraph_lab.hardware import describe
-from cudagraph_lab.measure import commit
-
 from bench import boots, first_use, growth, waiting
 from bench.results import Part, compare, now_utc, read_results, shown, write_results
+from cudagraph_lab.hardware import describe
+from cudagraph_lab.measure import commit
 
 PARTS = {
     "report": waiting.report,
@@ -36,7 +35,7 @@ def main() -> None:
         begun = time.perf_counter()
         figures = PARTS[name]()
         measured[name] = Part(
-            command=f".venv/bin/python -m bench {name}",
+            command=f"make bench ARGS={name}",
             commit=commit() or "unknown",
             date=now_utc(),
             machine=machine,
@@ -49,9 +48,7 @@ def main() -> None:
     for line in compare(stored, measured):
         print(line)
     merged = {**stored.parts, **measured}
-    write_results(
-        stored.model_copy(update={"parts": {n: merged[n] for n in PARTS if n in merged}})
-    )
+    write_results(stored.model_copy(update={"parts": {n: merged[n] for n in PARTS if n in merged}}))
 
 
 if __name__ == "__main__":

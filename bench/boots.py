@@ -16,14 +16,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cudagraph_lab import REPOSITORY
-from cudagraph_lab.environments import cache_directory, exclusive, vllm_python
-from cudagraph_lab.measure import device_locks, measurement_environment
-
 from bench.generated import configuration
 from bench.growth import SNAKEMAKE
 from bench.results import Figure
 from bench.timing import run
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.environments import cache_directory, exclusive, vllm_python
+from cudagraph_lab.measure import device_locks, measurement_environment
 
 MODEL = REPOSITORY / "resources" / "models" / "facebook--opt-125m"
 DATASET = "bench"

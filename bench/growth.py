@@ -6,12 +6,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cudagraph_lab import REPOSITORY
-
 from bench.generated import DATASET, configuration, designed
 from bench.results import Figure, figure_of_rounds
 from bench.timing import Run, alternate, run
 from bench.waiting import BIN, seconds
+from cudagraph_lab import REPOSITORY
 
 FEW, SOME, MANY = 9, 1_002, 10_002  # records, in three arms
 ROUNDS = 2

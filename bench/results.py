@@ -160,7 +160,8 @@ def markdown(results: Results) -> str:
         machine = ", ".join(f"{key} {value}" for key, value in part.machine.items())
         lines += [
             f"\n## {name}\n",
-            f"`{part.command}`, {part.seconds:.0f} s, on {part.date[:10]} at {part.commit}; {machine}.",
+            f"`{part.command}` took {part.seconds:.0f} s on {part.date[:10]}, at commit "
+            f"{part.commit}; {machine}.",
             "",
             "| | measured | target | | context |",
             "|---|---|---|---|---|",

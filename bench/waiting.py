@@ -4,11 +4,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cudagraph_lab import REPOSITORY
-
 from bench.generated import DATASET, clone_into, configuration, designed
 from bench.results import Figure, figure_of_rounds
 from bench.timing import Run, alternate, ratios, run
+from cudagraph_lab import REPOSITORY
 
 BIN = REPOSITORY / ".venv" / "bin"
 ROUNDS = 5
