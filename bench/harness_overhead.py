@@ -7,10 +7,11 @@ On a CPU the arm is eager, on a GPU vLLM's default with its graphs: the shorter 
 more of what surrounds it. A pair is two fresh processes, both booted with the same engine
 arguments in the same environment, one driven by the harness, one by
 vllm.benchmarks.latency. Their calls alternate, because a machine's speed moves by more in
-a minute than what is looked for; the engine whose turn it is not idles. One pair gives one ratio per batch size; the interval is that of the mean log ratio
-over pairs (paired t). Neither side's timed section is touched. Changed around it, on
-vLLM's side: greedy sampling as in the harness, one engine for all batch sizes, and the
-wait for its turn. Writes bench/harness_overhead_<platform>.json beside it.
+a minute than what is looked for; the engine whose turn it is not idles. One pair gives one
+ratio per batch size; the interval is that of the mean log ratio over pairs (paired t).
+Neither side's timed section is touched. Changed around it, on vLLM's side: greedy sampling
+as in the harness, one engine for all batch sizes, and the wait for its turn. Writes
+bench/harness_overhead_<platform>.json beside it.
 """
 
 import argparse

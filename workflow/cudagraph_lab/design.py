@@ -224,8 +224,7 @@ def order_of_repeat(config: Mapping[str, Any], platform: str, repeat: int) -> li
     arms = [
         arm
         for arm in config["arms"]
-        if 1 <= repeat <= arm_repeats(config, arm)
-        and not_measurable(config, arm, platform) is None
+        if 1 <= repeat <= arm_repeats(config, arm) and not_measurable(config, arm, platform) is None
     ]
     random.Random(f"{config['seed']}/{repeat}").shuffle(arms)  # noqa: S311 - not for secrets
     return arms
