@@ -58,7 +58,7 @@ def to_svg(figure: Figure) -> str:
     with mpl.rc_context(fname=TEMPLATES / "lab.mplstyle"):
         stream = io.StringIO()
         # Not savefig, which draws everything twice to lay it out once.
-        FigureCanvasSVG(figure).print_svg(
+        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
             stream, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
     return stream.getvalue()
