@@ -8,6 +8,7 @@ import yaml
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design import complete_config
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.figures import draw_figures
 from cudagraph_lab.ledger import build_ledger
 from cudagraph_lab.observations import read_dataset
 from cudagraph_lab.report import render_markdown
@@ -64,7 +65,8 @@ def test_the_report_shows_it_where_trust_is_asked_for_and_only_there(measured):
 
 def page(runs):
     found = read_dataset("small", runs.glob("*/rep*.json"), {}, CONTRASTS, {}, {})
-    return render_markdown(build_ledger([found], [], {}, CONFIG, None), [])
+    ledger = build_ledger([found], [], {}, CONFIG, None)
+    return render_markdown(ledger, [drawing for drawing, _ in draw_figures(ledger)])
 
 
 def test_nodes_that_differ_less_than_repeats_do_have_no_spread_of_their_own(measured):
