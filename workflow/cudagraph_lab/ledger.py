@@ -131,12 +131,12 @@ def in_order(
 ) -> list["tuple[Dataset, pd.DataFrame]"]:
     """What was measured here first, then what answers the headline's question, then the rest."""
 
-    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[bool, bool]:
+    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[bool, bool, bool]:
         dataset, _ = pair
         contrast = dataset.contrasts.get(headline, {})
         sides = [dataset.arms.get(contrast.get(side, "")) for side in ("numerator", "denominator")]
         answers = all(arm is not None and arm.status == "ok" for arm in sides)
-        return dataset.name != measured, not answers
+        return dataset.name != measured, not answers, dataset.platform == "cpu"
 
     return sorted(datasets, key=rank)
 
