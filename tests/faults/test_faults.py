@@ -555,10 +555,13 @@ def no_log(directory: Path, rng: random.Random) -> Outcome:
 def two_instances(directory: Path, rng: random.Random) -> Outcome:
     lab = prepared(directory)
     first, first_said = lab.workflow()
-    wait_for(lambda: lab.find("run.py"))
-    time.sleep(rng.uniform(0, 0.5))
+    harness = wait_for(lambda: lab.find("run.py"))
+    time.sleep(rng.uniform(0, 0.3))
+    # So that the first is still at it, however long the second takes to start.
+    kill(harness, signal.SIGSTOP)
     second, second_said = lab.workflow()
     text = lab.end(second, second_said)
+    kill(harness, signal.SIGCONT)
     assert second.returncode != 0
     assert "Directory cannot be locked" in text
     lab.end(first, first_said)
