@@ -310,24 +310,30 @@ def test_a_repeat_under_other_conditions_is_refused_and_nothing_is_lost(lab):
     assert contents(lab) == before
 
 
-def test_a_half_written_record_is_named(lab):
+def set_aside_by_name(lab, reason):
+    """Make the ledger with a record of `compiled` that is not believed; returns where it went."""
     path = lab.runs / "compiled" / "rep1.json"
-    path.write_bytes(path.read_bytes()[:2000])
+    content = path.read_bytes()
     done = lab.run("results/ledger.json")
-    assert done.returncode != 0
+    assert done.returncode == 0, done.stdout
     assert "Traceback" not in done.stdout
     (said,) = {line for line in done.stdout.splitlines() if line.startswith("cudagraph-lab: ")}
-    assert "results/tiny/runs/compiled/rep1.json: not a record of a run" in said
-    assert "move it away, then run the same command again" in said
-    assert path.stat().st_size == 2000
+    (aside,) = path.parent.glob("rep1.json.damaged-*")
+    assert f"results/tiny/runs/compiled/rep1.json: {reason}" in said
+    assert f"set aside as {aside.name}, the rest goes on" in said
+    assert aside.read_bytes() == content
+    # Not measured again unless it is asked for.
+    assert not path.exists()
 
 
-def test_a_foreign_record_is_named(lab, edit_record):
+def test_a_half_written_record_is_named_and_set_aside(lab):
+    path = lab.runs / "compiled" / "rep1.json"
+    path.write_bytes(path.read_bytes()[:2000])
+    set_aside_by_name(lab, "not a record of a run")
+
+
+def test_a_foreign_record_is_named_and_set_aside(lab, edit_record):
     edit_record(
         lab.runs / "compiled" / "rep1.json", lambda record: record.update(dataset="another")
     )
-    done = lab.run("results/ledger.json")
-    assert done.returncode != 0
-    assert "Traceback" not in done.stdout
-    (said,) = {line for line in done.stdout.splitlines() if line.startswith("cudagraph-lab: ")}
-    assert "results/tiny/runs/compiled/rep1.json: belongs to data set 'another'" in said
+    set_aside_by_name(lab, "belongs to data set 'another'")
