@@ -89,7 +89,7 @@ def _record(config: Mapping[str, Any], platform: str, arm: str, repeat: int) -> 
 def clone_into(directory: Path) -> Path:
     """The project as it is, committed or not, with the .venv of this one and nothing built.
 
-    Times of files are kept, so that `make` finds .venv as new as it is.
+    Whatever `make` makes .venv from is dated back, so that no copy ever changes the one .venv.
     """
     listed = subprocess.run(
         ["git", "-C", REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -99,5 +99,7 @@ def clone_into(directory: Path) -> Path:
         if (REPOSITORY / name).is_file():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, directory / name)
+    for name in ("envs/pipeline.txt", "envs/dev.txt", "pyproject.toml"):
+        os.utime(directory / name, (0, 0))
     (directory / ".venv").symlink_to(REPOSITORY / ".venv")
     return directory
