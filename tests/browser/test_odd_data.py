@@ -66,11 +66,12 @@ def odd(tmp_path_factory, run_snakemake, shipped, checksum_of):
         "results/report/lab_report.html",
         "--config",
         "measure=none",
-        "compare=[hostile,failed,single,empty]",
+        "compare=[hostile,failed,single,empty,nowhere]",
         "own_predictions=own.yaml",
         directory=directory,
     )
     assert done.returncode == 0, done.stdout
+    assert "config: compare: there is no data set 'nowhere'; the report goes on" in done.stdout
     return directory / "results" / "report" / "lab_report.html"
 
 
@@ -102,6 +103,15 @@ def test_each_data_set_says_what_it_lacks(open_page, odd):
         single = page.locator(".card", has=page.get_by_role("heading", name="single", exact=True))
         assert single.locator("table tbody tr").count() == 1
         assert "one observation" in single.inner_text()
+
+
+def test_a_data_set_that_is_missing_is_named_and_the_others_are_there(open_page, odd):
+    with open_page(odd) as (page, _):
+        answer = re.sub(r"\s+", " ", page.locator("#answer").inner_text())
+        assert "Missing: there is no data set nowhere, though compare" in answer
+        assert page.locator(".card").count() == 4
+    twin = odd.with_suffix(".md").read_text("utf-8")
+    assert "**Missing:** there is no data set `nowhere`, though `compare`" in twin
 
 
 def test_without_any_data_set_the_page_says_so(open_page, tmp_path, run_snakemake):

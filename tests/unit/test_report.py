@@ -131,7 +131,12 @@ def make_judged(verdict, name="me/said", **other):
 
 def make_ledger(datasets, numbers, measured=None):
     return Ledger(
-        schema_version=1, headline="bundle", measured=measured, datasets=datasets, numbers=numbers
+        schema_version=1,
+        headline="bundle",
+        measured=measured,
+        absent=[],
+        datasets=datasets,
+        numbers=numbers,
     )
 
 

@@ -266,7 +266,6 @@ def test_what_is_no_configuration_at_all_ends_without_a_traceback(run_snakemake,
     [
         ({"masure": "none"}, "config: top level: unknown key 'masure'; known here: "),
         ({"measure": "none", "workload": {"batch_sizes": [0]}}, "config: workload.batch_sizes.0: "),
-        ({"measure": "none", "compare": ["nowhere"]}, "config: compare: there is no data set 'now"),
         ({"measure": "none", "own_predictions": "no.yaml"}, "config: own_predictions: there is no"),
         (
             {"measure": "cpu", "contrasts": {"bundle": {"numerator": "graph"}}},

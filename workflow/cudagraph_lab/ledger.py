@@ -77,6 +77,7 @@ class Ledger(LedgerPart):
     schema_version: int
     headline: str
     measured: str | None  # the data set that was measured here
+    absent: list[str]  # data sets that were asked for and that there are none of
     datasets: list[Dataset]
     numbers: list[Number]
 
@@ -88,6 +89,7 @@ def build_ledger(
     config: Mapping[str, Any],
     measured: str | None,
     further: Sequence[Number] = (),
+    absent_datasets: Sequence[str] = (),
 ) -> Ledger:
     """Every number of every data set, judged, and `further` ones that no data set holds.
 
@@ -121,6 +123,7 @@ def build_ledger(
         schema_version=SCHEMA_VERSION,
         headline=config["headline"],
         measured=measured,
+        absent=list(absent_datasets),
         datasets=[dataset for dataset, _ in datasets],
         numbers=[*numbers, *further],
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # The package is beside the rules, also when another workflow uses this one as a
 # module; jobs inherit its path, and run this very Python without an activated
@@ -84,14 +85,19 @@ def all_datasets():
         shipped = sorted(path.parent.name for path in SHIPPED.glob("*/runs"))
         others = local_datasets() + shipped
     else:
-        others = config["compare"]
-        for name in others:
-            if name != DATASET and not records_of(name):
-                raise WorkflowError(
-                    f"config: compare: there is no data set {name!r}; "
-                    "measure it first or take it out"
-                )
+        others = [name for name in config["compare"] if name not in ABSENT]
     return list(dict.fromkeys([*filter(None, [DATASET]), *others]))
+
+
+def absent_datasets():
+    """Names in `compare` that no data set has: the report goes on without them and says so."""
+    if config["compare"] == "auto":
+        return []
+    return [
+        name
+        for name in dict.fromkeys(config["compare"])
+        if name != DATASET and not records_of(name)
+    ]
 
 
 def records_of(dataset):
@@ -140,7 +146,15 @@ def package(*modules):
     return local([f"{WORKFLOW}/cudagraph_lab/{module}.py" for module in modules])
 
 
+ABSENT = absent_datasets()
 DATASETS = all_datasets()
+
+if workflow.is_main_process:
+    for name in ABSENT:
+        logger.warning(
+            f"config: compare: there is no data set {name!r}; the report goes on without "
+            "it and says so; measure it first or take it out"
+        )
 
 
 @functools.cache

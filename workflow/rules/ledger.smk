@@ -50,6 +50,7 @@ rule build_ledger:
         },
         largest_batch=max(config["workload"]["batch_sizes"]),
         measured=DATASET,
+        absent=ABSENT,
         questions=config["extrapolate"],
     script:
         "../scripts/build_ledger.py"

@@ -33,6 +33,7 @@ with one_line_errors(snakemake.log[0]):
         {**snakemake.params.config, "batch_mix": mix},
         snakemake.params.measured,
         outlook_numbers(snakemake.params.questions),
+        snakemake.params.absent,
     )
     write_atomically(Path(snakemake.output.json), ledger.model_dump_json(indent=1) + "\n")
     write_atomically(Path(snakemake.output.csv), ledger_table(ledger).to_csv(index=False))
