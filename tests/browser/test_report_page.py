@@ -9,7 +9,7 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.printing import VERDICTS
 
 WIDTHS = (1280, 390)
-HEADLINE = 'data[data-dataset="h100-opt-125m"][data-id="ratio/bundle/b1"]:not([data-prediction])'
+HEADLINE = '[data-dataset="h100-opt-125m"][data-id="ratio/bundle/b1"] data:not([data-prediction])'
 
 
 def outside(page):

@@ -19,8 +19,10 @@ class Form:
     """How the leaves of a page are written in one format."""
 
     escape: Callable[[str], Markup]
-    datum: Callable[[str, Mapping[str, str]], Markup]  # a printed number and where it is from
-    exempt: Callable[[str, str], Markup]  # text of a record or the configuration, and its nature
+    datum: Callable[[str, Mapping[str, str]], Markup]  # a printed number and what it is
+    about: Callable[[str, str, Markup], Markup]  # data set, id, the parts of that number
+    exempt: Callable[[str, str], Markup]  # text of a record or the configuration, and its nature,
+    # which marks digits that are no number of the ledger
     code: Callable[[str], Markup]
     time: Callable[[str], Markup]
     chip: Callable[[str, str, str], Markup]  # verdict, anchor, aside
@@ -41,6 +43,12 @@ def _html_datum(text: str, attributes: Mapping[str, str]) -> Markup:
     return Markup(f"<data {pairs}>{escape(text)}</data>")  # noqa: S704
 
 
+def _html_exempt(text: str, why: str) -> Markup:
+    if not re.search(r"\d", text):
+        return escape(clean(text))
+    return Markup('<span data-why="{}">{}</span>').format(why, clean(text))
+
+
 def _html_chip(verdict: str, anchor: str, aside: str) -> Markup:
     name = verdict.replace(" ", "-")
     inside = Markup('<span aria-hidden="true">{}</span> {}').format(SIGNS[verdict], verdict)
@@ -54,7 +62,10 @@ def _html_chip(verdict: str, anchor: str, aside: str) -> Markup:
 HTML = Form(
     escape=lambda text: escape(clean(text)),
     datum=_html_datum,
-    exempt=lambda text, why: Markup('<span data-why="{}">{}</span>').format(why, clean(text)),
+    about=lambda dataset, number, parts: Markup(
+        '<span data-dataset="{}" data-id="{}">{}</span>'
+    ).format(dataset, number, parts),
+    exempt=_html_exempt,
     code=lambda text: Markup("<code>{}</code>").format(clean(text)),
     time=lambda text: Markup('<time datetime="{0}">{1}</time>').format(
         text, text.replace("T", " ").removesuffix("+00:00") + " UTC"
@@ -86,6 +97,7 @@ def _markdown_code(text: str) -> Markup:
 MARKDOWN = Form(
     escape=escape_markdown,
     datum=lambda text, attributes: escape_markdown(text),
+    about=lambda dataset, number, parts: parts,
     exempt=lambda text, why: escape_markdown(text),
     code=_markdown_code,
     time=lambda text: escape_markdown(text.replace("T", " ").removesuffix("+00:00") + " UTC"),

@@ -6,9 +6,10 @@ here; it holds no digit of a result itself.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Literal
 from urllib.parse import quote
 
@@ -73,15 +74,13 @@ def matching(page: Page, dataset: str, pattern: str, measured: bool = True) -> l
     ]
 
 
-def datum(page: Page, number: Number, part: str, text: str, prediction: str = "") -> Markup:
-    """One part of a number (value, low, high, n) as printed, marked with where it is from."""
+def _part(page: Page, number: Number, part: str, text: str, prediction: str = "") -> Markup:
+    """One part of a number (value, low, high, n) as printed; `_about` says which number it is."""
     judged = next((p for p in number.predictions if p.id == prediction), None)
     source = number if judged is None else judged
     value = getattr(source, part)
     attributes = {
         "value": str(value).lower() if isinstance(value, bool) else repr(value),
-        "data-dataset": number.dataset,
-        "data-id": number.id,
         "data-part": part,
     }
     factor, unit = unit_of(number)
@@ -92,37 +91,54 @@ def datum(page: Page, number: Number, part: str, text: str, prediction: str = ""
     return page.form.datum(text, attributes)
 
 
-def value_of(page: Page, number: Number, repeats: bool = False, link: bool = True) -> Markup:
+def _about(page: Page, number: Number, parts: Markup) -> Markup:
+    return page.form.about(number.dataset, number.id, parts)
+
+
+def n_of(page: Page, number: Number, in_row: bool = False) -> Markup:
+    """How many repeats or observations a number rests on."""
+    printed = _part(page, number, "n", str(number.n))
+    return printed if in_row else _about(page, number, printed)
+
+
+def value_of(page: Page, number: Number, repeats: bool = False, in_row: bool = False) -> Markup:
     """Value, unit and interval of a number, its repeats if asked; a reason without a value.
 
-    The value leads to where all is said of it: its runs, its method, its formula.
+    The value leads to where all is said of it: its runs, its method, its formula; `in_row`
+    says that it stands there, in a row that is about this number.
     """
+    if not has_value(number):
+        return Markup("{} ({})").format(
+            page.form.escape("not measured"),
+            page.form.exempt(number.missing or "no reason recorded", "said"),
+        )
+    if in_row:
+        return _interval(page, number, repeats, lambda text: text)
+    anchored = partial(page.form.link, anchor("number", number.dataset, number.id))
+    return _about(page, number, _interval(page, number, repeats, anchored))
+
+
+def _interval(
+    page: Page, number: Number, repeats: bool, linked: Callable[[Markup], Markup]
+) -> Markup:
     form = page.form
-
-    def linked(text: Markup) -> Markup:
-        return form.link(anchor("number", number.dataset, number.id), text) if link else text
-
     if number.value is None and number.low is not None and number.high is not None:
         factor, unit = unit_of(number)
         ends = [
-            datum(page, number, part, trimmed(end * factor))
+            _part(page, number, part, trimmed(end * factor))
             for part, end in (("low", number.low), ("high", number.high))
         ]
         return linked(Markup(" to ").join(ends) + _follow(page, "", unit))
-    if number.value is None:
-        return Markup("{} ({})").format(
-            form.escape("not measured"), form.exempt(number.missing or "no reason recorded", "said")
-        )
     value, low, high = written(number)
-    printed = datum(page, number, "value", value)
+    printed = _part(page, number, "value", value)
     if isinstance(number.value, bool):
         return linked(printed)
     printed = linked(printed + _follow(page, value, unit_of(number)[1]))
     if low is None or high is None:
         return printed
     kind = form.escape("range ") if (number.method or "").startswith("range") else Markup()
-    ends = [datum(page, number, part, end) for part, end in (("low", low), ("high", high))]
-    counted = Markup(", n = {}").format(datum(page, number, "n", str(number.n)))
+    ends = [_part(page, number, part, end) for part, end in (("low", low), ("high", high))]
+    counted = Markup(", n = {}").format(_part(page, number, "n", str(number.n)))
     return Markup("{} ({}{}{})").format(
         printed, kind, Markup(" to ").join(ends), counted if repeats else ""
     )
@@ -130,14 +146,18 @@ def value_of(page: Page, number: Number, repeats: bool = False, link: bool = Tru
 
 def predicted(page: Page, number: Number, prediction: Judged) -> Markup:
     """A prediction's value and bounds, in the unit of its number."""
+    return _about(page, number, _bounds(page, number, prediction))
+
+
+def _bounds(page: Page, number: Number, prediction: Judged) -> Markup:
     if isinstance(prediction.value, bool):
         words = "holds" if prediction.value else "does not hold"
-        return datum(page, number, "value", words, prediction.id)
+        return _part(page, number, "value", words, prediction.id)
     factor, unit = unit_of(number)
 
     def part(name: str) -> Markup:
         raw = getattr(prediction, name) * factor
-        return datum(page, number, name, trimmed(raw), prediction.id)
+        return _part(page, number, name, trimmed(raw), prediction.id)
 
     low, high = prediction.low, prediction.high
     one = prediction.value if prediction.value is not None else low

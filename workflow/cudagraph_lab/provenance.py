@@ -14,10 +14,10 @@ from cudagraph_lab.printing import (
     Page,
     anchor,
     chips,
-    datum,
     has_value,
     in_words,
     matching,
+    n_of,
     repeats,
     title_of,
     value_of,
@@ -89,25 +89,30 @@ def sources(page: Page, number: Number) -> tuple[list[tuple[str, str]], list[str
 def all_numbers(page: Page, dataset: str) -> Table:
     """Every number of a data set: method, verdicts, and links to its runs and its formula."""
     form = page.form
-    columns = ("id", "value", "n", "method and remarks", "verdicts", "made from", "computed by")
+    columns = ("id", "value", "n", "method and remarks", "verdicts", "made from")
     rows = []
-    for number in matching(page, dataset, "*", measured=False):
+    numbers = matching(page, dataset, "*", measured=False)
+    for number in numbers:
         said = [number.method, *((number.note or "").split("; "))]
         remarks = [form.exempt(t, "said") for t in said if t and "repeats are few" not in t]
         rows.append(
             [
-                form.target(anchor("number", number.dataset, number.id), form.code(number.id)),
-                value_of(page, number, link=False),
-                datum(page, number, "n", str(number.n)),
+                form.target(anchor("number", number.dataset, number.id), _computed(page, number)),
+                value_of(page, number, in_row=True),
+                n_of(page, number, in_row=True),
                 Markup("; ").join(remarks),
                 chips(page, number) or form.escape("–"),
                 _made_from(page, number),
-                _computed_by(page, number),
             ]
         )
     few = "Few repeats: their intervals rest on a t distribution with few degrees of freedom."
-    notes = [form.escape(few), form.escape(" Without a verdict: nothing was predicted of it.")]
-    return Table([form.escape(column) for column in columns], rows, notes)
+    notes = [
+        form.escape(few),
+        form.escape(" Without a verdict: nothing was predicted of it."),
+        form.escape(" An id leads to the functions that compute such numbers."),
+    ]
+    about = [(number.dataset, number.id) for number in numbers]
+    return Table([form.escape(column) for column in columns], rows, notes, about=about)
 
 
 def _made_from(page: Page, number: Number) -> Markup:
@@ -126,13 +131,13 @@ def _made_from(page: Page, number: Number) -> Markup:
     return Markup(", ").join(said) if said else form.escape("–")
 
 
-def _computed_by(page: Page, number: Number) -> Markup:
+def _computed(page: Page, number: Number) -> Markup:
+    """A number's id, leading to the formula that it came from, if it came from one."""
     form = page.form
     pattern = formula_of(number.id)
     if pattern is None or not (has_value(number) or number.origin.files):
-        return form.escape("–")
-    names = [name.rpartition(".")[2] for name in dict(FORMULAS)[pattern]]
-    return form.link(anchor("formula", pattern), form.code(", ".join(names)))
+        return form.code(number.id)
+    return form.link(anchor("formula", pattern), form.code(number.id))
 
 
 def formulas(page: Page) -> Table:

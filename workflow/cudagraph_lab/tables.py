@@ -16,7 +16,6 @@ from cudagraph_lab.printing import (
     batch,
     chips,
     count_verdicts,
-    datum,
     find,
     has_value,
     in_words,
@@ -24,6 +23,7 @@ from cudagraph_lab.printing import (
     label,
     level,
     matching,
+    n_of,
     predicted,
     print_number,
     tally,
@@ -57,6 +57,7 @@ class Table:
     rows: list[list[Markup]]
     notes: list[Markup]
     single: bool = False  # whether every number in it is one observation
+    about: Sequence[tuple[str, str]] = ()  # data set and id of the number that each row is about
 
 
 def table_of_verdicts(page: Page) -> Table:
@@ -156,7 +157,7 @@ def board(page: Page) -> list[tuple[Verdict, Table]]:
                 value_of(page, number) if has_value(number) else form.escape("–"),
                 predicted(page, number, p),
                 form.exempt(title_of(page, number.dataset), "said"),
-                datum(page, number, "n", str(number.n)) if number.n else form.escape("–"),
+                n_of(page, number) if number.n else form.escape("–"),
                 by(p, verdict),
                 marks(page, number, p),
             ]
@@ -246,7 +247,7 @@ def _notes(page: Page, numbers: Sequence[Number]) -> list[Markup]:
     ranged = [n for n in numbers if n.low is not None]
     if ranged:
         sizes = {number.n: number for number in sorted(ranged, key=lambda n: n.n)}
-        printed = in_words([datum(page, n, "n", str(size)) for size, n in sizes.items()])
+        printed = in_words([n_of(page, number) for number in sizes.values()])
         methods = in_words([form.exempt(m, "said") for m in {n.method or "": 0 for n in ranged}])
         notes.append(
             Markup("In brackets: {} intervals over {} repeats ({}).").format(
