@@ -23,7 +23,7 @@ lab: setup ## measure what is not measured yet with what is here, judge it, writ
 report: setup ## write the report from the records that are there; measures nothing
 	$(if $(filter --config --config=% -C,$(ARGS)),$(error ARGS: `make report` gives --config \
 	itself; put your keys into a file and name it with --configfile))
-	$(BIN)/snakemake $(ARGS) --cores 1 --config measure=none
+	$(BIN)/snakemake $(ARGS) --cores all --config measure=none
 
 docs: setup ## render the example in docs/ from the shipped records; needs chromium
 	@command -v chromium >/dev/null || { \

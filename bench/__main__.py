@@ -11,6 +11,7 @@ from cudagraph_lab.measure import commit
 PARTS = {
     "report": waiting.report,
     "no-op": waiting.no_op,
+    "mistakes": waiting.mistakes,
     "growth": growth.growth,
     "targets": growth.targets,
     "setup": first_use.setup,

@@ -9,13 +9,12 @@ from pathlib import Path
 from bench.generated import DATASET, configuration, designed
 from bench.results import Figure, figure_of_rounds
 from bench.timing import Run, alternate, run
-from bench.waiting import BIN, seconds
+from bench.waiting import SNAKEMAKE, seconds
 from cudagraph_lab import REPOSITORY
 
 FEW, SOME, MANY = 9, 1_002, 10_002  # records, in three arms
 ROUNDS = 2
-SNAKEMAKE = [BIN / "snakemake", "--cores", "1", "--snakefile", REPOSITORY / "Snakefile",
-             "--configfile", REPOSITORY / "config" / "config.yaml"]  # fmt: skip
+CONFIGURED = [*SNAKEMAKE, "--configfile", REPOSITORY / "config" / "config.yaml"]
 
 
 def growth() -> list[Figure]:
@@ -32,7 +31,9 @@ def growth() -> list[Figure]:
                 if "runs" not in made.parts:
                     made.unlink()
             compare = f"compare=[{DATASET}]"
-            return run([*SNAKEMAKE, "--directory", home, "--config", "measure=none", compare], home)
+            return run(
+                [*CONFIGURED, "--directory", home, "--config", "measure=none", compare], home
+            )
 
         runs = alternate(
             {str(count): lambda home=home: make(home) for count, home in homes.items()}, ROUNDS
@@ -101,7 +102,7 @@ def targets() -> list[Figure]:
             path = home / f"{count}.yaml"
             path.write_text(json.dumps({"repeats": count // 2}), encoding="utf-8")
             plan[str(count)] = [
-                *SNAKEMAKE, path, "--directory", home / "empty", "--dry-run", "--quiet", "all",
+                *CONFIGURED, path, "--directory", home / "empty", "--dry-run", "--quiet", "all",
                 "--config", "measure=cpu", f"dataset={DATASET}",
             ]  # fmt: skip
         (home / "empty").mkdir()

@@ -1,16 +1,26 @@
-"""What a user waits for: the report from records that are there, and a lab with nothing to do."""
+"""What a user waits for: the report, a lab with nothing to do, and to be told of a mistake."""
 
+import random
 import shutil
+import statistics
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
+
+import yaml
 
 from bench.generated import DATASET, clone_into, configuration, designed
 from bench.results import Figure, figure_of_rounds
 from bench.timing import Run, alternate, ratios, run
 from cudagraph_lab import REPOSITORY
+from tests.badconfig import bad_configuration
 
 BIN = REPOSITORY / ".venv" / "bin"
 ROUNDS = 5
+MISTAKES = 40
+SNAKEMAKE = [BIN / "snakemake", "--cores", "1", "--snakefile", REPOSITORY / "Snakefile"]
 # What a process costs that has the same libraries and does nothing with them.
 IMPORTS = [BIN / "python", "-c", "import snakemake, pandas, seaborn, jinja2"]
 
@@ -56,10 +66,10 @@ def report() -> list[Figure]:
 
 
 WHY_REPORT = (
-    "Snakemake itself takes about one such process before its first job, and every job is a "
-    "Python process that imports anew what it needs. Fewer and larger steps would change it, at "
-    "the price of making everything anew where only a template changed; so would a Snakemake that "
-    "runs scripts without a process each."
+    "Snakemake's own start, judging, drawing the figures and writing the page take longer than "
+    "the target by themselves, and every job is a Python process that imports anew what it needs. "
+    "Fewer and larger steps would spare imports, at the price of making everything anew where only "
+    "a template changed; a page of fewer data sets is made faster."
 )
 
 
@@ -88,6 +98,38 @@ def no_op() -> list[Figure]:
             bound="at most",
             target=2,
             context=seconds(runs),
+        )
+    ]
+
+
+def mistakes(count: int = MISTAKES) -> list[Figure]:
+    """How long it takes to be told of a mistake in the configuration, each drawn at random."""
+    rng = random.Random(0)  # noqa: S311 - not for secrets
+    waited = []
+    with tempfile.TemporaryDirectory() as directory:
+        mine = Path(directory) / "mine.yaml"
+        for _ in range(count):
+            config, named = bad_configuration(rng)
+            mine.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+            command = [*SNAKEMAKE, "--configfile", mine, "--directory", directory, "--dry-run"]
+            begun = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True)
+            waited.append(time.perf_counter() - begun)
+            said = done.stdout + done.stderr
+            lines = [line for line in said.splitlines() if line.startswith("config: ")]
+            told = done.returncode != 0 and "Traceback" not in said
+            if not told or len(lines) != 1 or named not in lines[0]:
+                sys.exit(f"a mistake at {named!r} did not end in one line that names it:\n{said}")
+    return [
+        figure_of_rounds(
+            "mistakes/told",
+            "until `snakemake -n` has refused a bad configuration in one line, the slowest of "
+            f"{count}",
+            "s",
+            [max(waited)],
+            bound="at most",
+            target=5,
+            context={"median s": statistics.median(waited)},
         )
     ]
 

