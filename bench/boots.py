@@ -101,10 +101,10 @@ def boots() -> list[Figure]:
 
 
 WHY = (
-    "on a CPU the calls, and not the boots, take most of the time, and those that "
-    "warm up count for nothing; on a GPU a call is short beside a boot, but the two ways were not run side by side "
-    "there. More iterations per boot would raise the rate, but not what is known: only repeats, "
-    "which are boots, carry an interval."
+    "on a CPU the calls, and not the boots, take most of the time, and those that warm an engine "
+    "up count for nothing; on a GPU a call is short beside a boot, but the two ways were not run "
+    "side by side there. More iterations per boot would raise the rate, but not what is known: "
+    "only repeats, which are boots, carry an interval."
 )
 
 
