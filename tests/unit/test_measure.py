@@ -464,10 +464,13 @@ def family(tmp_path):
 
 def test_a_log_that_cannot_be_written_ends_the_run_at_once(tmp_path):
     pid = tmp_path / "pid"
-    talks = (
-        f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); print('up', flush=True)"
-    )
-    command = [sys.executable, "-c", f"{talks}; time.sleep(600)"]
+    talks = f"""
+import os, time
+open({str(pid)!r}, "w").write(str(os.getpid()))
+print("up", flush=True)
+time.sleep(20)
+"""
+    command = [sys.executable, "-c", talks]
     full = Path("/dev/full")  # a disk without a byte left
     with pytest.raises(LabError, match=r"^/dev/full: No space left on device; mend that and run"):
         run_harness(command, os.environ, [], full, {}, "an arm", 600)
