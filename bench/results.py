@@ -142,8 +142,9 @@ HEAD = """# Performance
 
 What a user waits for, and how it grows. Written by `make bench` from
 [bench/results.json](../bench/results.json); do not edit. Every figure but those marked as context
-is a ratio of two things measured in turn in one run, or a size. Medians, with the smallest and the
-largest of the rounds in brackets; absolute times are context, and belong to the machine.
+is a ratio of two things measured in one run, in turn where there are several rounds, or a size, or
+how long a mistake takes to be told. Medians unless it says otherwise, with the smallest and the
+largest of the rounds in brackets; absolute times belong to the machine.
 """
 
 TAIL = """

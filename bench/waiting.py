@@ -66,10 +66,10 @@ def report() -> list[Figure]:
 
 
 WHY_REPORT = (
-    "Snakemake's own start, judging, drawing the figures and writing the page take longer than "
-    "the target by themselves, and every job is a Python process that imports anew what it needs. "
-    "Fewer and larger steps would spare imports, at the price of making everything anew where only "
-    "a template changed; a page of fewer data sets is made faster."
+    "Snakemake itself takes about one such process before its first job; after that every job is a "
+    "process that imports anew what it needs, and judging, drawing and writing the page take their "
+    "time as well. Fewer and larger steps would spare imports, at the price of making everything "
+    "anew where only a template changed."
 )
 
 
@@ -102,13 +102,13 @@ def no_op() -> list[Figure]:
     ]
 
 
-def mistakes(count: int = MISTAKES) -> list[Figure]:
+def mistakes() -> list[Figure]:
     """How long it takes to be told of a mistake in the configuration, each drawn at random."""
     rng = random.Random(0)  # noqa: S311 - not for secrets
     waited = []
     with tempfile.TemporaryDirectory() as directory:
         mine = Path(directory) / "mine.yaml"
-        for _ in range(count):
+        for _ in range(MISTAKES):
             config, named = bad_configuration(rng)
             mine.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
             command = [*SNAKEMAKE, "--configfile", mine, "--directory", directory, "--dry-run"]
@@ -121,12 +121,15 @@ def mistakes(count: int = MISTAKES) -> list[Figure]:
             if not told or len(lines) != 1 or named not in lines[0]:
                 sys.exit(f"a mistake at {named!r} did not end in one line that names it:\n{said}")
     return [
-        figure_of_rounds(
-            "mistakes/told",
-            "until `snakemake -n` has refused a bad configuration in one line, the slowest of "
-            f"{count}",
-            "s",
-            [max(waited)],
+        Figure(
+            name="mistakes/told",
+            what="until `snakemake -n` has refused a bad configuration in one line: the slowest, "
+            "in brackets all",
+            unit="s",
+            value=max(waited),
+            low=min(waited),
+            high=max(waited),
+            n=len(waited),
             bound="at most",
             target=5,
             context={"median s": statistics.median(waited)},

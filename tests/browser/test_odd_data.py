@@ -114,16 +114,20 @@ def test_a_data_set_that_is_missing_is_named_and_the_others_are_there(open_page,
     assert "**Missing:** there is no data set `nowhere`, though `compare`" in twin
 
 
-def test_without_any_data_set_the_page_says_so(open_page, tmp_path, run_snakemake):
+@pytest.mark.parametrize("compare", ["compare=[]", "compare=[nowhere]"])
+def test_without_any_data_set_the_page_says_so(open_page, tmp_path, run_snakemake, compare):
     done = run_snakemake(
         "results/report/lab_report.html",
-        "--config", "measure=none", "compare=[]",
+        "--config", "measure=none", compare,
         directory=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     with open_page(tmp_path / "results" / "report" / "lab_report.html") as (page, complaints):
         page.wait_for_load_state("networkidle")
         assert complaints == []
-        assert "There is no data set in this report." in page.locator("#answer").inner_text()
+        answer = page.locator("#answer").inner_text()
+        assert "There is no data set in this report." in answer
+        assert ("nothing was given to compare with" in answer) == (compare == "compare=[]")
+        assert ("Missing: there is no data set nowhere" in answer) == (compare != "compare=[]")
         assert "Leave graphs on" not in page.locator("body").inner_text()
         assert page.locator("figure").count() == 0

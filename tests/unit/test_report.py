@@ -156,8 +156,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
-        if "data-part" in attributes and "data-missed" not in attributes:
-            # A number's parts stand within an element that says which number it is.
+        if "data-part" in attributes:
             about = next(a for _, a in reversed(self.stack) if "data-id" in a)
             attributes |= {key: about[key] for key in ("data-dataset", "data-id")}
         self.elements.append((tag, attributes))
@@ -231,7 +230,7 @@ def check_datum(page, attributes, text):
         value = sum(
             judged.id == attributes["data-missed"]
             and judged.verdict != "not measured"
-            and (attributes["data-part"] == "all" or judged.verdict == "refuted")
+            and (attributes["data-of"] == "all" or judged.verdict == "refuted")
             for number in ledger.numbers
             if number.dataset == name
             for judged in number.predictions

@@ -1,7 +1,7 @@
 """How the leaves of a page are written: in HTML and in Markdown.
 
-Whatever comes from records or configuration is escaped here, and marked so that a
-reader of the page's source, or a test, can tell it from what the templates say.
+Whatever comes from records or configuration is escaped here. Where it has digits it is
+marked as well, so that a reader of the page's source, or a test, can tell them from numbers.
 """
 
 import html
@@ -20,9 +20,10 @@ class Form:
 
     escape: Callable[[str], Markup]
     datum: Callable[[str, Mapping[str, str]], Markup]  # a printed number and what it is
-    about: Callable[[str, str, Markup], Markup]  # data set, id, the parts of that number
-    exempt: Callable[[str, str], Markup]  # text of a record or the configuration, and its nature,
-    # which marks digits that are no number of the ledger
+    # Data set, id, and what holds the parts of that number: a datum with `data-part` is a part
+    # of the number that the nearest element around it names.
+    about: Callable[[str, str, Markup], Markup]
+    exempt: Callable[[str, str], Markup]  # text of a record or the configuration, and its nature
     code: Callable[[str], Markup]
     time: Callable[[str], Markup]
     chip: Callable[[str, str, str], Markup]  # verdict, anchor, aside

@@ -77,7 +77,7 @@ class Ledger(LedgerPart):
     schema_version: int
     headline: str
     measured: str | None  # the data set that was measured here
-    absent: list[str]  # data sets that were asked for and that there are none of
+    absent: list[str]  # names in `compare` that no data set has
     datasets: list[Dataset]
     numbers: list[Number]
 

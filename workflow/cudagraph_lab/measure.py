@@ -123,7 +123,7 @@ def measure(
         clear_unfinished(output)
         work = work_directory(output)
         (work / "traces").mkdir(parents=True)
-        compile_cache = cache / "compile" / dataset
+        compile_cache = compile_cache_directory(cache, dataset)
         if request["compile_cache"] == "cold":
             compile_cache = work / "compile"
         job = {
@@ -345,6 +345,11 @@ def device_locks(platform: str) -> list[Path]:
         ids = [gpu["device_id"] for gpu in gpus()]
         names = {f"cuda-{i}" if i else f"{machine}-cuda" for i in ids}
     return [cache_directory("auto") / "locks" / f"{name}.lock" for name in sorted(names)]
+
+
+def compile_cache_directory(cache: Path, dataset: str) -> Path:
+    """Where vLLM keeps what it compiled for a data set, from run to run."""
+    return cache / "compile" / dataset
 
 
 def hide(text: str, hidden: Mapping[str, str]) -> str:

@@ -106,7 +106,7 @@ def refuted(page: Page, dataset: str) -> list[Markup]:
                         "value": str(size),
                         "data-dataset": dataset,
                         "data-missed": name,
-                        "data-part": part,
+                        "data-of": part,
                     },
                 )
                 for part, size in counts.items()
