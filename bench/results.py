@@ -88,7 +88,10 @@ def read_results(path: Path = STORED) -> Results:
 
 
 def moved(before: Figure, now: Figure) -> str | None:
-    """What a figure did since the last results, or None where the two spreads overlap."""
+    """What a figure did since the last results, or None where the two spreads overlap.
+
+    A single value has no spread: whatever it did is said, and that it had none.
+    """
     ends = [
         (figure.low, figure.high) if figure.low is not None and figure.high is not None
         else (figure.value, figure.value)
@@ -97,9 +100,10 @@ def moved(before: Figure, now: Figure) -> str | None:
     (low_before, high_before), (low, high) = ends
     if low <= high_before and low_before <= high:
         return None
+    alone = "" if low_before < high_before or low < high else ", single values without a spread"
     return (
         f"{now.name}: {shown(before.value, before.unit)} to {shown(now.value, now.unit)}, "
-        f"{now.value / before.value:.2f} times what it was"
+        f"{now.value / before.value:.2f} times what it was{alone}"
     )
 
 
