@@ -74,6 +74,7 @@ def ledger(datasets, numbers):
             "schema_version": 1,
             "headline": "bundle",
             "measured": None,
+            "absent": [],
             "datasets": datasets,
             "numbers": numbers,
         }

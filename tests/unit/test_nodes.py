@@ -109,6 +109,9 @@ def test_arms_that_never_met_on_a_node_are_said_to_be_apart(measured):
     (note,) = ledger(runs)[0].notes
     assert note.startswith("bundle: graphs and eager never ran on the same node")
     measured("eager", 2, "b")
+    (note,) = ledger(runs)[0].notes
+    assert note.startswith("bundle: some repeats of graphs and eager ran on different nodes, so ")
+    measured("graphs", 2, "a")
     assert ledger(runs)[0].notes == []
 
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+from fnmatch import fnmatchcase
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -33,6 +34,7 @@ from cudagraph_lab.printing import (
 )
 from cudagraph_lab.provenance import FORMULAS, formula_of, named_files, shown
 from cudagraph_lab.report import advise, render_html, render_markdown
+from cudagraph_lab.tables import SPOKEN_OF_FEW, board
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
 FACTORS = {"%": 100.0, "ms": 1e3, "µs": 1e6}
@@ -223,7 +225,7 @@ def check_datum(page, attributes, text):
             and (not attributes["data-count"].endswith("in-sample") or judged.in_sample)
             and (not mark or judged.post_hoc)
             for number in ledger.numbers
-            if number.dataset == name
+            if number.dataset == name and fnmatchcase(number.id, attributes["data-of"])
             for judged in number.predictions
         )
     else:
@@ -638,6 +640,60 @@ def test_three_repeats_and_thirty_read_differently_from_one(shipped):
 def advice(shipped, numbers, **other):
     page = make_page(make_ledger([make_dataset(shipped, **other)], numbers), HTML)
     return advise(page, "made")
+
+
+FACTORIAL = {"graph_compiled": {"numerator": "graphs", "denominator": "only-compiled", "note": ""}}
+
+
+def test_where_the_headline_was_not_measured_another_that_sets_graphs_against_none_advises(shipped):
+    dataset = make_dataset(shipped, arms=("graphs", "only-compiled"), contrasts=FACTORIAL)
+    arms = dict(dataset.arms)
+    off = {"engine_args": {"compilation_config": {"cudagraph_mode": "NONE"}}}
+    arms["only-compiled"] = arms["only-compiled"].model_copy(update=off)
+    dataset = dataset.model_copy(update={"arms": arms})
+    numbers = [
+        make_number(f"ratio/graph_compiled/b{b}", value=2.0, low=1.8, high=2.2) for b in (1, 8)
+    ]
+    said = advise(make_page(make_ledger([dataset], numbers), HTML), "made")
+    assert (said.action, said.contrast) == ("on", "graph_compiled")
+    text = text_of(make_ledger([dataset], numbers))
+    assert "the whole interval lies above one: graphs is faster than only-compiled" in text
+    piecewise = FACTORIAL | {
+        "piecewise": {"numerator": "only-compiled", "denominator": "graphs", "note": ""}
+    }
+    dataset = dataset.model_copy(update={"contrasts": piecewise})
+    numbers.append(make_number("ratio/piecewise/b1", value=0.5, low=0.4, high=0.6))
+    text = text_of(make_ledger([dataset], numbers))
+    assert "Not piecewise alone: only-compiled over graphs is 0.50×" in text
+
+
+def test_a_card_says_why_and_what_to_mind(shipped):
+    dataset = make_dataset(shipped, platform="cuda", batch_sizes=[1], caveat="Its host is `slow`.")
+    numbers = [ratio(1, 2.0, 1.8, 2.2)]
+    text = text_of(make_ledger([dataset], numbers))
+    assert "Mind: Its host is slow." in text
+    assert "Not known: no profile of eager was run" in text
+    numbers += [
+        make_number("step/eager/b1", value=0.009, low=0.008, high=0.010, unit="s"),
+        make_number("profile/device_busy_s_per_step/eager/b1", value=0.0006, n=1, unit="s"),
+    ]
+    text = text_of(make_ledger([dataset], numbers))
+    assert (
+        "At batch 1 a step of eager takes 9.0 ms (8.0 to 10.0), and the GPU works for 0.6 ms"
+        in text
+    )
+
+
+def test_predictions_of_many_numbers_are_folded_away(shipped):
+    judged = make_judged("inconclusive", name="one/many", low=0.0, high=0.05)
+    many = [
+        make_number(f"spread/between/eager/b{b}", value=0.1, unit="relative", predictions=[judged])
+        for b in range(1, SPOKEN_OF_FEW + 2)
+    ]
+    alone = make_judged("inconclusive", name="one/alone", low=1.0, high=1.5)
+    numbers = [*many, ratio(1, 2.0, 1.8, 2.2, predictions=[alone])]
+    ((_, few, folded),) = board(make_page(make_ledger([make_dataset(shipped)], numbers), HTML))
+    assert [len(few.rows), len(folded.rows)] == [1, len(many)]
 
 
 def claim(verdict):

@@ -11,6 +11,7 @@ from scipy import stats as reference
 from cudagraph_lab import stats
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.stats import (
+    WIDEST,
     Cell,
     Estimate,
     Term,
@@ -330,6 +331,10 @@ def test_spread_too_wide_gives_no_interval_rather_than_infinity():
     estimate = estimate_mean([[1e-300], [1e300]], seed=1)
     assert (estimate.low, estimate.high) == (None, None)
     assert estimate.note == "spread too wide: no interval"
+    assert estimate_mean([[1.0], [1.5]], seed=1).note == "spread too wide: no interval"
+    two = estimate_mean([[1.0], [1.2]], seed=1)
+    assert two.low is not None
+    assert two.high / two.low < WIDEST
 
 
 def test_variance_components_match_the_analysis_of_variance():

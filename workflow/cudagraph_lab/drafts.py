@@ -109,7 +109,7 @@ def draft_numbers(dataset: Dataset, table: pd.DataFrame, config: Mapping[str, An
             n=len(compared.arms),
             note="; ".join(
                 [f"{arm} forks {where}" for arm, where in compared.differing.items()]
-                + [f"{compared.distinct_tokens} distinct tokens in the request compared"]
+                + [f"distinct tokens in the request compared: {compared.distinct_tokens}"]
             ),
             arms=compared.arms,
         )

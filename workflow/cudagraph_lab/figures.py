@@ -82,7 +82,7 @@ def draw_speed_up(page: Page) -> Drawn:
                     continue
                 half = 2 ** max(0.16 - 0.06 * depth, 0.04)
                 axes.fill_between(
-                    [size / half, size * half],
+                    [size * shift / half, size * shift * half],
                     prediction.low,
                     prediction.high,
                     color=colours[index],
@@ -178,7 +178,8 @@ def draw_step_time(page: Page) -> Drawn:
 def draw_attribution(page: Page) -> Drawn:
     """The bundle beside its factors: compilation alone and graphs alone."""
     title = "What the speed-up is made of"
-    wanted = list(dict.fromkeys([page.ledger.headline, "graph", "compile"]))
+    wanted = list(dict.fromkeys([page.ledger.headline, *FACTORS]))
+    wanted = [c for c in wanted if any(c in d.contrasts for d in page.ledger.datasets)]
     having = [
         d
         for d in page.ledger.datasets
@@ -199,7 +200,9 @@ def draw_attribution(page: Page) -> Drawn:
             marker = MARKERS[wanted.index(words[-1]) % len(MARKERS)]
             _plot(axes, numbers, colours[words[-1]], marker, shift, label)
         axes.axhline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-        axes.set_ylim(bottom=0)
+        # Whiskers of two repeats may reach ten times as far as any point; they leave the panel.
+        largest = max(float(n.value or 0) for _, numbers in series for n in numbers.values())
+        axes.set_ylim(0, min(axes.get_ylim()[1], 3 * largest))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{trimmed(v)}×"))
         _batch_axis(axes, [size for _, numbers in series for size in numbers], len(having))
         all_series += series
@@ -287,6 +290,15 @@ def draw_startup(page: Page) -> Drawn:
     return drawing, figure
 
 
+# What takes the headline apart, in the shipped contrasts: alone, and crossed in the factorial.
+FACTORS = (
+    "graph",
+    "compile",
+    "graph_compiled",
+    "graph_uncompiled",
+    "compile_graphed",
+    "compile_ungraphed",
+)
 FIGURES: Mapping[str, Callable[[Page], Drawn]] = {
     "speed-up": draw_speed_up,
     "attribution": draw_attribution,
@@ -480,7 +492,9 @@ def _legend(figure: Figure, panels: Sequence[Axes], hollow: bool, band: bool = F
     entries: list[Line2D | Patch] = [*lines.values(), *_hollow(hollow)]
     if band:
         entries.append(Patch(color=INK, alpha=0.16, linewidth=0, label="shaded: predicted"))
-    figure.legend(handles=entries, loc="outside lower left", ncols=3, labelcolor=INK)
+    longest = max((len(str(entry.get_label())) for entry in entries), default=0)
+    columns = 3 if longest <= 30 else 2
+    figure.legend(handles=entries, loc="outside lower left", ncols=columns, labelcolor=INK)
 
 
 def _any_single(series: Series) -> bool:

@@ -22,7 +22,7 @@ def unit_of(number: Number) -> tuple[float, str]:
             return 1e6, "µs"
         if 0 < size < 0.1:
             return 1e3, "ms"
-    return 1.0, number.unit
+    return 1.0, "µs" if number.unit == "us" else number.unit
 
 
 def places_of(value: float, low: float | None, high: float | None, significant: int = 4) -> int:

@@ -113,6 +113,7 @@ class Dataset(BaseModel):
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
     arms: dict[str, Arm]
     contrasts: dict[str, dict[str, str]]
+    caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
     files: dict[str, list[str]]  # per arm, its records
@@ -129,7 +130,7 @@ def read_dataset(
 ) -> "tuple[Dataset, pd.DataFrame]":
     """Check the records of one data set against each other and tabulate what they observed.
 
-    `description` is the content of its dataset.yaml (title, notes, contrasts), empty
+    `description` is the content of its dataset.yaml (title, caveat, notes, contrasts), empty
     where there is none; `contrasts` and `design` (arms, engine_args, engine_args_cpu) are the
     configuration's, and say which arms this platform cannot measure; `expected` holds the requests
     that the configuration makes of the data set measured now, by arm. Returns the data set
@@ -210,6 +211,7 @@ def read_dataset(
             key: {"note": "", **value}
             for key, value in {**description.get("contrasts", {}), **contrasts}.items()
         },
+        caveat=description.get("caveat"),
         notes=[
             *description.get("notes", []),
             *apart(nodes, {**description.get("contrasts", {}), **contrasts}),
@@ -304,8 +306,8 @@ def nodes_of(records: list[Record]) -> dict[str, dict[str, list[int]]]:
 def apart(
     nodes: Mapping[str, Mapping[str, list[int]]], contrasts: Mapping[str, Mapping[str, str]]
 ) -> list[str]:
-    """One line per contrast whose two arms never ran on the same node, and so cannot be told
-    from the nodes; an arm that was not measured is not apart.
+    """One line per contrast whose two arms did not run on the same nodes, so that it holds
+    their difference as well; an arm that was not measured is not apart.
     """
     lines = []
     for name, contrast in contrasts.items():
@@ -313,10 +315,12 @@ def apart(
             {node for node, arms in nodes.items() if contrast[side] in arms}
             for side in ("numerator", "denominator")
         ]
-        if all(on) and not on[0] & on[1]:
+        if all(on) and on[0] != on[1]:
+            how = "never ran on the same node" if not on[0] & on[1] else "ran on different nodes"
+            some = "some repeats of " if on[0] & on[1] else ""
             lines.append(
-                f"{name}: {contrast['numerator']} and {contrast['denominator']} never ran on the "
-                "same node, so that their ratio holds the difference between the nodes too"
+                f"{name}: {some}{contrast['numerator']} and {contrast['denominator']} {how}, "
+                "so that their ratio holds the difference between the nodes too"
             )
     return lines
 

@@ -306,10 +306,13 @@ def level(page: Page) -> Markup:
     return page.form.exempt(f"{trimmed(LEVEL * 100)}%", "level")
 
 
-def count_verdicts(page: Page, dataset: str) -> Counter[str]:
-    """How many predictions of a data set ended in each verdict; `X in-sample` counts apart."""
+def count_verdicts(page: Page, dataset: str, pattern: str = "*") -> Counter[str]:
+    """How many predictions ended in each verdict, of the numbers of a data set whose id matches.
+
+    `X in-sample` and `X post hoc` count apart as well.
+    """
     counted: Counter[str] = Counter()
-    for number in matching(page, dataset, "*", measured=False):
+    for number in matching(page, dataset, pattern, measured=False):
         for prediction in number.predictions:
             counted[prediction.verdict] += 1
             if prediction.in_sample:
@@ -319,12 +322,11 @@ def count_verdicts(page: Page, dataset: str) -> Counter[str]:
     return counted
 
 
-def tally(page: Page, dataset: str, what: str) -> Markup:
+def tally(page: Page, dataset: str, what: str, pattern: str = "*") -> Markup:
     """One of `count_verdicts`, printed."""
-    value = count_verdicts(page, dataset)[what]
-    text = page.form.datum(
-        str(value), {"value": str(value), "data-dataset": dataset, "data-count": what}
-    )
+    value = count_verdicts(page, dataset, pattern)[what]
+    attributes = {"value": str(value), "data-dataset": dataset, "data-count": what}
+    text = page.form.datum(str(value), attributes | {"data-of": pattern})
     verdict = next(verdict for verdict in VERDICTS if what.startswith(verdict))
     return page.form.link(anchor("board", verdict), text) if value else text
 
@@ -332,6 +334,13 @@ def tally(page: Page, dataset: str, what: str) -> Markup:
 def has_value(number: Number) -> bool:
     """Whether a number has a value or, as an extrapolation has, a bracket."""
     return number.value is not None or number.low is not None
+
+
+def groups(page: Page) -> list[str]:
+    """The names that numbers go by: the data sets, then what belongs to none."""
+    return list(
+        dict.fromkeys([*page.datasets, *(number.dataset for number in page.ledger.numbers)])
+    )
 
 
 def title_of(page: Page, dataset: str) -> str:

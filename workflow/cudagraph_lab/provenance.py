@@ -89,7 +89,14 @@ def sources(page: Page, number: Number) -> tuple[list[tuple[str, str]], list[str
 def all_numbers(page: Page, dataset: str) -> Table:
     """Every number of a data set: method, verdicts, and links to its runs and its formula."""
     form = page.form
-    columns = ("id", "value", "n", "method and remarks", "verdicts", "made from")
+    columns = (
+        "id, leading to its formula",
+        "value",
+        "n",
+        "method and remarks",
+        "verdicts",
+        "made from",
+    )
     rows = []
     numbers = matching(page, dataset, "*", measured=False)
     for number in numbers:
@@ -99,7 +106,7 @@ def all_numbers(page: Page, dataset: str) -> Table:
             [
                 form.target(anchor("number", number.dataset, number.id), _computed(page, number)),
                 value_of(page, number, in_row=True),
-                n_of(page, number, in_row=True),
+                n_of(page, number, in_row=True) if number.n else form.escape("–"),
                 Markup("; ").join(remarks),
                 chips(page, number) or form.escape("–"),
                 _made_from(page, number),
@@ -109,7 +116,6 @@ def all_numbers(page: Page, dataset: str) -> Table:
     notes = [
         form.escape(few),
         form.escape(" Without a verdict: nothing was predicted of it."),
-        form.escape(" An id leads to the functions that compute such numbers."),
     ]
     about = [(number.dataset, number.id) for number in numbers]
     return Table([form.escape(column) for column in columns], rows, notes, about=about)

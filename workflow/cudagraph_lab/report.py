@@ -16,6 +16,7 @@ from markupsafe import Markup
 from pydantic import TypeAdapter
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design import asks_for_graphs
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.forms import HTML, MARKDOWN
 from cudagraph_lab.ledger import Ledger
@@ -29,6 +30,7 @@ from cudagraph_lab.printing import (
     count_verdicts,
     fact,
     find,
+    groups,
     has_value,
     in_words,
     label,
@@ -79,10 +81,11 @@ Action = Literal["on", "points_on", "off", "cannot_tell", "cpu", "unmeasured", "
 
 @dataclass(frozen=True)
 class Advice:
-    """What to set, and the batch sizes that decide it."""
+    """What to set, the batch sizes that decide it, and the contrast that they are of."""
 
     action: Action
     batches: list[int]
+    contrast: str
 
 
 def leading_contrast(page: Page, dataset: str) -> str | None:
@@ -90,6 +93,22 @@ def leading_contrast(page: Page, dataset: str) -> str | None:
     names = page.datasets[dataset].contrasts
     ordered = [page.ledger.headline, *(c for c in ("graph", "compile") if c in names), *names]
     return next((c for c in ordered if matching(page, dataset, f"ratio/{c}/b*")), None)
+
+
+def sets_graphs_against_none(page: Page, dataset: str, contrast: str) -> bool:
+    """Whether the first side of a contrast replays graphs and the second does not."""
+    facts = page.datasets[dataset]
+    sides = facts.contrasts.get(contrast, {})
+    numerator, denominator = (
+        facts.arms.get(sides.get(side, "")) for side in ("numerator", "denominator")
+    )
+    return (
+        facts.platform == "cuda"
+        and numerator is not None
+        and denominator is not None
+        and asks_for_graphs(numerator.engine_args)
+        and not asks_for_graphs(denominator.engine_args)
+    )
 
 
 def noisy_batches(page: Page, dataset: str) -> list[int]:
@@ -102,35 +121,43 @@ def noisy_batches(page: Page, dataset: str) -> list[int]:
 
 
 def advise(page: Page, dataset: str) -> Advice:
-    """What to set: derived from the headline's intervals and the verdict on `no inversion`.
+    """What to set: derived from a contrast's intervals and the verdict on its `no inversion`.
 
-    It says no more than they do: `on` needs every interval above 1 and no doubt left by
-    the verdict on the whole; a single observation per cell only ever points.
+    The contrast is the headline or, where that was not measured, the leading one if graphs are
+    what it sets against none. It says no more than they do: `on` needs every interval above 1
+    and no doubt left by the verdict on the whole; a single observation only ever points.
     """
+    facts = page.datasets[dataset]
+    contrast = leading_contrast(page, dataset) or page.ledger.headline
+    if not sets_graphs_against_none(page, dataset, contrast):
+        contrast = page.ledger.headline
     ratios = {
         int(number.id.rsplit("/b", 1)[1]): number
-        for number in matching(page, dataset, f"ratio/{page.ledger.headline}/b*")
+        for number in matching(page, dataset, f"ratio/{contrast}/b*")
     }
-    facts = page.datasets[dataset]
     if not ratios:
         some = any(arm.status == "ok" for arm in facts.arms.values())
         if not some or not matching(page, dataset, "*"):
-            return Advice("nothing", [])
-        return Advice("cpu" if facts.platform == "cpu" else "unmeasured", [])
+            return Advice("nothing", [], contrast)
+        return Advice("cpu" if facts.platform == "cpu" else "unmeasured", [], contrast)
     below = [size for size, n in ratios.items() if n.high is not None and n.high < 1]
     if below:
-        return Advice("off", below)
+        return Advice("off", below, contrast)
     if all(number.n == 1 for number in ratios.values()):
         slower = [size for size, n in ratios.items() if float(n.value or 0) <= 1]
-        return Advice("cannot_tell", slower) if slower else Advice("points_on", list(ratios))
+        return (
+            Advice("cannot_tell", slower, contrast)
+            if slower
+            else Advice("points_on", list(ratios), contrast)
+        )
     open_at = [size for size, n in ratios.items() if n.low is None or n.low <= 1]
-    claim = find(page, dataset, f"shape/no_inversion/{page.ledger.headline}")
+    claim = find(page, dataset, f"shape/no_inversion/{contrast}")
     doubted = claim is not None and any(
         p.verdict in ("inconclusive", "refuted") for p in claim.predictions
     )
     if open_at or doubted:
-        return Advice("cannot_tell", open_at)
-    return Advice("on", list(ratios))
+        return Advice("cannot_tell", open_at, contrast)
+    return Advice("on", list(ratios), contrast)
 
 
 def sources_by_verdict(page: Page, dataset: str, number: str, verdict: str) -> list[Markup]:
@@ -183,12 +210,14 @@ def _environment(page: Page, ui: str) -> Environment:
         "marks": marks,
         "all_numbers": all_numbers,
         "title_of": title_of,
+        "groups": groups,
         "formulas": formulas,
         "runs": runs,
         "grid": grid,
         "figure_table": figure_table,
         "leading_contrast": leading_contrast,
         "advise": advise,
+        "sets_graphs_against_none": sets_graphs_against_none,
         "noisy_batches": noisy_batches,
         "sources_by_verdict": sources_by_verdict,
         "listed": listed,

@@ -52,6 +52,7 @@ BOOTSTRAP_METHOD = "studentised hierarchical bootstrap"
 BOOTSTRAP_FROM = 10  # repeats; its coverage is shown from here on
 FEW_REPEATS = 5  # with 4 repeats of one cell, t is still 1.6 times the normal quantile
 RESAMPLES = 10_000
+WIDEST = 100  # high over low; beyond two orders of magnitude an interval only says "measure more"
 DRAWN_AT_ONCE = 1 << 20  # values; bounds the memory, whatever the number of repeats
 # The logs of equal values can differ by rounding: a spread below this is not a spread.
 ROUNDING = 1e-12
@@ -542,7 +543,7 @@ def _estimate(cells: Sequence[_Cell], seed: int, level: float) -> Estimate:
             up = -quantiles[0] * spread.standard_error
     with np.errstate(over="ignore"):
         low, high = float(value * np.exp(-down)), float(value * np.exp(up))
-    if low == 0 or not math.isfinite(high):
+    if low == 0 or not math.isfinite(high) or high / low > WIDEST:
         return Estimate(value, None, None, n, None, "spread too wide: no interval")
     return Estimate(value, low, high, n, method, note)
 

@@ -17,6 +17,7 @@ from cudagraph_lab.printing import (
     chips,
     count_verdicts,
     find,
+    groups,
     has_value,
     in_words,
     is_single,
@@ -31,6 +32,9 @@ from cudagraph_lab.printing import (
     value_of,
 )
 from cudagraph_lab.verdicts import Verdict
+
+# A prediction of more numbers of a data set than this is folded away on the board.
+SPOKEN_OF_FEW = 5
 
 
 class Drawing(BaseModel):
@@ -64,13 +68,13 @@ def table_of_verdicts(page: Page) -> Table:
     """How many predictions ended how, per data set, and how many of those prove less."""
     columns = [page.form.escape(word) for word in ("", *VERDICTS)]
     rows = []
-    for dataset in page.ledger.datasets:
-        counted = count_verdicts(page, dataset.name)
-        row = [page.form.exempt(dataset.title, "said")]
+    for name in groups(page):
+        counted = count_verdicts(page, name)
+        row = [page.form.exempt(title_of(page, name), "said")]
         for verdict in VERDICTS:
-            text = tally(page, dataset.name, verdict)
+            text = tally(page, name, verdict)
             weaker = [
-                Markup("{} {}").format(tally(page, dataset.name, f"{verdict} {mark}"), mark)
+                Markup("{} {}").format(tally(page, name, f"{verdict} {mark}"), mark)
                 for mark in ("in-sample", "post hoc")
                 if counted[f"{verdict} {mark}"] and verdict != "not measured"
             ]
@@ -123,8 +127,12 @@ def refuted(page: Page, dataset: str) -> list[Markup]:
     return items
 
 
-def board(page: Page) -> list[tuple[Verdict, Table]]:
-    """Every prediction beside its number: a table per verdict, in the order of VERDICTS."""
+def board(page: Page) -> list[tuple[Verdict, Table, Table]]:
+    """Every prediction beside its number, per verdict in the order of VERDICTS.
+
+    The first table of a verdict holds the predictions that speak of few numbers, the second
+    those that speak of more than SPOKEN_OF_FEW of a data set.
+    """
     form = page.form
     columns = ("number", "measured", "predicted", "data set", "n", "by")
     last = {"inconclusive": "to settle it; remarks"}
@@ -145,14 +153,18 @@ def board(page: Page) -> list[tuple[Verdict, Table]]:
     pairs.sort(
         key=lambda pair: (
             VERDICTS.index(pair[1].verdict),
+            spoken[pair[0].dataset, pair[1].id] > SPOKEN_OF_FEW,
             places.get(pair[0].dataset, len(places)),
             spoken[pair[0].dataset, pair[1].id] > 1,
         )
     )
     tables = []
     for verdict, members in groupby(pairs, lambda pair: pair[1].verdict):
-        rows = [
-            [
+        few: list[list[Markup]] = []
+        many: list[list[Markup]] = []
+        for number, p in members:
+            rows = many if spoken[number.dataset, p.id] > SPOKEN_OF_FEW else few
+            row = [
                 form.target(anchor_of(number, p), form.exempt(label(number.id), "label")),
                 value_of(page, number) if has_value(number) else form.escape("–"),
                 predicted(page, number, p),
@@ -161,10 +173,9 @@ def board(page: Page) -> list[tuple[Verdict, Table]]:
                 by(p, verdict),
                 marks(page, number, p),
             ]
-            for number, p in members
-        ]
+            rows.append(row)
         heads = [form.escape(c) for c in (*columns, last.get(verdict, "remarks"))]
-        tables.append((verdict, Table(heads, rows, [])))
+        tables.append((verdict, Table(heads, few, []), Table(heads, many, [])))
     return tables
 
 
