@@ -1,32 +1,58 @@
 """Where the time goes before the first number, and in the tests: context, no targets."""
 
+import json
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
 
-from bench.generated import clone_into
+from bench.generated import clone_into, configuration
 from bench.results import Figure, figure_of_rounds
 from bench.timing import run
 from cudagraph_lab import REPOSITORY
 
+DATASET = "bench-first-use"
+
 
 def setup() -> list[Figure]:
-    """`make setup` from an empty clone: nothing but what the package caches of the user hold."""
+    """From an empty clone to the first record on a CPU; only the package caches are filled."""
     with tempfile.TemporaryDirectory() as directory:
-        clone = clone_into(Path(directory))
+        clone = clone_into(Path(directory) / "clone")
         (clone / ".venv").unlink()
-        whole = run(["make", "setup"], clone)
-        size = sum(p.stat().st_size for p in (clone / ".venv").rglob("*") if p.is_file())
+        cache = Path(directory) / "cache"
+        asked = {
+            "measure": "cpu",
+            "dataset": DATASET,
+            "cache_dir": str(cache),
+            "model": {**configuration()["model"], "weights": "dummy"},
+        }
+        given = Path(directory) / "bench.yaml"
+        given.write_text(json.dumps(asked), encoding="utf-8")
+        lab = [".venv/bin/snakemake", "--cores", "1", "--resources", "gpu=1", "--configfile",
+               "config/config.yaml", given, "--"]  # fmt: skip
+        home = f"results/{DATASET}"
+        venv = run(["make", "setup"], clone)
+        environment = run([*lab, f"{home}/environment.json"], clone)
+        record = run([*lab, f"{home}/runs/eager/rep1.json"], clone)
+        sizes = {
+            name: size_mb(path) for name, path in ((".venv", clone / ".venv"), ("vLLM", cache))
+        }
+    steps = [
+        ("venv", "`make setup` from an empty clone", venv, {".venv MB": sizes[".venv"]}),
+        ("vllm", "then vLLM's environment for a CPU", environment, {"cache MB": sizes["vLLM"]}),
+        ("record", "then the first record: eager, at every batch size", record, {}),
+    ]
     return [
         figure_of_rounds(
-            "setup/venv",
-            "`make setup` from an empty clone",
-            "s",
-            [whole.seconds],
-            context={"processor s": whole.cpu_s, ".venv MB": size / 1e6},
+            f"setup/{name}", what, "s", [step.seconds], context={"processor s": step.cpu_s, **more}
         )
+        for name, what, step, more in steps
     ]
+
+
+def size_mb(directory: Path) -> float:
+    """What the files under a directory take, in MB."""
+    return sum(p.stat().st_size for p in directory.rglob("*") if p.is_file()) / 1e6
 
 
 def tests() -> list[Figure]:

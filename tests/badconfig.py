@@ -76,7 +76,8 @@ def wrong_value(rng: Random, config: dict[str, Any]) -> str:
         bad = [value for value in VALUES if not valid.is_valid(value)]
         if bad:
             put(config, path, rng.choice(bad))
-            return dotted(path)
+            # An item may be wrong for being equal to another: then it is the list that is named.
+            return dotted(path if isinstance(path[-1], str) else path[:-1])
 
 
 def unknown_key(rng: Random, config: dict[str, Any]) -> str:

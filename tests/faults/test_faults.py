@@ -33,6 +33,7 @@ from faultbench import (
     DATASET,
     FIXTURES,
     SIGNALS,
+    UNHURRIED,
     Lab,
     Outcome,
     kill,
@@ -247,7 +248,7 @@ def kill_while_writing(directory: Path, rng: random.Random) -> Outcome:
 @kind(KILLED, "signal to the measuring process alone", 3)
 def end_measurement(directory: Path, rng: random.Random) -> Outcome:
     number = list(SIGNALS.values())[int(directory.name)]
-    lab = Lab(directory)
+    lab = Lab(directory, **UNHURRIED)
     process, said = lab.measurement()
     wait_for(lambda: lab.find("run.py"))
     time.sleep(rng.uniform(0, 0.5))
@@ -261,7 +262,7 @@ def end_measurement(directory: Path, rng: random.Random) -> Outcome:
 
 @kind(KILLED, "lost parent: the shell above a measurement is killed", 2)
 def lost_parent(directory: Path, rng: random.Random) -> Outcome:
-    lab = Lab(directory)
+    lab = Lab(directory, **UNHURRIED)
     process, said = lab.measurement(under=["sh", "-c", '"$@"; :', "sh"])
     wait_for(lambda: lab.find("run.py"))
     time.sleep(rng.uniform(0, 0.3))
@@ -553,7 +554,7 @@ def two_instances(directory: Path, rng: random.Random) -> Outcome:
 
 @kind(PEOPLE, "another measurement holds the device", 2)
 def device_held(directory: Path, rng: random.Random) -> Outcome:
-    lab = Lab(directory)
+    lab = Lab(directory, **UNHURRIED)
     first, first_said = lab.measurement("compiled")
     wait_for(lambda: lab.find("run.py"))
     second, second_said = lab.measurement()
@@ -568,7 +569,7 @@ def device_held(directory: Path, rng: random.Random) -> Outcome:
 
 @kind(PEOPLE, "the same run measured twice at once", 2)
 def same_run_twice(directory: Path, rng: random.Random) -> Outcome:
-    lab = Lab(directory)
+    lab = Lab(directory, **UNHURRIED)
     first, first_said = lab.measurement()
     wait_for(lambda: lab.find("run.py"))
     time.sleep(rng.uniform(0, 0.5))
