@@ -52,6 +52,7 @@ lint: setup .venv/.dev ## check style, types and the workflow
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy workflow/cudagraph_lab
+	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
 
 audit: setup .venv/.dev ## audit what is installed and locked; asks the package registry

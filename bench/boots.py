@@ -23,8 +23,8 @@ from bench.growth import CONFIGURED
 from bench.results import Figure
 from bench.timing import run
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.environments import cache_directory, exclusive, vllm_python
-from cudagraph_lab.measure import compile_cache_directory, device_locks, measurement_environment
+from cudagraph_lab.engine.environment import cache_directory, exclusive, vllm_python
+from cudagraph_lab.measure.run import compile_cache_directory, device_locks, measurement_environment
 
 MODEL = REPOSITORY / "resources" / "models" / "facebook--opt-125m"
 OURS, THEIRS = "bench-boots-ours", "bench-boots-lab"  # data sets, and so compile caches

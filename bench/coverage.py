@@ -1,7 +1,7 @@
 """Coverage of 95% intervals for a ratio of two cells, by simulation with known truth.
 
 Prints, per number of repeats and kind of spread, how often each candidate's interval holds the
-true ratio, in percent. The last column is the rule that `cudagraph_lab.stats` applies, by its
+true ratio, in percent. The last column is the rule of `cudagraph_lab.statistics.estimates`, by its
 own code. Run it with `python bench/coverage.py`; it takes some four minutes on one core.
 The t columns rest on 4,000 experiments (standard error 0.3 points at 95%), and so does the
 rule where it is t; bootstraps rest on the first 1,000 of them (0.7 points).
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from cudagraph_lab import stats
+from cudagraph_lab.statistics import estimates as stats
 
 EXPERIMENTS = 4000
 BOOTSTRAPPED = 1000

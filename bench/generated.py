@@ -13,11 +13,12 @@ from unittest import mock
 
 import yaml
 
-from cudagraph_lab import REPOSITORY, design
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design import runs as design
+from cudagraph_lab.design.predictions import register
 from cudagraph_lab.files import write_json
-from cudagraph_lab.predictions import register
-from cudagraph_lab.records import Record, write_record
-from cudagraph_lab.simulation import Truth
+from cudagraph_lab.models.simulation import Truth
+from cudagraph_lab.records.record import Record, write_record
 
 DATASET = f"{design.SIMULATED}-bench"
 

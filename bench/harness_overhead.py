@@ -29,10 +29,10 @@ import numpy as np
 from scipy import stats
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.environments import cache_directory, exclusive, vllm_python
+from cudagraph_lab.engine.environment import cache_directory, exclusive, vllm_python
 from cudagraph_lab.files import write_json
-from cudagraph_lab.hardware import describe
-from cudagraph_lab.measure import commit, device_locks, measurement_environment
+from cudagraph_lab.measure.machine import describe
+from cudagraph_lab.measure.run import commit, device_locks, measurement_environment
 
 BATCHES = (1, 8)
 WARMUPS, ITERATIONS = 2, 6

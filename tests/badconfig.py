@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design import SCHEMA
+from cudagraph_lab.design.runs import SCHEMA
 
 BASE = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 RULES = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))

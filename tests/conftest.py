@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design import complete_config
+from cudagraph_lab.design.runs import complete_config
 
 DATASETS = REPOSITORY / "resources" / "datasets"
 CONFIG = REPOSITORY / "config" / "config.yaml"

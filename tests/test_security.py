@@ -11,7 +11,7 @@ import pytest
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError, say
-from cudagraph_lab.records import FOREIGN_CODE, NotBelievedError, foreign_code, read_record
+from cudagraph_lab.records.record import FOREIGN_CODE, NotBelievedError, foreign_code, read_record
 
 SOURCES = sorted(
     path for directory in ("workflow", "bench") for path in (REPOSITORY / directory).rglob("*.py")

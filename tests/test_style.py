@@ -36,6 +36,7 @@ def files(repository):
         "ruff format --check .",
         "snakefmt --check Snakefile workflow",
         "mypy workflow/cudagraph_lab",
+        "lint-imports",
         "snakemake --lint",
     ],
 )

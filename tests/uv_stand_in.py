@@ -18,7 +18,7 @@ fi
 BUILDER = """
 import sys, uv
 from pathlib import Path
-from cudagraph_lab.environments import ensure_environment
+from cudagraph_lab.engine.environment import ensure_environment
 uv.find_uv_bin = lambda: sys.argv[3]
 print(ensure_environment(Path(sys.argv[1]), Path(sys.argv[2])))
 """

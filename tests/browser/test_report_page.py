@@ -6,7 +6,7 @@ import re
 import pytest
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.printing import VERDICTS
+from cudagraph_lab.report.printing import VERDICTS
 
 WIDTHS = (1280, 390)
 HEADLINE = '[data-dataset="h100-opt-125m"][data-id="ratio/bundle/b1"] data:not([data-prediction])'
@@ -78,7 +78,10 @@ def test_from_a_number_to_its_runs_and_to_what_computed_it(open_page, script):
         assert row.locator("code").first.inner_text() == "ratio/bundle/b1"
         row.get_by_role("link", name="ratio/bundle/b1").click()
         formula = page.locator('tr:has([id="formula:ratio/%2A"])')
-        assert "estimate_contrast in workflow/cudagraph_lab/stats.py" in formula.inner_text()
+        assert (
+            "estimate_contrast in workflow/cudagraph_lab/statistics/estimates.py"
+            in formula.inner_text()
+        )
         assert formula.bounding_box()["y"] < 800
         row.get_by_role("link", name="eager", exact=True).click()
         runs = page.locator('tr:has([id="runs:h100-opt-125m:eager"])')

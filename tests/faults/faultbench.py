@@ -22,9 +22,9 @@ import psutil
 import yaml
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design import complete_config, to_environment
+from cudagraph_lab.design.runs import complete_config, to_environment
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.records import SET_ASIDE, Record, read_record
+from cudagraph_lab.records.record import SET_ASIDE, Record, read_record
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONFIG = REPOSITORY / "config" / "config.yaml"

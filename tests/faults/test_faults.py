@@ -44,10 +44,10 @@ from faultbench import (
 from uv_stand_in import BUILDER, write_uv
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design.predictions import registered_hashes
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.observations import read_dataset
-from cudagraph_lab.predictions import registered_hashes
-from cudagraph_lab.records import read_record
+from cudagraph_lab.observations.dataset import read_dataset
+from cudagraph_lab.records.record import read_record
 
 SEED = os.environ.get("FAULT_SEED", "20260504")
 AT_ONCE = 3

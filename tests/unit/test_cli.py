@@ -72,7 +72,7 @@ def test_the_environment_can_be_built_before_anything_is_measured(monkeypatch, t
         built.append((lock.name, cache))
         return cache / "bin" / "python"
 
-    monkeypatch.setattr("cudagraph_lab.environments.ensure_environment", build)
+    monkeypatch.setattr("cudagraph_lab.engine.environment.ensure_environment", build)
     main(["build-environment", "--platform", "cuda", "--cache-dir", str(tmp_path)])
     assert built == [("vllm-cuda.txt", tmp_path)]
     assert capsys.readouterr().out == f"{tmp_path}/bin/python\n"

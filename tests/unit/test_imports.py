@@ -10,10 +10,16 @@ import pytest
     ("modules", "spared"),
     [
         # Those of rules/common.smk: every call of Snakemake waits for them.
-        ("design extrapolation hardware predictions", "numpy scipy matplotlib pandas jsonschema"),
-        ("observations records", "numpy scipy matplotlib pandas jsonschema snakemake"),
-        ("report", "matplotlib snakemake"),
-        ("drafts ledger outlook", "matplotlib jinja2 snakemake"),
+        (
+            "design.runs models.extrapolation measure.machine design.predictions",
+            "numpy scipy matplotlib pandas jsonschema",
+        ),
+        (
+            "observations.dataset records.record",
+            "numpy scipy matplotlib pandas jsonschema snakemake",
+        ),
+        ("report.page", "matplotlib snakemake"),
+        ("ledger.drafts ledger.build ledger.outlook", "matplotlib jinja2 snakemake"),
     ],
 )
 def test_a_step_imports_no_more_than_it_needs(modules, spared):

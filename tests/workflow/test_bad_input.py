@@ -10,10 +10,10 @@ from badconfig import bad_configuration
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cudagraph_lab import hardware
-from cudagraph_lab.design import complete_config
+from cudagraph_lab.design.predictions import prediction_files
+from cudagraph_lab.design.runs import complete_config
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.predictions import prediction_files
+from cudagraph_lab.measure import machine as hardware
 
 
 def set_in(config, dotted, value):

@@ -11,8 +11,8 @@ import shutil
 import pytest
 import yaml
 
-from cudagraph_lab.design import order_of_repeat
-from cudagraph_lab.records import read_record
+from cudagraph_lab.design.runs import order_of_repeat
+from cudagraph_lab.records.record import read_record
 
 ARMS = ("eager", "compiled")
 OUTPUT_TOKENS, BATCH_SIZES, ITERATIONS = 8, [1, 4], 2

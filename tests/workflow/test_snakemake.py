@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.simulation import Truth, simulate
+from cudagraph_lab.models.simulation import Truth, simulate
 
 NOTHING_MEASURED = ("--config", "measure=none")
 SHIPPED = {path.parent.name for path in REPOSITORY.glob("resources/datasets/*/runs")}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from cudagraph_lab.design import from_environment
+from cudagraph_lab.design.runs import from_environment
 from cudagraph_lab.errors import LabError, one_line_errors
 from cudagraph_lab.files import write_json
 
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _startup_log(options: argparse.Namespace) -> None:
-    from cudagraph_lab.startup_log import read_startup_log
+    from cudagraph_lab.engine.startup_log import read_startup_log
 
     try:
         facts = read_startup_log(options.file)
@@ -115,7 +115,7 @@ def _startup_log(options: argparse.Namespace) -> None:
 
 
 def _ladder(options: argparse.Namespace) -> None:
-    from cudagraph_lab.ladder import compare_ladders, read_histogram, vllm_capture_sizes
+    from cudagraph_lab.models.ladder import compare_ladders, read_histogram, vllm_capture_sizes
 
     histogram = read_histogram(options.batches)
     default = vllm_capture_sizes(options.max_num_seqs, options.max_num_batched_tokens)
@@ -136,7 +136,7 @@ def _ladder(options: argparse.Namespace) -> None:
 
 
 def _extrapolate(options: argparse.Namespace) -> None:
-    from cudagraph_lab.outlook import answer
+    from cudagraph_lab.ledger.outlook import answer
 
     asked = {key: getattr(options, key) for key in ("device", "model", "batch", "tp", "dtype")}
     bracket = answer(
@@ -157,7 +157,7 @@ def _extrapolate(options: argparse.Namespace) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     from pydantic import ValidationError
 
-    from cudagraph_lab.simulation import Truth, simulate
+    from cudagraph_lab.models.simulation import Truth, simulate
 
     try:
         truth = Truth.model_validate_json(options.truth)
@@ -172,21 +172,21 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _register_predictions(options: argparse.Namespace) -> None:
-    from cudagraph_lab.predictions import prediction_files, read_predictions, register
+    from cudagraph_lab.design.predictions import prediction_files, read_predictions, register
 
     config, _ = from_environment()
     register(read_predictions(prediction_files(config)), options.dataset, options.output)
 
 
 def _choose_weights(options: argparse.Namespace) -> None:
-    from cudagraph_lab.weights import choose_weights
+    from cudagraph_lab.design.weights import choose_weights
 
     config, platform = from_environment()
     write_json(options.output, choose_weights(config, platform))
 
 
 def _build_environment(options: argparse.Namespace) -> None:
-    from cudagraph_lab.environments import vllm_python
+    from cudagraph_lab.engine.environment import vllm_python
 
     if options.platform is None:
         config, platform = from_environment()
@@ -201,7 +201,7 @@ def _build_environment(options: argparse.Namespace) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    from cudagraph_lab.measure import measure
+    from cudagraph_lab.measure.run import measure
 
     # An end that is asked for is one like Ctrl-C: everything that was started ends with it.
     for asked in (signal.SIGTERM, signal.SIGHUP):

@@ -28,10 +28,14 @@ for variable, entry in {
         os.environ[variable] = os.pathsep.join([entry, *filter(None, known)])
 
 # No module that needs NumPy: every call of Snakemake waits for these.
-from cudagraph_lab import REPOSITORY, design, extrapolation, hardware, leftovers
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design import runs as design
+from cudagraph_lab.measure import leftovers
+from cudagraph_lab.measure import machine as hardware
+from cudagraph_lab.models import extrapolation
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.predictions import prediction_files
-from cudagraph_lab.records import records_aside
+from cudagraph_lab.design.predictions import prediction_files
+from cudagraph_lab.records.record import records_aside
 
 # Not in the jobs: what is unfinished there is theirs.
 if workflow.is_main_process:
@@ -141,9 +145,15 @@ def expected_requests(dataset):
     }
 
 
-def package(*modules):
-    """Sources that a cheap rule depends on, so that editing them makes it run again."""
-    return local([f"{WORKFLOW}/cudagraph_lab/{module}.py" for module in modules])
+def package(*stages):
+    """Sources of these stages: a cheap rule depends on them, so that editing them runs it again."""
+    return local(
+        sorted(
+            str(path)
+            for stage in stages
+            for path in Path(WORKFLOW, "cudagraph_lab", stage).glob("*.py")
+        )
+    )
 
 
 ABSENT = absent_datasets()

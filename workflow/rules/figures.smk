@@ -20,7 +20,7 @@ rule plot_figures:
     input:
         ledger="results/ledger.json",
         style=local(str(REPOSITORY / "report" / "lab.mplstyle")),
-        package=package("figures", "forms", "numerals", "printing", "tables"),
+        package=package("figures", "ledger", "report"),
     output:
         svgs=[
             report(

@@ -12,18 +12,7 @@ rule build_ledger:
         predictions=local(PREDICTIONS),
         outlook=local([str(path) for path in extrapolation.FILES]),
         batch_mix=local(config["batch_mix"] or []),
-        package=package(
-            "drafts",
-            "ledger",
-            "verdicts",
-            "stats",
-            "launch_models",
-            "economics",
-            "ladder",
-            "predictions",
-            "outlook",
-            "extrapolation",
-        ),
+        package=package("ledger", "models", "statistics", "design"),
     output:
         json=report(
             "results/ledger.json",

@@ -9,7 +9,7 @@ results/<dataset>/dataset.json, what is known of the data set beside its numbers
 rule collect_observations:
     input:
         records=lambda wildcards: records_of(wildcards.dataset),
-        package=package("observations", "records"),
+        package=package("observations", "records", "engine", "design"),
     output:
         table="results/{dataset}/observations.csv",
         dataset="results/{dataset}/dataset.json",

@@ -19,9 +19,7 @@ rule render_report:
         svgs=rules.plot_figures.output.svgs,
         drawings="results/figures/figures.json",
         templates=local(TEMPLATES),
-        package=package(
-            "report", "forms", "numerals", "printing", "provenance", "tables"
-        ),
+        package=package("report", "ledger"),
     output:
         html=report(
             "results/report/lab_report.html",

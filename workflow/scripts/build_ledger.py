@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
-from cudagraph_lab.ladder import read_histogram
-from cudagraph_lab.ledger import build_ledger, ledger_table
-from cudagraph_lab.observations import Dataset, read_table
-from cudagraph_lab.outlook import outlook_numbers
-from cudagraph_lab.predictions import read_predictions, registered_hashes
+from cudagraph_lab.ledger.build import build_ledger, ledger_table
+from cudagraph_lab.ledger.outlook import outlook_numbers
+from cudagraph_lab.models.ladder import read_histogram
+from cudagraph_lab.observations.dataset import Dataset, read_table
 
 with one_line_errors(snakemake.log[0]):
     given = snakemake.input.batch_mix

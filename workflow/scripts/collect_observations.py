@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
-from cudagraph_lab.observations import read_dataset
+from cudagraph_lab.observations.dataset import read_dataset
 
 with one_line_errors(snakemake.log[0]):
     dataset, table = read_dataset(

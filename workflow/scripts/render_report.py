@@ -5,8 +5,8 @@ from pathlib import Path
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
-from cudagraph_lab.ledger import read_ledger
-from cudagraph_lab.report import read_drawings, render_html, render_markdown
+from cudagraph_lab.ledger.build import read_ledger
+from cudagraph_lab.report.page import read_drawings, render_html, render_markdown
 
 with one_line_errors(snakemake.log[0]):
     ledger = read_ledger(Path(snakemake.input.ledger))

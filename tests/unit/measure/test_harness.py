@@ -1,0 +1,104 @@
+"""What the harness reads from the engine core's messages, after the call."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from cudagraph_lab.measure.run import HARNESS
+
+
+@pytest.fixture
+def harness(monkeypatch):
+    monkeypatch.syspath_prepend(str(HARNESS))
+    # It would bind this process to the life of its parent.
+    monkeypatch.setitem(sys.modules, "lineage", SimpleNamespace())
+    import run
+
+    yield run
+    del sys.modules["run"]
+
+
+def message(at, tokens, mode=None, padded=8):
+    """One message: `tokens` maps a request to how many new tokens it got."""
+    stat = mode and SimpleNamespace(
+        runtime_mode=mode, num_unpadded_tokens=len(tokens), num_padded_tokens=padded
+    )
+    return SimpleNamespace(
+        timestamp=at,
+        outputs=[
+            SimpleNamespace(request_id=request, new_token_ids=[0] * count)
+            for request, count in tokens.items()
+        ],
+        scheduler_stats=SimpleNamespace(cudagraph_stats=stat),
+    )
+
+
+def test_steps_are_counted_by_mode_and_padding(harness):
+    steps = [message(1.0, {"a": 1, "b": 1}, "FULL")] * 3
+    steps += [message(2.0, {"a": 1}, "NONE", 1), message(3.0, {}, "FULL")]
+    assert harness.graph_steps(steps) == [
+        {"mode": "FULL", "unpadded_tokens": 2, "padded_tokens": 8, "count": 3},
+        {"mode": "NONE", "unpadded_tokens": 1, "padded_tokens": 1, "count": 1},
+    ]
+
+
+def test_a_platform_without_graphs_has_no_steps_and_an_unobserved_arm_has_none(harness):
+    assert harness.graph_steps([message(1.0, {"a": 1})]) == []
+    silent = SimpleNamespace(
+        timestamp=1.0,
+        outputs=[SimpleNamespace(request_id="a", new_token_ids=[1])],
+        scheduler_stats=None,
+    )
+    assert harness.graph_steps([silent]) is None
+
+
+class Engine:
+    """An engine that hands out messages and has bookkeeping to be switched off."""
+
+    def __init__(self, messages):
+        self.left = list(messages)
+        self.log_stats = True
+        self.logger_manager = object()
+        self.output_processor = SimpleNamespace(log_stats=True)
+        self.engine_core = SimpleNamespace(get_output=lambda: self.left.pop(0))
+
+    def generate(self, prompts, sampling, use_tqdm):
+        tokens = dict.fromkeys(("a", "b"), 0)
+        while self.left:
+            for output in self.engine_core.get_output().outputs:
+                tokens[output.request_id] += len(output.new_token_ids)
+        return [
+            SimpleNamespace(outputs=[SimpleNamespace(token_ids=[0] * n)]) for n in tokens.values()
+        ]
+
+
+def measure(harness, monkeypatch, messages):
+    engine = Engine(messages)
+    llm = SimpleNamespace(llm_engine=engine, generate=engine.generate)
+    monkeypatch.setattr(harness.time, "monotonic", lambda: 100.0)
+    return engine, harness.measure_call(llm, harness.keep_outputs(llm), [], None)["call"]
+
+
+def test_step_and_first_token_times_come_from_the_messages(harness, monkeypatch):
+    engine, call = measure(
+        harness,
+        monkeypatch,
+        [
+            message(100.5, {"a": 1}, "NONE"),
+            message(101.0, {"a": 1, "b": 1}, "NONE"),
+            message(101.5, {"a": 1, "b": 2}, "FULL"),
+        ],
+    )
+    assert call["first_token_s"] == [0.5, 1.0]
+    # Request a: two tokens in a second after its first; b: two in half a second.
+    assert call["decode_s_per_step"] == [0.5, 0.25]
+    assert call["tokens"] == 6
+    assert (engine.log_stats, engine.output_processor.log_stats) == (False, False)
+    assert engine.logger_manager is None
+
+
+def test_a_request_of_one_token_has_no_step_time(harness, monkeypatch):
+    _, call = measure(harness, monkeypatch, [message(100.5, {"a": 1, "b": 1}, "NONE")])
+    assert "decode_s_per_step" not in call
+    assert call["seconds"] > 0

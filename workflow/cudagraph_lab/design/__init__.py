@@ -1,0 +1,1 @@
+"""Settled before the first measurement: arms, repeats, order, registered predictions, weights."""

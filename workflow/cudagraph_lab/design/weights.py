@@ -1,0 +1,91 @@
+"""Which weights a data set is measured with: decided once, so that repeats never mix."""
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.engine.environment import vllm_python
+from cudagraph_lab.errors import LabError
+
+HUB_TIMEOUT_S = 5.0
+
+
+def architecture_directory(model: Mapping[str, Any]) -> Path:
+    """Directory with the model's `config.json`, for dummy weights of the same shapes.
+
+    Raises LabError where none is shipped or configured.
+    """
+    if model["architecture"] is not None:
+        directory = Path(model["architecture"])
+    else:
+        directory = REPOSITORY / "resources" / "models" / model["name"].replace("/", "--")
+    if not (directory / "config.json").is_file():
+        raise LabError(
+            f"config: model.weights: dummy needs {directory}/config.json and it is not there; "
+            "set model.architecture to a directory that holds the model's config.json"
+        )
+    return directory.absolute()
+
+
+def hub_answers(name: str) -> str | None:
+    """None where the model hub answers for this model, else why it does not."""
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    url = f"{endpoint}/{name}/resolve/main/config.json"
+    try:
+        request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the hub's own scheme
+        with urllib.request.urlopen(request, timeout=HUB_TIMEOUT_S):  # noqa: S310
+            return None
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
+        return " ".join(str(getattr(error, "reason", error)).split())
+
+
+def choose_weights(config: Mapping[str, Any], platform: str) -> dict[str, Any]:
+    """Decide on weights and fetch them where they come from the hub.
+
+    Returns `weights` (hub or dummy), `path`, `revision` and `reason`. Raises
+    LabError where the hub is asked for and does not answer.
+    """
+    model = config["model"]
+    wanted = model["weights"]
+    refused = None if wanted == "dummy" else hub_answers(model["name"])
+    if wanted == "hub" and refused is not None:
+        raise LabError(
+            f"config: model.weights: hub, but it does not answer for {model['name']} ({refused}); "
+            "mend the connection or set weights to dummy"
+        )
+    if wanted != "dummy" and refused is None:
+        path, revision = _fetch(model["name"], vllm_python(config, platform))
+        return {
+            "weights": "hub",
+            "path": str(path),
+            "revision": revision,
+            "reason": "published weights",
+        }
+    reason = "as configured" if wanted == "dummy" else f"the hub does not answer ({refused})"
+    if wanted == "auto":
+        print(
+            f"NOTE: measuring {model['name']} with dummy weights: {reason}. "
+            "Shapes and work are the same, the text it writes is not.",
+            file=sys.stderr,
+            flush=True,
+        )
+    path = architecture_directory(model)
+    return {"weights": "dummy", "path": str(path), "revision": None, "reason": reason}
+
+
+def _fetch(name: str, python: Path) -> tuple[Path, str]:
+    script = REPOSITORY / "workflow" / "harness" / "fetch_model.py"
+    done = subprocess.run([str(python), str(script), name], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise LabError(
+            f"config: model.name: fetching {name} from the hub failed; its message stands above"
+        )
+    path, revision = done.stdout.strip().splitlines()[-1].split("\t")
+    return Path(path), revision

@@ -1,0 +1,1 @@
+"""What is true of a vLLM version: capture sizes, graph modes, start-up log, trace, environment."""

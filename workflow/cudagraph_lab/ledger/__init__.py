@@ -1,0 +1,1 @@
+"""Every number of every data set, beside its predictions and verdicts."""

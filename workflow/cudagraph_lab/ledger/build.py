@@ -1,0 +1,240 @@
+"""The ledger: every number that the report prints, with its predictions and verdicts.
+
+A number reaches a page only from here, by data set and id; the ids are those of
+`cudagraph_lab.ledger.drafts`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from cudagraph_lab.design.predictions import Prediction
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.ledger.verdicts import Verdict, judge, judge_claim
+from cudagraph_lab.observations.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cudagraph_lab.ledger.drafts import Draft
+
+SCHEMA_VERSION = 1
+MANY_REPEATS = 100  # beyond it the exact number is no advice
+
+
+class LedgerPart(BaseModel):
+    """Base of the ledger's parts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Judged(LedgerPart):
+    """A prediction beside what came out."""
+
+    id: str
+    source: str
+    value: float | bool | None
+    low: float | None  # None where there is no lower bound
+    high: float | None
+    in_sample: bool
+    post_hoc: bool  # not registered before the data set was measured
+    verdict: Verdict
+    settle: str | None  # what would settle an inconclusive one
+
+
+class Origin(LedgerPart):
+    """Where a number comes from: the rule that made it and the files it was made from."""
+
+    rule: str
+    files: list[str]
+
+
+class Number(LedgerPart):
+    """One number of the report."""
+
+    id: str
+    dataset: str
+    value: float | bool | None
+    unit: str
+    n: int
+    low: float | None
+    high: float | None
+    method: str | None
+    note: str | None
+    missing: str | None  # why there is no value
+    predictions: list[Judged]
+    unpredicted: str | None  # why nothing was predicted of it
+    origin: Origin
+
+
+class Ledger(LedgerPart):
+    """All numbers, and the data sets that they are about."""
+
+    schema_version: int
+    headline: str
+    measured: str | None  # the data set that was measured here
+    absent: list[str]  # names in `compare` that no data set has
+    datasets: list[Dataset]
+    numbers: list[Number]
+
+
+def build_ledger(
+    datasets: list["tuple[Dataset, pd.DataFrame]"],
+    predictions: list[Prediction],
+    registered: Mapping[str, Mapping[str, str]],
+    config: Mapping[str, Any],
+    measured: str | None,
+    further: Sequence[Number] = (),
+    absent_datasets: Sequence[str] = (),
+) -> Ledger:
+    """Every number of every data set, judged, and `further` ones that no data set holds.
+
+    `registered` maps a data set to the hashes registered for it. Raises LabError
+    where an observation cannot be a measurement (not positive, not finite).
+    """
+    # Here, since the page needs the shapes of this module and waits for no SciPy.
+    from cudagraph_lab.ledger.drafts import absent, comparison_numbers, draft_numbers
+
+    datasets = in_order(datasets, config["headline"], measured)
+    numbers: list[Number] = []
+    for position, (dataset, table) in enumerate(datasets):
+        drafts = draft_numbers(dataset, table, config)
+        if position == 0:
+            drafts += comparison_numbers(datasets, config)
+        about = [p for p in predictions if _speaks_about(p, dataset)]
+        known = {draft.id for draft in drafts}
+        for prediction in about:
+            if not any(sign in prediction.number for sign in "*?[") and (
+                prediction.number not in known
+            ):
+                known.add(prediction.number)
+                drafts.append(
+                    absent(prediction.number, prediction.unit, "not observed in this data set")
+                )
+        numbers += [
+            _judge_draft(draft, dataset, about, registered.get(dataset.name, {}))
+            for draft in drafts
+        ]
+    return Ledger(
+        schema_version=SCHEMA_VERSION,
+        headline=config["headline"],
+        measured=measured,
+        absent=list(absent_datasets),
+        datasets=[dataset for dataset, _ in datasets],
+        numbers=[*numbers, *further],
+    )
+
+
+def in_order(
+    datasets: list["tuple[Dataset, pd.DataFrame]"], headline: str, measured: str | None
+) -> list["tuple[Dataset, pd.DataFrame]"]:
+    """What was measured here first, then what answers the headline's question, then the rest."""
+
+    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[bool, bool, bool]:
+        dataset, _ = pair
+        contrast = dataset.contrasts.get(headline, {})
+        sides = [dataset.arms.get(contrast.get(side, "")) for side in ("numerator", "denominator")]
+        answers = all(arm is not None and arm.status == "ok" for arm in sides)
+        return dataset.name != measured, not answers, dataset.platform == "cpu"
+
+    return sorted(datasets, key=rank)
+
+
+def _speaks_about(prediction: Prediction, dataset: Dataset) -> bool:
+    return prediction.speaks_about(
+        dataset.name, dataset.platform, dataset.device, dataset.model, dataset.device_memory_gib
+    )
+
+
+def _judge_draft(
+    draft: "Draft", dataset: Dataset, predictions: list[Prediction], registered: Mapping[str, str]
+) -> Number:
+    judged = [
+        _judge_prediction(draft, dataset, prediction, registered)
+        for prediction in predictions
+        if fnmatchcase(draft.id, prediction.number)
+    ]
+    unpredicted = None
+    if not judged:
+        unpredicted = draft.unpredicted or "no prediction was registered for this number"
+    files = [file for arm in draft.arms for file in dataset.files.get(arm, [])]
+    files += draft.files
+    fields = draft.model_dump(
+        exclude={"arms", "files", "exact", "outcome", "settle", "unpredicted"}
+    )
+    return Number(
+        **fields,
+        dataset=dataset.name,
+        predictions=judged,
+        unpredicted=unpredicted,
+        origin=Origin(rule="build_ledger", files=files),
+    )
+
+
+def _judge_prediction(
+    draft: "Draft", dataset: Dataset, prediction: Prediction, registered: Mapping[str, str]
+) -> Judged:
+    low, high = prediction.low, prediction.high
+    settle = None
+    verdict: Verdict
+    if isinstance(prediction.value, bool):
+        if draft.value is None or draft.outcome is None:
+            verdict = "not measured"
+        else:
+            verdict = judge_claim(draft.outcome, draft.n == 1, bool(draft.value), prediction.value)
+        if verdict == "inconclusive":
+            settle = "more repeats"
+    else:
+        if low is None or high is None:
+            raise LabError(f"prediction {prediction.id}: a number needs low and high")
+        verdict = judge(draft.value, draft.low, draft.high, low, high)
+        if draft.value is not None and draft.low is None and draft.n > 1 and not draft.exact:
+            # Several repeats without an interval: the bare value settles nothing.
+            verdict = "inconclusive"
+        if verdict == "inconclusive":
+            more = draft.settle(low, high) if draft.settle else None
+            settle = "more repeats may not settle it"
+            if more and more > MANY_REPEATS:
+                settle = f"more than {MANY_REPEATS} more repeats per arm"
+            elif more:
+                settle = f"about {more} more repeat{'s' if more > 1 else ''} per arm"
+    return Judged(
+        id=prediction.id,
+        source=prediction.source,
+        value=prediction.value,
+        low=low if low is not None and math.isfinite(low) else None,
+        high=high if high is not None and math.isfinite(high) else None,
+        in_sample=dataset.name in prediction.in_sample_for,
+        post_hoc=registered.get(prediction.id) != prediction.sha256(),
+        verdict=verdict,
+        settle=settle,
+    )
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read a ledger file; raises LabError naming it where it is not one."""
+    try:
+        return Ledger.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError(
+            f"{path}: not a ledger ({type(error).__name__}); run `make report`"
+        ) from None
+
+
+def ledger_table(ledger: Ledger) -> "pd.DataFrame":
+    """The ledger as a table: a row per number and prediction, for spreadsheets."""
+    import pandas as pd
+
+    rows = []
+    for number in ledger.numbers:
+        row = number.model_dump(exclude={"predictions", "origin"})
+        row["files"] = " ".join(number.origin.files)
+        judged = [prediction.model_dump() for prediction in number.predictions] or [{}]
+        rows += [
+            row | {f"prediction_{key}": value for key, value in said.items()} for said in judged
+        ]
+    return pd.DataFrame(rows)

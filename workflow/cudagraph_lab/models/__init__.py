@@ -1,0 +1,1 @@
+"""Computed, never measured: launch models, extrapolation, capture ladders, costs, simulation."""

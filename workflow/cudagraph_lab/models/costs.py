@@ -1,0 +1,182 @@
+"""What graphs cost and when they pay: break-even, deploy tax, cost per graph, memory.
+
+The cost of graphs lies at start-up (capture, and compilation where the arm compiles) and in
+the memory of the graph pool; the gain is time saved per decode step.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.models.ladder import LadderCost, ladder_cost, pad
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """When serving at one batch has won back the start-up cost.
+
+    `steps`, `tokens` and `serving_s` (spent decoding in the graph arm) are exact quotients,
+    not rounded up; all three are None, with the reason, where nothing is saved.
+    """
+
+    batch: int
+    saved_ms_per_step: float
+    steps: float | None
+    tokens: float | None
+    serving_s: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class CostFit:
+    """Least-squares line: intercept and slope per captured graph, with standard errors."""
+
+    per_graph: float
+    per_graph_se: float
+    intercept: float
+    intercept_se: float
+
+
+@dataclass(frozen=True)
+class CaptureCost:
+    """Capture seconds and graph-pool MiB as lines in the number of graphs captured."""
+
+    seconds: CostFit
+    mib: CostFit
+    points: int
+
+
+@dataclass(frozen=True)
+class GraphMemory:
+    """Graph memory in what it displaces: KV-cache tokens, and requests of full length."""
+
+    tokens: float
+    requests: float
+
+
+@dataclass(frozen=True)
+class MixCost:
+    """A batch mix served with one ladder; `mean_step_s` is the mean over the mix's steps."""
+
+    ladder: LadderCost
+    mean_step_s: float
+    tokens_per_s: float
+
+
+def break_even(
+    startup_cost_s: float, eager_step_s: float, graph_step_s: float, batch: int
+) -> BreakEven:
+    """Steps, tokens and seconds of serving at `batch` that repay the start-up cost.
+
+    `startup_cost_s` is what the graph arm's start takes longer than the eager arm's. Raises
+    LabError for a negative cost or a step that is not above 0.
+    """
+    if not startup_cost_s >= 0:
+        raise LabError(f"startup_cost_s: must not be negative, got {startup_cost_s}")
+    if not (eager_step_s > 0 and graph_step_s > 0):
+        raise LabError("step seconds: must be above 0 in both arms")
+    saved_s = eager_step_s - graph_step_s
+    if saved_s <= 0:
+        return BreakEven(
+            batch,
+            saved_s * 1e3,
+            None,
+            None,
+            None,
+            f"the graph arm saves nothing per step at batch {batch}",
+        )
+    steps = startup_cost_s / saved_s
+    return BreakEven(batch, saved_s * 1e3, steps, steps * batch, steps * graph_step_s, None)
+
+
+def deploy_tax_min_per_day(startup_cost_s: float, restarts_per_day: float) -> float:
+    """Minutes of capacity per day that restarts spend on the start-up cost."""
+    return startup_cost_s * restarts_per_day / 60
+
+
+def launch_break_even_call(num_ops: float, replay_launches: float = 1) -> int | None:
+    """The first call after which graphs have launched less; None where they never do.
+
+    Source: the course's lab 02, with `replay_launches` per call after the capture, which is 1
+    there: k * n > n + (k - 1) * r is (k - 1) * (n - r) > 0, so it is the second call wherever
+    a replay launches less than an eager call. Raises LabError for counts below 1.
+    """
+    if num_ops < 1 or replay_launches < 1:
+        raise LabError(f"launches: must be at least 1, got {num_ops} and {replay_launches}")
+    return 2 if num_ops > replay_launches else None
+
+
+def fit_capture_cost(
+    graphs: Sequence[float], seconds: Sequence[float], mib: Sequence[float]
+) -> CaptureCost | None:
+    """Cost per graph from captures of several ladder lengths, as lines with an intercept.
+
+    One point per capture: graphs captured over all passes, seconds, MiB. None with fewer than
+    three different numbers of graphs, which leave no room to see that a line is wrong.
+    Raises LabError where the three differ in length.
+    """
+    if not len(graphs) == len(seconds) == len(mib):
+        raise LabError(
+            f"graphs, seconds, mib: one value each per capture, "
+            f"got {len(graphs)}, {len(seconds)} and {len(mib)}"
+        )
+    if len(set(graphs)) < 3:
+        return None
+    return CaptureCost(_line(graphs, seconds), _line(graphs, mib), len(graphs))
+
+
+def kv_tokens_lost(eager_tokens: int, graph_tokens: int, max_model_len: int) -> GraphMemory:
+    """KV tokens and requests of full length that the graph pool took.
+
+    From the cache sizes, in tokens, that the two arms reported at equal memory.
+    """
+    tokens = eager_tokens - graph_tokens
+    return GraphMemory(tokens, tokens / max_model_len)
+
+
+def mix_cost(
+    histogram: Mapping[int, int],
+    sizes: tuple[int, ...],
+    batches: Sequence[int],
+    eager_step_s: Sequence[float],
+    graph_step_s: Sequence[float],
+) -> MixCost:
+    """What a batch mix costs with the given capture sizes, from measured step seconds.
+
+    A step runs at its rung's graph time, or above the top rung at its own batch's eager
+    time. Times between the measured `batches` are read off straight lines; `histogram` is
+    {batch size: number of steps}.
+
+    Raises LabError for a size outside the measured batches, and for lengths that differ or
+    batches that do not ascend.
+    """
+    measured = np.asarray(batches, dtype=np.float64)
+    if not len(measured) == len(eager_step_s) == len(graph_step_s) or len(measured) == 0:
+        raise LabError("batches, eager_step_s, graph_step_s: give as many of each, at least one")
+    if np.any(np.diff(measured) <= 0):
+        raise LabError("batches: must ascend without repeats")
+    cost = ladder_cost(histogram, sizes)
+    seconds = 0.0
+    for batch, count in histogram.items():
+        if not count:
+            continue
+        rung = pad(batch, cost.sizes)
+        size, arm = (batch, eager_step_s) if rung is None else (rung, graph_step_s)
+        if not measured[0] <= size <= measured[-1]:
+            raise LabError(
+                f"batch size {batch}: runs at size {size}, outside the measured batches "
+                f"{batches[0]} to {batches[-1]}; measure that size"
+            )
+        seconds += count * float(np.interp(size, measured, np.asarray(arm, dtype=np.float64)))
+    tokens = cost.replayed_tokens + cost.missed_tokens
+    return MixCost(cost, seconds / cost.steps, tokens / seconds)
+
+
+def _line(x: Sequence[float], y: Sequence[float]) -> CostFit:
+    (slope, intercept), covariance = np.polyfit(
+        np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64), 1, cov=True
+    )
+    slope_se, intercept_se = np.sqrt(np.diag(covariance))
+    return CostFit(float(slope), float(slope_se), float(intercept), float(intercept_se))
