@@ -1,0 +1,36 @@
+"""Ids are made and read in the catalogue alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cudagraph_lab.ledger.catalogue import QUANTITIES, RATIO, THROUGHPUT, parse
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
+
+
+@given(st.sampled_from(QUANTITIES), st.data())
+def test_an_id_is_read_as_what_was_written(quantity, data):
+    numbers = st.integers(1, 9999)
+    keys = {k: data.draw(numbers if k in ("batch", "tp") else NAMES) for k in quantity.key_names}
+    text = str(quantity(**keys))
+    assert str(parse(text)) == text
+    if quantity.key_names and "{pair}" not in quantity.template:
+        assert dict(parse(text).keys) == keys or parse(text).quantity is not quantity
+
+
+def test_keys_are_attributes():
+    number = parse("ratio/bundle/b8")
+    assert (number.quantity, number.contrast, number.batch, number.arm) == (
+        RATIO,
+        "bundle",
+        8,
+        None,
+    )
+
+
+def test_what_is_misspelt_is_refused():
+    with pytest.raises(ValueError, match="ratios/bundle"):
+        parse("ratios/bundle/b8")
+    with pytest.raises(TypeError, match="arm, batch"):
+        THROUGHPUT(contrast="bundle", batch=8)

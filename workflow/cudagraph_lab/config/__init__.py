@@ -1,0 +1,1 @@
+"""The configuration as typed values: checked once, then handed on in parts."""

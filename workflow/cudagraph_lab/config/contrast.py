@@ -1,0 +1,33 @@
+"""A contrast: the ratio of two arms, and the role that it plays in the report."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+# What a contrast is for. The report goes by the role and never by the name, which is the user's.
+Role = Literal[
+    "primary",  # graphs and compilation together, against neither: what enforce_eager switches
+    "graph",  # graphs alone, both arms compiled
+    "compile",  # compilation alone, neither arm with graphs
+    "a_a",  # an arm against itself: the noise floor
+    "observer",  # without the per-step statistics, against with them
+    "piecewise",  # piecewise graphs against the default
+    "graph_compiled",  # the 2x2 factorial, custom operators pinned
+    "graph_uncompiled",
+    "compile_graphed",
+    "compile_ungraphed",
+    "co_resident",  # an arm measured in turn with others, against the same arm alone
+    "upgrade",  # the same arm under two versions of vLLM
+    "other",
+]
+
+
+class Contrast(BaseModel):
+    """The throughput of one timed arm over that of another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    numerator: str  # the arm that is expected to be faster
+    denominator: str
+    role: Role = "other"
+    note: str = ""
