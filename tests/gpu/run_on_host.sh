@@ -7,18 +7,20 @@
 #
 # SECONDS bounds the measuring. Further arguments go to Snakemake, for instance
 # `--configfile config/full.yaml`. Environment: PYTHON (python3), LAB_CACHE (a directory
-# for compile caches), RESULTS (an archive of an earlier call to go on from).
+# for compile caches), RESULTS (an archive of an earlier call to go on from). A rehearsal without
+# a GPU: MEASURE=cpu, and VLLM_PYTHON where vLLM has an environment of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=${1:?usage: run_on_host.sh OUT DATASET SECONDS [ARGUMENTS ...]}
 dataset=${2:?name the data set} seconds=${3:?bound the measuring, in seconds}
 shift 3
 PYTHON=${PYTHON:-python3}
+VLLM_PYTHON=${VLLM_PYTHON:-$PYTHON}
 mkdir -p "$out" results logs
 if [ -n "${RESULTS:-}" ] && [ -f "$RESULTS" ]; then
   tar --skip-old-files -xzf "$RESULTS"
 fi
-config=("dataset=$dataset" measure=cuda "vllm_python=$PYTHON" "cache_dir=${LAB_CACHE:-auto}")
+config=("dataset=$dataset" "measure=${MEASURE:-cuda}" "vllm_python=$VLLM_PYTHON" "cache_dir=${LAB_CACHE:-auto}")
 status=0
 # --nolock: a call that was killed leaves Snakemake's lock of the directory behind.
 timeout --signal=KILL "$seconds" "$PYTHON" -m snakemake --cores 1 --resources gpu=1 --nolock \

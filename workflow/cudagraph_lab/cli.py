@@ -90,11 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     step.set_defaults(run=_choose_weights)
 
     step = commands.add_parser("measure")
-    step.add_argument("--dataset", required=True)
-    step.add_argument("--arm", required=True)
-    step.add_argument("--repeat", type=int, required=True)
+    step.add_argument("--job", required=True, help="what to measure, as JSON")
     step.add_argument("--weights", type=Path, required=True)
-    step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_measure)
 
     options = parser.parse_args(arguments)
@@ -201,19 +198,20 @@ def _build_environment(options: argparse.Namespace) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
+    from cudagraph_lab.design.job import Job
     from cudagraph_lab.measure.run import measure
 
     # An end that is asked for is one like Ctrl-C: everything that was started ends with it.
     for asked in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked, signal.default_int_handler)
-    config, platform = from_environment()
+    job = Job.model_validate_json(options.job)
     try:
         weights = json.loads(options.weights.read_text(encoding="utf-8"))
     except ValueError as error:
         raise LabError(
             f"{options.weights}: not whole ({type(error).__name__}); remove it to choose anew"
         ) from None
-    measure(config, platform, options.dataset, options.arm, options.repeat, weights, options.output)
+    measure(job, weights)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The state of the device and the machine, read without touching either."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,11 @@ def _machine() -> dict[str, Any]:
 
 
 def _own_processes() -> set[int]:
-    """This process, its descendants and its ancestors: none of them is foreign."""
+    """The processes of this measurement and their ancestors: none of them is foreign.
+
+    The measurement is the process that started this harness, with all its descendants: other
+    arms in turn have harnesses beside this one.
+    """
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -44,12 +49,42 @@ def _own_processes() -> set[int]:
     while ancestor in parents:
         ancestor = parents[ancestor]
         own.add(ancestor)
-    family = {os.getpid()}
+    family = {os.getppid()}
     while True:
         grown = family | {pid for pid, parent in parents.items() if parent in family}
         if grown == family:
             return own | family
         family = grown
+
+
+def device_handle(nvml: Any, visible: str) -> Any:
+    """The device that CUDA_VISIBLE_DEVICES names by an index or a UUID; raises NVMLError."""
+    nvml.nvmlInit()
+    if visible.isdigit():
+        return nvml.nvmlDeviceGetHandleByIndex(int(visible))
+    return nvml.nvmlDeviceGetHandleByUUID(visible)
+
+
+def visible_device() -> str:
+    """The first device that this process sees, as CUDA_VISIBLE_DEVICES names it."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+
+
+def energy_meter(platform: str) -> Callable[[], float | None]:
+    """A function that reads the joules that the device has used so far, or None without a counter.
+
+    The counter is NVML's; it counts the whole board.
+    """
+    if platform != "cuda":
+        return lambda: None
+    from vllm.third_party import pynvml
+
+    try:
+        handle = device_handle(pynvml, visible_device())
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError:
+        return lambda: None
+    return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
 
 
 def read_gpu(nvml: Any, visible: str) -> dict[str, Any]:
@@ -67,11 +102,7 @@ def read_gpu(nvml: Any, visible: str) -> dict[str, Any]:
             return None
 
     try:
-        nvml.nvmlInit()
-        if visible.isdigit():
-            handle = nvml.nvmlDeviceGetHandleByIndex(int(visible))
-        else:
-            handle = nvml.nvmlDeviceGetHandleByUUID(visible)
+        handle = device_handle(nvml, visible)
     except nvml.NVMLError as error:
         return {"unavailable": f"NVML: {error}"}
     reasons = ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
@@ -105,6 +136,5 @@ def read_conditions(platform: str, at: str, seconds: float) -> dict[str, Any]:
     if platform == "cuda":
         from vllm.third_party import pynvml
 
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-        reading |= read_gpu(pynvml, visible)
+        reading |= read_gpu(pynvml, visible_device())
     return reading

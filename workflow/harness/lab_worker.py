@@ -33,6 +33,11 @@ def _free_bytes() -> int:
     return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else 0
 
 
+def _whole(value: Any) -> int | None:
+    """An enumeration's number, or None."""
+    return None if value is None else int(value)
+
+
 class LabWorker(PlatformWorker):
     """The platform's own worker with a stopwatch around its start-up phases."""
 
@@ -41,6 +46,7 @@ class LabWorker(PlatformWorker):
         self.lab_graphs: list[dict[str, Any]] = []
         self.lab_capture: dict[str, Any] | None = None
         self._lab_capturing = False
+        self.lab_weights_drawn = False
         super().__init__(*args, **kwargs)
         for method, phase in PHASES.items():
             setattr(self, method, self._stopwatch(getattr(self, method), phase))
@@ -56,10 +62,39 @@ class LabWorker(PlatformWorker):
                 ended = time.perf_counter()
                 self.lab_spans.append({"name": phase, "begun": begun, "ended": ended})
             if phase == "load":
+                self._draw_weights()
                 self._watch_capture()
             return result
 
         return timed
+
+    def _draw_weights(self) -> None:
+        """Give each matrix of dummy weights normal values, the same in every arm.
+
+        vLLM fills dummy weights with values so small that every request gets one single
+        token, and equal outputs prove nothing. The spread is the model's own
+        (`initializer_range`). Vectors (norms, biases) stay as they are.
+        """
+        if self.vllm_config.load_config.load_format != "dummy":
+            return
+        config = self.vllm_config.model_config.hf_config
+        spread = getattr(config, "initializer_range", getattr(config, "init_std", None)) or 0.02
+        drawn: set[int] = set()
+        for place, (_, parameter) in enumerate(self.model_runner.model.named_parameters()):
+            if parameter.dim() < 2 or parameter.data_ptr() in drawn:
+                continue
+            drawn.add(parameter.data_ptr())
+            generator = torch.Generator(device=parameter.device)
+            generator.manual_seed(self.vllm_config.model_config.seed * 100_003 + place)
+            with torch.no_grad():
+                # In place and in slices, so that a large matrix needs no copy of itself.
+                for rows in parameter.data.flatten().split(1 << 26):
+                    rows.copy_(
+                        torch.empty(rows.shape, dtype=torch.float32, device=rows.device).normal_(
+                            0.0, spread, generator=generator
+                        )
+                    )
+        self.lab_weights_drawn = True
 
     def _watch_capture(self) -> None:
         """Time the capture as a whole and graph by graph; the model runner exists now."""
@@ -121,6 +156,7 @@ class LabWorker(PlatformWorker):
             "compile_seconds": compilation.compilation_time,
             "graphs_captured_by_counter": compilation_counter.num_cudagraph_captured,
             "threads": torch.get_num_threads(),
+            "weights_drawn": self.lab_weights_drawn,
             "resolved": {
                 "compile_mode": compilation.mode.name,
                 "cudagraph_mode": compilation.cudagraph_mode.name,
@@ -135,5 +171,14 @@ class LabWorker(PlatformWorker):
                 "block_size": config.cache_config.block_size,
                 "num_gpu_blocks": config.cache_config.num_gpu_blocks,
                 "enable_prefix_caching": config.cache_config.enable_prefix_caching,
+                "optimization_level": _whole(getattr(config, "optimization_level", None)),
+                "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
+                "pipeline_parallel_size": config.parallel_config.pipeline_parallel_size,
+                "data_parallel_size": config.parallel_config.data_parallel_size,
+                "speculative_tokens": config.num_speculative_tokens
+                if hasattr(config, "num_speculative_tokens")
+                else None,
+                "async_scheduling": config.scheduler_config.async_scheduling,
+                "model_runner": type(runner).__module__,
             },
         }

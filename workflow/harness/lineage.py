@@ -11,8 +11,9 @@ import os
 import signal
 from pathlib import Path
 
+from cudagraph_lab.protocol import PARENT
+
 PR_SET_PDEATHSIG = 1
-PARENT = "CUDAGRAPH_LAB_PARENT"  # process id of who started this process
 
 
 def runs(process: str) -> bool:

@@ -1,11 +1,12 @@
-"""Measure one arm once, in this fresh process, inside vLLM's own environment.
+"""Serve the calls of one arm, in this fresh process, inside vLLM's own environment.
 
-    python run.py JOB RESULT PROGRESS_FD
+    python run.py JOB COMMANDS_FD ANSWERS_FD
 
-JOB is a JSON file (`request` and `platform` as in the record, plus `model_path`
-and `trace_dir`), RESULT the JSON file to write. Only the standard library and
-vLLM are imported. Timed: `generate`, and nothing else, with vLLM's defaults
-around it. What the caller must add (start-up log, versions of locks) it adds.
+JOB is a JSON file (`request` and `platform` as in the record, plus `model_path`,
+`trace_dir`, `profile_tokens` and `clock_zero_s`). The process boots the engine and then makes
+the calls that it is asked for, as `cudagraph_lab.protocol` says. Between calls it waits on
+the pipe and does nothing. Only the standard library and vLLM are imported. Timed is
+`generate`, and nothing else.
 """
 
 import lineage  # noqa: F401, I001 - first: children must die with their parent
@@ -14,18 +15,18 @@ import time
 
 PROCESS_BEGUN = time.perf_counter()
 
-import contextlib  # noqa: E402
 import hashlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import platform as host_platform  # noqa: E402
 import sys  # noqa: E402
 from collections import Counter  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from itertools import pairwise  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-FOREIGN_PROCESS_EXIT = 3
-NO_RESULT_EXIT = 4
+from cudagraph_lab.protocol import FOREIGN_PROCESS_EXIT, send  # noqa: E402
 
 
 def since_start() -> float:
@@ -110,18 +111,40 @@ def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
     return arguments | request["engine_args"] | {"trust_remote_code": False}
 
 
-def measure_call(llm: Any, kept: list[Any], prompts: list[Any], sampling: Any) -> dict[str, Any]:
+def step_durations_us(messages: list[Any]) -> list[int]:
+    """Microseconds between the engine core's messages with new tokens: the steps after the first.
+
+    A message carries the time at which its step's outputs were ready.
+    """
+    times = [m.timestamp for m in messages if any(o.new_token_ids for o in m.outputs)]
+    return [round((later - earlier) * 1e6) for earlier, later in pairwise(times)]
+
+
+def make_call(
+    llm: Any,
+    kept: list[Any],
+    prompts: list[Any],
+    sampling: Any,
+    clock_zero_s: float = 0.0,
+    read_energy_j: Callable[[], float | None] = lambda: None,
+) -> dict[str, Any]:
     """Time one `generate`; what the engine said meanwhile is read afterwards."""
     kept.clear()
-    started_s, monotonic = since_start(), time.monotonic()
+    energy_before = read_energy_j()
+    monotonic = time.monotonic()
     begun = time.perf_counter()
     outputs = llm.generate(prompts, sampling, use_tqdm=False)
     seconds = time.perf_counter() - begun
+    energy_after = read_energy_j()
     call: dict[str, Any] = {
         "seconds": seconds,
         "tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
-        "started_s": started_s,
+        "started_s": monotonic - clock_zero_s,
         "steps": graph_steps(kept),
+        "step_us": step_durations_us(kept) or None,
+        "energy_j": energy_after - energy_before
+        if energy_before is not None and energy_after is not None
+        else None,
     }
     requests = list(token_times(kept).values())
     if requests and all(len(times) > 1 for times in requests):
@@ -132,142 +155,143 @@ def measure_call(llm: Any, kept: list[Any], prompts: list[Any], sampling: Any) -
         call["first_token_s"] = [times[0][0] - monotonic for times in requests]
     ids = [list(output.outputs[0].token_ids) for output in outputs]
     digests = [hashlib.sha256(json.dumps(one).encode()).hexdigest() for one in ids]
-    return {"call": call, "digests": digests, "first_request_ids": ids[0]}
+    return {"call": call, "output_sha256": digests, "output_token_ids": [ids[0]]}
 
 
-def main(job_path: str, result_path: str, progress_fd: str) -> int:
-    """Boot the engine, measure every batch size, write the result."""
-    job = json.loads(Path(job_path).read_text(encoding="utf-8"))
-    request, platform = job["request"], job["platform"]
-    workload = request["workload"]
-    stage = "boot"
-    progress = os.fdopen(int(progress_fd), "w", buffering=1)
-
-    def tell(**event: Any) -> None:
-        with contextlib.suppress(OSError):
-            progress.write(json.dumps(event) + "\n")
-
-    result: dict[str, Any] = {"cells": [], "conditions": [], "failure": None}
-    try:
-        tell(event="import")
-        import torch
-        import vllm
-        from vllm import LLM, SamplingParams
-
-        imported_s = since_start()
-        from conditions import read_conditions
-
-        result["conditions"].append(read_conditions(platform, "before", since_start()))
-        foreign = result["conditions"][0].get("foreign_processes")
-        if foreign:
-            print(f"processes {foreign} already use the device", file=sys.stderr)
-            return FOREIGN_PROCESS_EXIT
-
-        tell(event="boot")
-        boot_begun = since_start()
-        llm = LLM(**engine_arguments(job))
-        booted_s = since_start()
-        facts = llm.collective_rpc("lab_facts")[0]
-        kept = keep_outputs(llm)
-        spans = [
-            {"name": "import", "start_s": 0.0, "seconds": imported_s},
-            {"name": "boot", "start_s": boot_begun, "seconds": booted_s - boot_begun},
-        ] + [
-            {
-                "name": span["name"],
-                "start_s": span["begun"] - PROCESS_BEGUN,
-                "seconds": span["ended"] - span["begun"],
-            }
-            for span in facts["spans"]
-        ]
-        blocks, size = facts["resolved"]["num_gpu_blocks"], facts["resolved"]["block_size"]
-        capture = facts["capture"]
-        result |= {
-            "resolved": facts["resolved"],
-            "startup": {
-                "spans": spans,
-                "compile_seconds": facts["compile_seconds"] or None,
-                "capture": capture
-                and {
-                    **capture,
-                    "estimate_bytes": facts["capture_estimate_bytes"],
-                    "graphs": facts["graphs"],
-                },
-                "kv_cache_tokens": blocks * size if blocks and size else None,
-                "available_kv_cache_bytes": facts["available_kv_cache_bytes"],
-                "model_bytes": facts["model_bytes"],
-            },
-            "environment": {
-                "python": host_platform.python_version(),
-                "vllm": vllm.__version__,
-                "torch": torch.__version__,
-                "threads": facts["threads"],
-            },
+def startup_of(facts: dict[str, Any], imported_s: float, boot: tuple[float, float]) -> Any:
+    """The `startup` of the record, as far as the worker tells it. `boot` is begin and end."""
+    spans = [
+        {"name": "import", "start_s": 0.0, "seconds": imported_s},
+        {"name": "boot", "start_s": boot[0], "seconds": boot[1] - boot[0]},
+    ] + [
+        {
+            "name": span["name"],
+            "start_s": span["begun"] - PROCESS_BEGUN,
+            "seconds": span["ended"] - span["begun"],
         }
-        stage = "generate"
-        prompt: Any = workload["prompt"]
-        if workload["prompt_token_ids"] is not None:
-            prompt = {"prompt_token_ids": workload["prompt_token_ids"]}
-        roles = ["first"] + ["warmup"] * request["warmups"] + ["timed"] * request["iterations"]
-        profiling = request["purpose"] == "profile"
-        for batch in workload["batch_sizes"]:
-            prompts = [prompt] * batch
-            sampling = SamplingParams(
-                max_tokens=workload["output_tokens"],
-                temperature=0,
-                ignore_eos=True,
-                detokenize=workload["prompt_token_ids"] is None,
+        for span in facts["spans"]
+    ]
+    blocks, size = facts["resolved"]["num_gpu_blocks"], facts["resolved"]["block_size"]
+    capture = facts["capture"]
+    return {
+        "spans": spans,
+        "compile_seconds": facts["compile_seconds"] or None,
+        "capture": capture
+        and {
+            **capture,
+            "estimate_bytes": facts["capture_estimate_bytes"],
+            "graphs": facts["graphs"],
+        },
+        "kv_cache_tokens": blocks * size if blocks and size else None,
+        "available_kv_cache_bytes": facts["available_kv_cache_bytes"],
+        "model_bytes": facts["model_bytes"],
+    }
+
+
+def profile(llm: Any, prompts: list[Any], batch: int, job: dict[str, Any]) -> None:
+    """Run a few steps under the profiler; the trace file is named after the batch size."""
+    from vllm import SamplingParams
+
+    short = SamplingParams(
+        max_tokens=job["profile_tokens"], temperature=0, ignore_eos=True, detokenize=False
+    )
+    before = set(Path(job["trace_dir"]).iterdir())
+    llm.start_profile()
+    llm.generate(prompts, short, use_tqdm=False)
+    llm.stop_profile()
+    for trace in set(Path(job["trace_dir"]).iterdir()) - before:
+        trace.rename(trace.with_name(f"b{batch}-{trace.name}"))
+
+
+def serve(llm: Any, job: dict[str, Any], commands: Any, answer: Callable[..., None]) -> None:
+    """Do what the measuring process asks for until it says `quit` or is gone."""
+    from vllm import SamplingParams
+
+    from conditions import energy_meter, read_conditions
+
+    workload = job["request"]["workload"]
+    prompt: Any = workload["prompt"]
+    if workload["prompt_token_ids"] is not None:
+        prompt = {"prompt_token_ids": workload["prompt_token_ids"]}
+    sampling = SamplingParams(
+        max_tokens=workload["output_tokens"],
+        temperature=0,
+        ignore_eos=True,
+        detokenize=workload["prompt_token_ids"] is None,
+    )
+    kept = keep_outputs(llm)
+    read_energy_j = energy_meter(job["platform"])
+    for line in commands:
+        asked = json.loads(line)
+        if asked["do"] == "quit":
+            return
+        if asked["do"] == "conditions":
+            reading = read_conditions(job["platform"], asked["at"], since_start())
+            answer(event="conditions", reading=reading)
+        elif asked["do"] == "profile":
+            profile(llm, [prompt] * asked["batch"], asked["batch"], job)
+            answer(event="profile", batch=asked["batch"])
+        else:
+            made = make_call(
+                llm, kept, [prompt] * asked["batch"], sampling, job["clock_zero_s"], read_energy_j
             )
-            calls: list[dict[str, Any]] = []
-            digests: list[str] = []
-            first_ids: list[int] = []
-            for index, role in enumerate(roles):
-                measured = measure_call(llm, kept, prompts, sampling)
-                calls.append({"role": role, **measured["call"]})
-                digests, first_ids = measured["digests"], measured["first_request_ids"]
-                seconds, tokens = calls[-1]["seconds"], calls[-1]["tokens"]
-                tell(
-                    event="call",
-                    batch=batch,
-                    role=role,
-                    index=index + 1,
-                    of=len(roles),
-                    tokens_per_s=tokens / seconds,
-                )
-            if profiling:
-                short = SamplingParams(
-                    max_tokens=job["profile_tokens"],
-                    temperature=0,
-                    ignore_eos=True,
-                    detokenize=False,
-                )
-                tell(event="profile", batch=batch)
-                before = set(Path(job["trace_dir"]).iterdir())
-                llm.start_profile()
-                llm.generate(prompts, short, use_tqdm=False)
-                llm.stop_profile()
-                for trace in set(Path(job["trace_dir"]).iterdir()) - before:
-                    trace.rename(trace.with_name(f"b{batch}-{trace.name}"))
-            result["cells"].append(
-                {
-                    "batch": batch,
-                    "calls": calls,
-                    "output_sha256": digests,
-                    "output_token_ids": [first_ids],
-                }
-            )
-            result["conditions"].append(read_conditions(platform, "during", since_start()))
-        result["conditions"].append(read_conditions(platform, "after", since_start()))
-    except Exception as error:
-        result["failure"] = {"stage": stage, "reason": f"{type(error).__name__}: {error}"}
-    temporary = Path(result_path + ".partial")
+            made["call"] = {"role": asked["role"], "round": asked["round"], **made["call"]}
+            answer(event="call", batch=asked["batch"], **made)
+
+
+def boot(job: dict[str, Any], answer: Callable[..., None]) -> Any:
+    """Import vLLM and start the engine; None where a foreign process uses the device."""
+    answer(event="import")
+    import torch
+    import vllm
+    from vllm import LLM
+
+    imported_s = since_start()
+    from conditions import read_conditions
+
+    before = read_conditions(job["platform"], "before", since_start())
+    answer(event="conditions", reading=before)
+    if before.get("foreign_processes"):
+        print(f"processes {before['foreign_processes']} already use the device", file=sys.stderr)
+        return None
+    answer(event="boot")
+    begun = since_start()
+    llm = LLM(**engine_arguments(job))
+    booted = since_start()
+    facts = llm.collective_rpc("lab_facts")[0]
+    answer(
+        event="ready",
+        resolved=facts["resolved"],
+        startup=startup_of(facts, imported_s, (begun, booted)),
+        weights_drawn=facts["weights_drawn"],
+        environment={
+            "python": host_platform.python_version(),
+            "vllm": vllm.__version__,
+            "torch": torch.__version__,
+            "threads": facts["threads"],
+        },
+    )
+    return llm
+
+
+def main(job_path: str, commands_fd: str, answers_fd: str) -> int:
+    """Boot the engine and serve calls; what goes wrong is the last answer."""
+    job = json.loads(Path(job_path).read_text(encoding="utf-8"))
+    answers = os.fdopen(int(answers_fd), "w")
+
+    def answer(**message: Any) -> None:
+        send(answers, message)
+
+    stage = "boot"
     try:
-        temporary.write_text(json.dumps(result), encoding="utf-8")
-        temporary.rename(result_path)
-    except OSError as error:
-        print(f"{Path(result_path).name}: {error.strerror}", file=sys.stderr)
-        return NO_RESULT_EXIT
-    tell(event="done")
+        llm = boot(job, answer)
+        if llm is None:
+            return FOREIGN_PROCESS_EXIT
+        stage = "generate"
+        with os.fdopen(int(commands_fd), encoding="utf-8") as commands:
+            serve(llm, job, commands, answer)
+    except Exception as error:
+        answer(event="failed", stage=stage, reason=f"{type(error).__name__}: {error}")
     sys.stdout.flush()
     return 0
 

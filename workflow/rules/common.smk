@@ -29,6 +29,7 @@ for variable, entry in {
 
 # No module that needs NumPy: every call of Snakemake waits for these.
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design import job as design_job
 from cudagraph_lab.design import runs as design
 from cudagraph_lab.measure import leftovers
 from cudagraph_lab.measure import machine as hardware
@@ -75,6 +76,8 @@ def measured_dataset():
 
 with one_line_error():
     DATASET = measured_dataset()
+    if DATASET is not None:
+        design.check_memory_in_turn(config, PLATFORM)
 
 
 def local_datasets():
@@ -200,6 +203,13 @@ def priority_of_run(wildcards):
     except LabError as error:
         # Whatever else a rule's function raises is shown with a traceback.
         sys.exit(f"cudagraph-lab: {error}")
+
+
+def job_json(arms, repeat):
+    """What a measuring job is to do, as JSON."""
+    check_hardware()
+    job = design_job.job_of(config, PLATFORM, DATASET, list(arms), int(repeat))
+    return job.model_dump_json()
 
 
 wildcard_constraints:

@@ -244,6 +244,50 @@ def priority_of_run(config: Mapping[str, Any], platform: str, arm: str, repeat: 
     return 1_000_000 - repeat * 1_000 - order.index(arm)
 
 
+# In turn on a GPU: with a given size of the KV cache vLLM does not profile its memory, so that
+# engines can boot beside each other.
+KV_CACHE_BYTES_IN_TURN = 2_000_000_000
+
+
+def arms_in_turn(config: Mapping[str, Any], platform: str) -> list[str]:
+    """The arms that are resident together and take turns; none where arms are measured apart."""
+    if config["order"] != "in_turn":
+        return []
+    return [
+        arm
+        for arm, settings in config["arms"].items()
+        if settings["purpose"] == "timed" and not_measurable(config, arm, platform) is None
+    ]
+
+
+def share_of_memory(config: Mapping[str, Any], arm: str, platform: str) -> float:
+    """The share of the device's memory that an arm's engine takes.
+
+    Arms in turn divide `workload.gpu_memory_utilization` among them.
+    """
+    whole = float(config["workload"]["gpu_memory_utilization"])
+    together = arms_in_turn(config, platform)
+    return round(whole / len(together), 3) if arm in together else whole
+
+
+def check_memory_in_turn(config: Mapping[str, Any], platform: str) -> None:
+    """Raise LabError where the arms in turn ask for more than the whole memory together."""
+    shares = {
+        arm: float(
+            engine_args(config, arm, platform).get(
+                "gpu_memory_utilization", share_of_memory(config, arm, platform)
+            )
+        )
+        for arm in arms_in_turn(config, platform)
+    }
+    if sum(shares.values()) > 1:
+        said = ", ".join(f"{arm} {share:g}" for arm, share in shares.items())
+        raise LabError(
+            f"config: order: in_turn: the arms ask for {sum(shares.values()):g} of the memory "
+            f"together ({said}); lower gpu_memory_utilization or set order to apart"
+        )
+
+
 def request_of_run(
     config: Mapping[str, Any], platform: str, arm: str, repeat: int, weights: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -253,17 +297,28 @@ def request_of_run(
     if purpose == "startup":
         # One call of one request shows that the engine answers; nothing is timed.
         workload["batch_sizes"] = [1]
+    together = arms_in_turn(config, platform)
+    in_turn = arm in together
+    workload["gpu_memory_utilization"] = share_of_memory(config, arm, platform)
+    arguments = engine_args(config, arm, platform)
+    if in_turn and platform == "cuda":
+        arguments = {"kv_cache_memory_bytes": KV_CACHE_BYTES_IN_TURN} | arguments
+    order = order_of_repeat(config, platform, repeat)
     return {
         "model": config["model"]["name"],
         "weights": weights["weights"],
         "revision": weights["revision"],
         "workload": workload,
-        "engine_args": engine_args(config, arm, platform),
+        "engine_args": arguments,
         "purpose": purpose,
         "compile_cache": config["arms"][arm]["compile_cache"],
         "iterations": config["iterations"] if purpose == "timed" else 0,
         "warmups": config["warmups"] if purpose == "timed" else 0,
         "seed": config["seed"],
         "observed": "messages",
-        "order": order_of_repeat(config, platform, repeat),
+        "order": [name for name in order if name in together] if in_turn else order,
+        "measured": "in_turn" if in_turn else "apart",
+        "rounds": purpose == "timed",
+        "seconds": config["seconds_per_repeat"] if purpose == "timed" else None,
+        "dummy_values": "normal",
     }

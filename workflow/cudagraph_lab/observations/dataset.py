@@ -366,7 +366,7 @@ def refuse_other_design(
         if record.arm not in expected:
             continue
         known = record.request.model_dump()
-        chosen = {key: known[key] for key in ("weights", "revision", "order")}
+        chosen = {key: known[key] for key in ("weights", "revision", "order", "dummy_values")}
         asked = Request.model_validate({**expected[record.arm], **chosen})
         found = conflict(asked, record.request, same_arm=True)
         if found:

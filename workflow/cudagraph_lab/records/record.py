@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cudagraph_lab.engine.profile_trace import StepProfile
 from cudagraph_lab.engine.startup_log import StartupFacts
 from cudagraph_lab.errors import LabError, printable
-from cudagraph_lab.files import write_json
+from cudagraph_lab.files import write_atomically
 
 SCHEMA_VERSION = 1
 # The largest records, profiles with every step, stay far below; more is not read at all.
@@ -121,6 +121,14 @@ class Request(Model):
     # or from the engine core's messages, read after them.
     observed: Literal["statistics", "messages"] = "statistics"
     order: list[str]  # the arms of this repeat in the order drawn from the seed
+    # `apart`: one arm after the other. `in_turn`: the arms of `order` were resident together,
+    # and their calls took turns.
+    measured: Literal["apart", "in_turn"] = "apart"
+    # Batch sizes in rounds; else all calls of one batch size, then those of the next.
+    rounds: bool = False
+    seconds: PositiveSeconds | None = None  # for the timed calls of one repeat, if bounded
+    # Dummy weights: vLLM's constant-like values, or normal ones drawn from the seed.
+    dummy_values: Literal["vllm", "normal"] = "vllm"
 
     @model_validator(mode="after")
     def _runs_no_foreign_code(self) -> Self:
@@ -139,8 +147,17 @@ SHARED = (
     "workload.output_tokens",
     "workload.max_model_len",
     "workload.gpu_memory_utilization",
+    "dummy_values",
 )
-SHARED_BY_TIMED = ("workload.batch_sizes", "iterations", "warmups", "seed", "observed")
+SHARED_BY_TIMED = (
+    "workload.batch_sizes",
+    "iterations",
+    "warmups",
+    "seed",
+    "observed",
+    "rounds",
+    "seconds",
+)
 SHARED_BY_REPEATS = ("purpose", "engine_args", "compile_cache")
 
 
@@ -181,6 +198,13 @@ class Resolved(Model):
     block_size: int | None
     num_gpu_blocks: int | None
     enable_prefix_caching: bool | None
+    optimization_level: int | None = None
+    tensor_parallel_size: int | None = None
+    pipeline_parallel_size: int | None = None
+    data_parallel_size: int | None = None
+    speculative_tokens: int | None = None
+    async_scheduling: bool | None = None
+    model_runner: str | None = None  # module of the worker's model runner
 
 
 class Span(Model):
@@ -238,7 +262,13 @@ class Call(Model):
     seconds: PositiveSeconds | None
     tokens: Count | None
     tokens_per_s: PositiveSeconds | None = None
-    started_s: float | None = None  # since the start of the process
+    # Version 1: since the start of the process. Version 2: since the measuring process began its
+    # job, on one clock for all arms of the job.
+    started_s: float | None = None
+    round: Count | None = None  # of the schedule; None for first calls and warm-ups
+    # Microseconds of each step after the first, by the times of the engine core's messages.
+    step_us: list[Count] | None = None
+    energy_j: Annotated[float, Field(ge=0)] | None = None  # of the whole board, during the call
     decode_s_per_step: list[PositiveSeconds] | None = None  # one per request
     # One per request, since the call began (by statistics: since the request's arrival).
     first_token_s: list[PositiveSeconds] | None = None
@@ -323,7 +353,7 @@ class Failure(Model):
 class Record(Model):
     """One run, whole."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     dataset: Name
     arm: Name
     repeat: Annotated[int, Field(gt=0)]
@@ -373,7 +403,9 @@ class Record(Model):
                 "timed": self.request.iterations,
             }
             for role, count in counts.items():
-                if roles.count(role) != count:
+                # Bounded in seconds, a repeat ends after the last whole round.
+                fewer = role == "timed" and self.request.seconds is not None
+                if not (1 if fewer else count) <= roles.count(role) <= count:
                     raise ValueError(
                         f"{where}: {roles.count(role)} {role} calls, {count} were asked"
                     )
@@ -403,12 +435,22 @@ def _checksum(body: dict[str, Any]) -> str:
 def write_record(record: Record, path: Path) -> None:
     """Write a record with its checksum, whole or not at all."""
     body = record.model_dump(mode="json")
-    document = {"sha256": _checksum(body), "record": body}
-    write_json(path, document)
+    write_atomically(path, document_of(body))
 
 
-def read_record(path: Path, dataset: str | None = None) -> Record:
+def document_of(body: Mapping[str, Any]) -> str:
+    """The text of a record's file: JSON with a line for each top-level key."""
+    lines = [
+        f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'), ensure_ascii=False)}"
+        for key, value in body.items()
+    ]
+    return f'{{"sha256":"{_checksum(dict(body))}",\n"record":{{\n' + ",\n".join(lines) + "}}\n"
+
+
+def read_record(path: Path, dataset: str | None = None, name: Path | None = None) -> Record:
     """Read a record; refuse, by name, what is half-written, changed, implausible or foreign.
+
+    `name` is the path that the record is to have, where it is not there yet.
 
     Raises NotBelievedError, a LabError that names the file and the mend.
     """
@@ -432,7 +474,8 @@ def read_record(path: Path, dataset: str | None = None) -> Record:
         raise NotBelievedError(path, "its checksum does not fit its content")
     if dataset is not None and record.dataset != dataset:
         raise NotBelievedError(path, f"belongs to data set {record.dataset!r}, not {dataset!r}")
-    arm, repeat = path.parent.name, path.name.split(".")[0]
+    named = name or path
+    arm, repeat = named.parent.name, named.name.split(".")[0]
     if (arm, repeat) != (record.arm, f"rep{record.repeat}"):
         raise NotBelievedError(
             path, f"holds {record.arm} rep{record.repeat}, not what its name says"

@@ -1,0 +1,94 @@
+"""A job: what one measuring process does, one repeat of one arm or of several in turn."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from cudagraph_lab.design.runs import arms_in_turn, request_of_run, runs_to_measure
+
+NO_WEIGHTS_YET = {"weights": "dummy", "revision": None}  # chosen by a job of their own
+
+
+class ArmJob(BaseModel):
+    """One arm of a job: its request, which lacks the weights only, and where its record goes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    arm: str
+    request: dict[str, Any]
+    output: Path
+
+
+class Job(BaseModel):
+    """One repeat of one arm, or of several arms that take turns on the device."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    platform: Literal["cuda", "cpu"]
+    repeat: int
+    arms: list[ArmJob]
+    vllm_python: str
+    cache_dir: str
+    timeout_s: float
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether the arms are resident together."""
+        return bool(self.arms[0].request["measured"] == "in_turn")
+
+    @property
+    def name(self) -> str:
+        """What a person reads of the job."""
+        return f"repeat {self.repeat}" if self.in_turn else f"{self.arms[0].arm} rep {self.repeat}"
+
+
+def record_path(dataset: str, arm: str, repeat: int) -> str:
+    """Where the record of a run goes, from the working directory."""
+    return f"results/{dataset}/runs/{arm}/rep{repeat}.json"
+
+
+def other_names(arms: Sequence[str]) -> str:
+    """A regular expression for the names of arms that are none of these."""
+    these = "|".join(map(re.escape, arms))
+    return (f"(?!(?:{these})(?:/|$))" if arms else "") + r"[a-z0-9][a-z0-9._-]*"
+
+
+def job_of(
+    config: Mapping[str, Any], platform: str, dataset: str, arms: Sequence[str], repeat: int
+) -> Job:
+    """The job that measures these arms' records of one repeat."""
+    return Job(
+        dataset=dataset,
+        platform=platform,  # type: ignore[arg-type]
+        repeat=repeat,
+        arms=[
+            ArmJob(
+                arm=arm,
+                request=request_of_run(config, platform, arm, repeat, NO_WEIGHTS_YET),
+                output=Path(record_path(dataset, arm, repeat)),
+            )
+            for arm in arms
+        ],
+        vllm_python=config["vllm_python"],
+        cache_dir=config["cache_dir"],
+        timeout_s=config["timeout_s"],
+    )
+
+
+def turns_to_measure(
+    config: Mapping[str, Any], platform: str, dataset: str
+) -> dict[int, list[str]]:
+    """Per repeat, the arms in turn whose record is not there yet.
+
+    A record that is there is never an output of a job that runs: Snakemake would remove it.
+    """
+    together = set(arms_in_turn(config, platform))
+    turns: dict[int, list[str]] = {}
+    for arm, repeat in runs_to_measure(config, platform):
+        if arm in together and not Path(record_path(dataset, arm, repeat)).exists():
+            turns.setdefault(repeat, []).append(arm)
+    return turns

@@ -1,0 +1,163 @@
+"""Who calls when: the boots, the first calls, the rounds, and what the harnesses answer."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from cudagraph_lab.design.job import ArmJob, Job
+from cudagraph_lab.design.schedule import draw_rounds
+from cudagraph_lab.errors import say
+from cudagraph_lab.measure.supervisor import Harness, ask, await_answer
+
+
+@dataclass
+class Taken:
+    """What came of one arm, as plain data for its record."""
+
+    ready: dict[str, Any] | None = None  # the answer after boot
+    calls: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    outputs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    conditions: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[str, Any] | None = None  # the answer `failed`
+    alive: bool = True
+
+    def cells(self, batch_sizes: list[int]) -> list[dict[str, Any]]:
+        """The cells of the record, in the order of the design."""
+        return [
+            {"batch": batch, "calls": self.calls[batch], **self.outputs[batch]}
+            for batch in batch_sizes
+            if batch in self.calls
+        ]
+
+
+class Conductor:
+    """The harnesses of one job and what they have answered so far."""
+
+    def __init__(
+        self, job: Job, harnesses: Mapping[str, Harness], check: Callable[[], None]
+    ) -> None:
+        self.job = job
+        self.harnesses = harnesses
+        self.check = check
+        self.taken = {member.arm: Taken() for member in job.arms}
+        self.deadline = time.monotonic() + job.timeout_s
+
+    def alive(self) -> list[ArmJob]:
+        """The members of the job whose harness still answers."""
+        return [member for member in self.job.arms if self.taken[member.arm].alive]
+
+    def await_event(self, arm: str, event: str) -> dict[str, Any] | None:
+        """The next answer of this event; conditions on the way are kept. None: the arm is gone."""
+        taken, harness = self.taken[arm], self.harnesses[arm]
+        while True:
+            answer = await_answer(harness, self.deadline, self.check)
+            if answer is None or answer["event"] == "failed":
+                taken.alive, taken.failed = False, answer
+                if self.job.in_turn:
+                    say(f"{self.job.name}: {arm} ended early; the other arms go on")
+                return None
+            if answer["event"] == "conditions":
+                taken.conditions.append(answer["reading"])
+            elif answer["event"] in ("import", "boot") and (
+                not self.job.in_turn or arm == self.job.arms[0].arm
+            ):
+                doing = "starting" if answer["event"] == "import" else "booting vLLM"
+                say(f"{self.job.name}: {doing}")
+            if answer["event"] == event:
+                return answer
+
+    def await_boots(self) -> None:
+        """Wait until every engine is ready."""
+        for member in self.job.arms:
+            self.taken[member.arm].ready = self.await_event(member.arm, "ready")
+
+    def call(self, arm: str, batch: int, role: str, round_: int | None) -> dict[str, Any] | None:
+        """Ask one arm for one call and keep what came of it."""
+        ask(self.harnesses[arm], {"do": "call", "batch": batch, "role": role, "round": round_})
+        answer = self.await_event(arm, "call")
+        if answer is None:
+            return None
+        taken = self.taken[arm]
+        taken.calls.setdefault(batch, []).append(answer["call"])
+        taken.outputs[batch] = {key: answer[key] for key in ("output_sha256", "output_token_ids")}
+        return dict(answer["call"])
+
+    def read_conditions(self, at: str) -> None:
+        """Let every arm read the state of the device and the machine."""
+        for member in self.alive():
+            ask(self.harnesses[member.arm], {"do": "conditions", "at": at})
+            self.await_event(member.arm, "conditions")
+
+    def warm_up(self) -> None:
+        """The first call of every cell, then its warm-ups."""
+        warmups = max(member.request["warmups"] for member in self.job.arms)
+        for role in ["first"] + ["warmup"] * warmups:
+            for batch in self.job.arms[0].request["workload"]["batch_sizes"]:
+                for member in self.alive():
+                    made = self.call(member.arm, batch, role, None)
+                    if made and not self.job.in_turn:
+                        say(f"{self.job.name}: batch {batch}: {role} call, {_rate(made)}")
+
+    def profile(self) -> None:
+        """Run a few steps of every batch size under the profiler, where that is the purpose."""
+        for member in self.alive():
+            for batch in member.request["workload"]["batch_sizes"]:
+                say(f"{self.job.name}: batch {batch}: profiling, not timed")
+                ask(self.harnesses[member.arm], {"do": "profile", "batch": batch})
+                if self.await_event(member.arm, "profile") is None:
+                    break
+
+    def take_turns(self) -> None:
+        """The timed calls, round by round, until the planned number of rounds or seconds."""
+        request = self.job.arms[0].request
+        planned, seconds = request["iterations"], request["seconds"]
+        begun = time.monotonic()
+        for number, cells in enumerate(islice(self._rounds(), planned), start=1):
+            round_begun = time.monotonic()
+            made = {}
+            for arm, batch in cells:
+                if self.taken[arm].alive and (call := self.call(arm, batch, "timed", number)):
+                    made[arm, batch] = call
+            if not self.alive():
+                return
+            self.read_conditions("during")
+            now = time.monotonic()
+            say(f"{self.job.name}: round {number} of {planned}, {_spread(made, self.job.in_turn)}")
+            if seconds is not None and now - begun + (now - round_begun) > seconds:
+                return
+
+    def _rounds(self) -> Iterator[list[tuple[str, int]]]:
+        request = self.job.arms[0].request
+        arms = [member.arm for member in self.job.arms]
+        return draw_rounds(
+            arms, request["workload"]["batch_sizes"], request["seed"], self.job.repeat
+        )
+
+
+def conduct(
+    job: Job, harnesses: Mapping[str, Harness], check: Callable[[], None]
+) -> dict[str, Taken]:
+    """Let the harnesses do all that the job asks for; what came of each arm."""
+    conductor = Conductor(job, harnesses, check)
+    conductor.await_boots()
+    conductor.warm_up()
+    purpose = job.arms[0].request["purpose"]
+    if purpose == "profile":
+        conductor.profile()
+    if purpose == "timed":
+        conductor.take_turns()
+    conductor.read_conditions("after")
+    return conductor.taken
+
+
+def _rate(call: Mapping[str, Any]) -> str:
+    return f"{call['tokens'] / call['seconds']:.1f} tok/s"
+
+
+def _spread(made: Mapping[tuple[str, int], dict[str, Any]], in_turn: bool) -> str:
+    """What a round brought, in a few words."""
+    if in_turn:
+        return f"{sum(call['seconds'] for call in made.values()):.1f} s of timed calls"
+    return ", ".join(f"batch {batch}: {_rate(call)}" for (_, batch), call in sorted(made.items()))

@@ -1,0 +1,142 @@
+"""What is checked before anything is measured, and what keeps two measurements apart."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.engine.environment import cache_directory
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.files import sha256_of
+from cudagraph_lab.measure.machine import gpus
+from cudagraph_lab.records.record import (
+    NotBelievedError,
+    Record,
+    Request,
+    conflict,
+    read_record,
+)
+
+HARNESS = REPOSITORY / "workflow" / "harness"
+# Snakemake sets these to the rule's threads over the caller's wish; a measurement
+# leaves them to vLLM, and records what came of it.
+THREAD_VARIABLES = {
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "GOTO_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+}
+
+
+def described_lock(lock: Path | None) -> str:
+    """What a record says of the lock that vLLM's environment was built from."""
+    return f"{lock.name} sha256:{sha256_of(lock)}" if lock else "taken as it was"
+
+
+def refuse_other_request(
+    output: Path, dataset: str, request: Request, here: Mapping[str, str | None]
+) -> None:
+    """Refuse to add a run to a data set that was measured under other conditions.
+
+    `here` holds fields of the environment that are known before the run (device, driver,
+    lock). Looks at one run of each arm, so that it takes no time.
+    """
+    by_arm: dict[Path, list[Path]] = {}
+    others = sorted(output.parent.parent.glob("*/rep*.json"))
+    # Its own arm first, which has the most to agree in.
+    for path in sorted(others, key=lambda path: path.parent != output.parent):
+        if path != output:
+            by_arm.setdefault(path.parent, []).append(path)
+    seen = [first_believed(paths, dataset) for paths in by_arm.values()]
+    believed = [known for known, _ in seen if known]
+    refused = [error for _, error in seen if error]
+    if refused and not believed:
+        # Not one of them is believed: no damage to a file, but something of a person's making.
+        raise refused[0]
+    for sibling, known in believed:
+        found = conflict(request, known.request, same_arm=sibling.parent == output.parent)
+        for name, now in here.items():
+            then = getattr(known.environment, name)
+            if found is None and None not in (now, then) and now != then:
+                found = (name, now, then)
+        if found:
+            name, now, then = found
+            raise LabError(
+                f"{sibling}: measured with {name} {then!r}, asked now is {now!r}; "
+                "set `dataset` to a new name in the configuration, or put the old value back"
+            )
+
+
+def first_believed(
+    paths: list[Path], dataset: str
+) -> tuple[tuple[Path, Record] | None, NotBelievedError | None]:
+    """The first of these records that is believed, and why the one before it is not."""
+    refused = None
+    for path in paths:
+        try:
+            return (path, read_record(path, dataset)), refused
+        except NotBelievedError as error:
+            refused = error
+    return None, refused
+
+
+def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dict[str, str]:
+    """Environment of the harness: no thread limits, no network, caches where we want them."""
+    kept = {key: value for key, value in base.items() if key not in THREAD_VARIABLES}
+    kept.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    # The harness, and this package for the protocol that both sides share.
+    harness = f"{HARNESS}:{HARNESS.parent}"
+    inherited = kept.get("PYTHONPATH")
+    return kept | {
+        "PYTHONPATH": f"{harness}:{inherited}" if inherited else harness,
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as NVML counts, so that both name the same device
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_CACHE_ROOT": str(compile_cache / "vllm"),
+        "TORCHINDUCTOR_CACHE_DIR": str(compile_cache / "inductor"),
+        "TRITON_CACHE_DIR": str(compile_cache / "triton"),
+    }
+
+
+def device_locks(platform: str) -> list[Path]:
+    """Locks of all devices that a measurement can see: two never share one.
+
+    A GPU is known by its own id wherever it is seen from, so that jobs on two GPUs of one
+    machine run at once. A CPU is the machine's, and so is a GPU without an id. The order is
+    the same for everyone, so that no two wait for each other. The locks stay in the user's
+    own cache wherever `cache_dir` is: another directory is no other device.
+    """
+    machine = os.uname().nodename
+    names = {f"{machine}-{platform}"}
+    if platform == "cuda":
+        ids = [gpu["device_id"] for gpu in gpus()]
+        names = {f"cuda-{i}" if i else f"{machine}-cuda" for i in ids}
+    return [cache_directory("auto") / "locks" / f"{name}.lock" for name in sorted(names)]
+
+
+def compile_cache_directory(cache: Path, dataset: str) -> Path:
+    """Where vLLM keeps what it compiled for a data set, from run to run."""
+    return cache / "compile" / dataset
+
+
+def commit() -> str | None:
+    """The commit of this repository, with `+changes` where the tree differs from it."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True
+            )
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    head = git("rev-parse", "HEAD")
+    if head is None:
+        return None
+    return head + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
