@@ -12,7 +12,9 @@ NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 @given(st.sampled_from(QUANTITIES), st.data())
 def test_an_id_is_read_as_what_was_written(quantity, data):
     numbers = st.integers(1, 9999)
-    keys = {k: data.draw(numbers if k in ("batch", "tp") else NAMES) for k in quantity.key_names}
+    keys = {
+        k: data.draw(numbers if k in ("batch", "to", "tp") else NAMES) for k in quantity.key_names
+    }
     text = str(quantity(**keys))
     assert str(parse(text)) == text
     if quantity.key_names and "{pair}" not in quantity.template:

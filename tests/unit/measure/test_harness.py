@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cudagraph_lab.measure.run import HARNESS
+from cudagraph_lab.measure.guards import HARNESS
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def measure(harness, monkeypatch, messages):
     engine = Engine(messages)
     llm = SimpleNamespace(llm_engine=engine, generate=engine.generate)
     monkeypatch.setattr(harness.time, "monotonic", lambda: 100.0)
-    return engine, harness.measure_call(llm, harness.keep_outputs(llm), [], None)["call"]
+    return engine, harness.make_call(llm, harness.keep_outputs(llm), [], None)["call"]
 
 
 def test_step_and_first_token_times_come_from_the_messages(harness, monkeypatch):
@@ -94,6 +94,9 @@ def test_step_and_first_token_times_come_from_the_messages(harness, monkeypatch)
     # Request a: two tokens in a second after its first; b: two in half a second.
     assert call["decode_s_per_step"] == [0.5, 0.25]
     assert call["tokens"] == 6
+    # The steps after the first, each until its message.
+    assert call["step_us"] == [500_000, 500_000]
+    assert call["energy_j"] is None
     assert (engine.log_stats, engine.output_processor.log_stats) == (False, False)
     assert engine.logger_manager is None
 

@@ -17,21 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design.job import job_of
 from cudagraph_lab.design.runs import request_of_run
 from cudagraph_lab.engine.environment import exclusive
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.measure import guards, supervisor
 from cudagraph_lab.measure import run as measure
-from cudagraph_lab.measure.run import (
-    Outcome,
-    compile_cache_state,
-    explain_failure,
-    hide,
-    measurement_environment,
-    progress_message,
-    refuse_other_request,
-    run_harness,
-    summarise_traces,
-)
+from cudagraph_lab.measure.failures import Outcome, explain_failure
+from cudagraph_lab.measure.guards import measurement_environment, refuse_other_request
+from cudagraph_lab.measure.redaction import RECORDED_VARIABLES, hide
+from cudagraph_lab.measure.run import compile_cache_state, summarise_traces
+from cudagraph_lab.measure.supervisor import await_answer, end, end_at_once, start_harness
 from cudagraph_lab.records.record import Request, read_record
 
 HARNESS = REPOSITORY / "workflow" / "harness"
@@ -75,7 +71,7 @@ def test_thread_limits_go_and_the_network_stays_shut():
     kept = measurement_environment(base, Path("cache/compile/x"))
     assert not [key for key in kept if key.endswith("_NUM_THREADS")]
     assert kept["PATH"] == "/bin"
-    assert kept["PYTHONPATH"] == f"{HARNESS}:mine"
+    assert kept["PYTHONPATH"] == f"{HARNESS}:{HARNESS.parent}:mine"
     assert kept["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
     assert kept["VLLM_CPU_KVCACHE_SPACE"] == "4"
     assert kept["HF_HUB_OFFLINE"] == kept["VLLM_NO_USAGE_STATS"] == "1"
@@ -90,7 +86,7 @@ def test_thread_limits_go_and_the_network_stays_shut():
 
 def test_recorded_variables_hold_settings_and_no_secrets():
     def recorded(name):
-        return measure.RECORDED_VARIABLES.match(name) is not None
+        return RECORDED_VARIABLES.match(name) is not None
 
     for name in ("VLLM_USE_V1", "CUDA_VISIBLE_DEVICES", "LD_PRELOAD", "OMP_NUM_THREADS"):
         assert recorded(name), name
@@ -111,14 +107,7 @@ def test_nothing_else_is_changed(text):
     assert hide(text, {"/not/in/the/text/\0": "~"}) == text
 
 
-# --- Progress and failures ---------------------------------------------------------------
-
-
-def test_progress_is_one_line_a_person_can_read():
-    call = {"event": "call", "batch": 8, "role": "timed", "index": 3, "of": 5, "tokens_per_s": 9.87}
-    assert progress_message(call) == "batch 8: timed call 3 of 5, 9.9 tok/s"
-    assert progress_message({"event": "boot"}) == "booting vLLM"
-    assert progress_message({"event": "done"}) is None
+# --- Failures ---------------------------------------------------------------------------
 
 
 def failed(tail, failure=None, returncode=0, timed_out=False):
@@ -210,9 +199,9 @@ def test_traces_are_summarised_batch_by_batch_in_the_designs_order(tmp_path):
 
 
 def test_the_commit_says_when_the_tree_differs_from_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(guards, "REPOSITORY", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert measure.commit() is None
+    assert guards.commit() is None
 
     def git(*arguments):
         who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
@@ -222,11 +211,11 @@ def test_the_commit_says_when_the_tree_differs_from_it(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("one")
     git("add", "file")
     git("commit", "--quiet", "--message", "one")
-    assert re.fullmatch("[0-9a-f]{40}", measure.commit())
+    assert re.fullmatch("[0-9a-f]{40}", guards.commit())
     (tmp_path / "file").write_text("two")
-    assert measure.commit().endswith("+changes")
+    assert guards.commit().endswith("+changes")
     monkeypatch.setenv("PATH", "")
-    assert measure.commit() is None
+    assert guards.commit() is None
 
 
 # --- A request that does not belong to the data set ----------------------------------------
@@ -319,7 +308,9 @@ def run_stub(config, tmp_path, monkeypatch):
     def run(how, timeout_s=60.0):
         monkeypatch.setenv("STUB_VLLM", how)
         config["timeout_s"] = timeout_s
-        return measure.measure(config, "cpu", "d", "eager", 1, weights, output), output
+        job = job_of(config, "cpu", "d", ["eager"], 1)
+        job = job.model_copy(update={"arms": [job.arms[0].model_copy(update={"output": output})]})
+        return measure.measure(job, weights)[0], output
 
     return run
 
@@ -361,18 +352,20 @@ def test_a_run_that_somebody_ended_is_no_failure_of_its_arm(run_stub, monkeypatc
         run_stub("killed")
     # Unless it was the kernel, which then counted it.
     kills = iter([3, 4])
-    monkeypatch.setattr(measure, "memory_kills", lambda: next(kills))
+    monkeypatch.setattr(supervisor, "memory_kills", lambda: next(kills))
     record, _ = run_stub("killed")
     assert record.failure.kind == "out_of_memory"
 
 
-def test_an_arm_that_fails_half_way_keeps_its_start_up_and_none_of_its_times(
+def test_an_arm_that_fails_half_way_keeps_what_it_measured_and_is_failed(
     run_stub,
 ):
     record, _ = run_stub("second batch")
     assert record.failure.kind == "generate"
     assert record.failure.reason == "IndexError: block table overflow"
-    assert record.cells == []
+    # What it measured before stays in the record of the failed run.
+    assert [(cell.batch, len(cell.calls)) for cell in record.cells] == [(1, 1)]
+    assert record.status == "failed"
     assert {span.name for span in record.startup.spans} == {"import", "boot"}
     assert record.resolved.dtype == "torch.bfloat16"
     assert record.environment.vllm == "0.stub"
@@ -391,7 +384,7 @@ def test_a_failed_request_is_recorded_as_it_was_asked(run_stub, config):
     record, _ = run_stub("boot")
     weights = {"weights": "dummy", "revision": None}
     asked = request_of_run(config, "cpu", "eager", 1, weights)
-    assert record.request.model_dump() == asked
+    assert record.request.model_dump() == Request.model_validate(asked).model_dump()
     assert record.environment.variables["VLLM_NO_USAGE_STATS"] == "1"
     assert record.environment.lock == "taken as it was"
 
@@ -415,15 +408,21 @@ time.sleep(600)
 
 # Runs that family as the harness is run, holding the lock.
 DRIVER = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from cudagraph_lab.engine.environment import exclusive
 from cudagraph_lab.errors import one_line_errors
-from cudagraph_lab.measure.run import run_harness
+from cudagraph_lab.measure.supervisor import (
+    await_answer, end_at_once, start_harness, watch_workflow
+)
 directory, how = Path(sys.argv[1]), sys.argv[2]
 command = [sys.executable, str(directory / "family.py"), str(directory / "pids"), how]
 with one_line_errors(), exclusive(directory / "device.lock") as lock:
-    run_harness(command, os.environ, [lock], directory / "log", {}, "an arm", 600)
+    harness = start_harness("an arm", command, os.environ, [lock], directory / "log", {})
+    try:
+        await_answer(harness, time.monotonic() + 600, watch_workflow("an arm"))
+    finally:
+        end_at_once([harness])
 """
 
 
@@ -463,6 +462,17 @@ def family(tmp_path):
             os.kill(pid, signal.SIGKILL)
 
 
+def run_to_the_end(command, environment, locks, log, hidden, name, timeout_s):
+    """A harness that is asked nothing, from its start to its end."""
+    harness = start_harness(name, command, environment, locks, log, hidden)
+    try:
+        while await_answer(harness, time.monotonic() + timeout_s, lambda: None) is not None:
+            pass
+        return end(harness)
+    finally:
+        end_at_once([harness])
+
+
 def test_a_log_that_cannot_be_written_ends_the_run_at_once(tmp_path):
     pid = tmp_path / "pid"
     talks = f"""
@@ -475,7 +485,7 @@ os.remove({str(pid)!r})  # what nobody ended comes to here
     command = [sys.executable, "-c", talks]
     full = Path("/dev/full")  # a disk without a byte left
     with pytest.raises(LabError, match=r"^/dev/full: No space left on device; mend that and run"):
-        run_harness(command, os.environ, [], full, {}, "an arm", 600)
+        run_to_the_end(command, os.environ, [], full, {}, "an arm", 600)
     assert not psutil.pid_exists(int(pid.read_text()))
 
 
@@ -538,7 +548,7 @@ def run_script(tmp_path, script, timeout_s=30.0):
     path = tmp_path / "script.py"
     path.write_text(script)
     with exclusive(tmp_path / "lock") as lock:
-        return run_harness(
+        return run_to_the_end(
             [sys.executable, str(path)],
             os.environ | {"PYTHONPATH": str(HARNESS)},
             [lock],
@@ -549,17 +559,17 @@ def run_script(tmp_path, script, timeout_s=30.0):
         )
 
 
-def test_progress_goes_to_the_person_and_output_to_the_log(tmp_path, capfd):
+def test_answers_are_read_and_output_goes_to_the_log(tmp_path, capfd):
     outcome = run_script(
         tmp_path,
         """
 import json, os, sys
-progress = os.fdopen(int(sys.argv[-1]), "w", buffering=1)
-progress.write(json.dumps({"event": "boot"}) + "\\n")
+answers = os.fdopen(int(sys.argv[-1]), "w", buffering=1)
+answers.write(json.dumps({"event": "boot"}) + "\\n")
 print("to stdout from", __file__)
 print("to stderr", file=sys.stderr)
 os.write(1, b"\\xff not text\\n")
-progress.write(json.dumps({"event": "done"}) + "\\n")
+answers.write("no JSON\\n")
 sys.exit(3)
 """,
     )
@@ -571,7 +581,7 @@ sys.exit(3)
     assert "\ufffd not text" in log
     assert sorted(outcome.tail) == sorted(log.splitlines())
     captured = capfd.readouterr()
-    assert captured.err == "an arm: booting vLLM\n"
+    assert captured.err == ""
     assert captured.out == ""
 
 

@@ -27,8 +27,12 @@ KEYS = frozenset(
         "tp",
         "dtype",
         "pair",
+        "to",
     }
 )
+
+
+WHOLE = ("batch", "to", "tp")  # keys whose values are whole numbers
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Quantity:
         if found is None:
             return None
         keys = found.groupdict()
-        return self(**{k: int(v) if k in ("batch", "tp") else v for k, v in keys.items()})
+        return self(**{k: int(v) if k in WHOLE else v for k, v in keys.items()})
 
 
 @cache
@@ -91,7 +95,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(
         re.sub(
             r"\{(\w+)\}",
-            lambda key: rf"(?P<{key[1]}>{r'[0-9]+' if key[1] in ('batch', 'tp') else '[^/]+'})",
+            lambda key: rf"(?P<{key[1]}>{r'[0-9]+' if key[1] in WHOLE else '[^/]+'})",
             escaped,
         )
     )
@@ -104,6 +108,7 @@ FIRST_CALL = Quantity("first_call/{arm}/b{batch}", "tok/s", "first call")
 SPREAD_BETWEEN = Quantity("spread/between/{arm}/b{batch}", "relative", "spread between processes")
 SPREAD_WITHIN = Quantity("spread/within/{arm}/b{batch}", "relative", "spread within a process")
 SPREAD_NODES = Quantity("spread/nodes/{arm}/b{batch}", "relative", "spread between nodes")
+ENERGY = Quantity("energy/{arm}/b{batch}", "J/token", "energy of a token")
 REPLAYED_SHARE = Quantity(
     "replay/full_share/{arm}/b{batch}", "share", "steps that replayed a full graph"
 )
@@ -116,6 +121,7 @@ REPEATS_TO_HALVE = Quantity(
 )
 FADE = Quantity("shape/fade/{contrast}", "holds", "fade")
 NO_INVERSION = Quantity("shape/no_inversion/{contrast}", "holds", "no inversion")
+FADE_TO = Quantity("fade/{contrast}/b{batch}/to_b{to}", "x", "speed-up over that at a larger batch")
 POSITION_OF_B8 = Quantity("shape/position_of_b8/{contrast}", "share", "position of batch 8")
 DIFFERENCE = Quantity(
     "difference/{contrast}/{dataset}/b{batch}", "x", "speed-up over that of another data set"

@@ -43,9 +43,8 @@ from cudagraph_lab.measure.supervisor import (
     Harness,
     end,
     end_at_once,
-    lives,
     start_harness,
-    workflow_ancestors,
+    watch_workflow,
 )
 from cudagraph_lab.protocol import FOREIGN_PROCESS_EXIT
 from cudagraph_lab.records.record import (
@@ -129,12 +128,7 @@ def _measure_arms(job: Job, place: Place, descriptors: list[int]) -> None:
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")
     zero_s = time.monotonic()
     environments = {member.arm: _environment(job, member, place) for member in job.arms}
-    ancestors = workflow_ancestors()
-
-    def check() -> None:
-        if not all(lives(ancestor) for ancestor in ancestors):
-            raise LabError(f"{job.name}: the workflow that asked for this run is gone; stopped")
-
+    check = watch_workflow(job.name)
     harnesses: dict[str, Harness] = {}
     try:
         for member in job.arms:

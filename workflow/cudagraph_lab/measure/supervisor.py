@@ -183,6 +183,17 @@ def workflow_ancestors() -> list[psutil.Process]:
     return parents[:1]
 
 
+def watch_workflow(name: str) -> Callable[[], None]:
+    """A function that raises LabError once the workflow that asked for a run is gone."""
+    ancestors = workflow_ancestors()
+
+    def check() -> None:
+        if not all(lives(ancestor) for ancestor in ancestors):
+            raise LabError(f"{name}: the workflow that asked for this run is gone; stopped")
+
+    return check
+
+
 def lives(process: psutil.Process) -> bool:
     """Whether a process still runs; one that ended and was not collected does not."""
     try:
