@@ -31,11 +31,8 @@ def test_every_shipped_record_is_read_and_written_back_the_same(shipped, tmp_pat
         record = read_record(path, path.parents[2].name)
         again = tmp_path / record.arm / path.name
         write_record(record, again)
-        written = json.loads(path.read_text())["record"]
-        # Fields that are younger than the first records.
-        written["request"].setdefault("observed", "statistics")
-        written["environment"].setdefault("device_id", None)
-        assert json.loads(again.read_text())["record"] == written
+        # Fields that are younger than a record have their defaults in the copy.
+        assert read_record(again, record.dataset) == record
 
 
 def test_a_call_says_how_fast_it_was():
@@ -115,7 +112,7 @@ def _set(dotted, value):
     [
         ("extra", 1, "extra: Extra inputs"),
         ("cells.0.calls.1.extra", 1, "cells.0.calls.1.extra"),
-        ("schema_version", 2, "schema_version"),
+        ("schema_version", 3, "schema_version"),
         ("arm", "../eager", "arm"),
         ("repeat", 0, "repeat"),
         ("cells.0.calls.1.seconds", 0, "cells.0.calls.1.seconds"),
