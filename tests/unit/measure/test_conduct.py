@@ -2,6 +2,7 @@
 
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_every_cell_has_one_call_a_round_and_all_calls_share_a_clock(run_in_turn
             spans += [(c.started_s, c.started_s + c.seconds, arm, c.round) for c in cell.calls]
     spans.sort()
     # One call at a time on the whole device, and no round begins before the last one ended.
-    assert all(end <= start for (_, end, *_), (start, *_) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end, *_), (start, *_) in pairwise(spans))
     rounds = [round_ for *_, round_ in spans if round_]
     assert rounds == sorted(rounds)
     # No arm has its calls in a row: the arms change places within a round.
