@@ -5,7 +5,8 @@
 #
 #   tests/gpu/run_on_host.sh OUT DATASET SECONDS [SNAKEMAKE ARGUMENTS ...]
 #
-# SECONDS bounds the measuring. Further arguments go to Snakemake, for instance
+# SECONDS bounds the measuring. Arms in turn end their last repeat some seconds earlier, with
+# the rounds that they have, so that it is not lost. Further arguments go to Snakemake, for instance
 # `--configfile config/full.yaml`. Environment: PYTHON (python3), LAB_CACHE (a directory
 # for compile caches), RESULTS (an archive of an earlier call to go on from). A rehearsal without
 # a GPU: MEASURE=cpu, and VLLM_PYTHON where vLLM has an environment of its own.
@@ -21,6 +22,7 @@ if [ -n "${RESULTS:-}" ] && [ -f "$RESULTS" ]; then
   tar --skip-old-files -xzf "$RESULTS"
 fi
 config=("dataset=$dataset" "measure=${MEASURE:-cuda}" "vllm_python=$VLLM_PYTHON" "cache_dir=${LAB_CACHE:-auto}")
+export CUDAGRAPH_LAB_UNTIL=$(($(date +%s) + seconds - ${ENDING:-12})) # what ending a repeat takes
 status=0
 # --nolock: a call that was killed leaves Snakemake's lock of the directory behind.
 timeout --signal=KILL "$seconds" "$PYTHON" -m snakemake --cores 1 --resources gpu=1 --nolock \

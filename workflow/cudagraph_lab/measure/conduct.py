@@ -1,5 +1,6 @@
 """Who calls when: the boots, the first calls, the rounds, and what the harnesses answer."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,8 +9,11 @@ from typing import Any
 
 from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.design.schedule import draw_rounds
-from cudagraph_lab.errors import say
+from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.measure.supervisor import Harness, ask, await_answer
+
+# Environment variable: when the machine goes back, in seconds since the epoch.
+UNTIL = "CUDAGRAPH_LAB_UNTIL"
 
 
 @dataclass
@@ -112,7 +116,7 @@ class Conductor:
     def take_turns(self) -> None:
         """The timed calls, round by round, until the planned number of rounds or seconds."""
         request = self.job.arms[0].request
-        planned, seconds = request["iterations"], request["seconds"]
+        planned, seconds = request["iterations"], seconds_left(request["seconds"], os.environ)
         begun = time.monotonic()
         for number, cells in enumerate(islice(self._rounds(), planned), start=1):
             round_begun = time.monotonic()
@@ -134,6 +138,24 @@ class Conductor:
         return draw_rounds(
             arms, request["workload"]["batch_sizes"], request["seed"], self.job.repeat
         )
+
+
+def seconds_left(planned_s: float | None, environment: Mapping[str, str]) -> float | None:
+    """How long rounds may begin: as planned, or shorter where the machine goes back earlier.
+
+    A repeat with fewer rounds is worth more than one that is cut off. Only a repeat that is
+    bounded in seconds may have fewer rounds than planned. Raises LabError where the variable
+    CUDAGRAPH_LAB_UNTIL is no time in seconds since the epoch.
+    """
+    until = environment.get(UNTIL)
+    if planned_s is None or until is None:
+        return planned_s
+    try:
+        return min(planned_s, float(until) - time.time())
+    except ValueError:
+        raise LabError(
+            f"{UNTIL}: {until!r} is no time in seconds since the epoch; unset it, or see `date +%s`"
+        ) from None
 
 
 def conduct(

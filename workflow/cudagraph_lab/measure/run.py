@@ -108,7 +108,7 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
         for member in left:
             clear_unfinished(member.output)
         if left:
-            _measure_arms(job.model_copy(update={"arms": left}), place, descriptors)
+            _measure_arms(_resident(job, left), place, descriptors)
         for member in job.arms:
             if member not in there:
                 kept_path(member.output).rename(member.output)
@@ -121,6 +121,22 @@ def _with_weights(job: Job, weights: Mapping[str, Any]) -> Job:
         chosen["dummy_values"] = "vllm"
     members = [m.model_copy(update={"request": m.request | chosen}) for m in job.arms]
     return job.model_copy(update={"arms": members})
+
+
+def _resident(job: Job, left: list[ArmJob]) -> Job:
+    """The job with the arms that are left; in turn, `order` names those that are resident."""
+    names = {member.arm for member in left}
+    if job.in_turn:
+        left = [
+            member.model_copy(
+                update={
+                    "request": member.request
+                    | {"order": [arm for arm in member.request["order"] if arm in names]}
+                }
+            )
+            for member in left
+        ]
+    return job.model_copy(update={"arms": left})
 
 
 def _measure_arms(job: Job, place: Place, descriptors: list[int]) -> None:
@@ -306,10 +322,10 @@ def _kept(job: Job, member: ArmJob) -> bool:
         record = read_record(path, job.dataset, name=member.output)
     except NotBelievedError:
         return False
-    known = record.request.model_dump(mode="json") | {"dummy_values": None}
-    return known == Request.model_validate(member.request).model_dump(mode="json") | {
-        "dummy_values": None
-    }
+    asked = Request.model_validate(member.request)
+    # Known only after the boot: the values drawn, and which arms were resident.
+    later = {"dummy_values": None, "order": None}
+    return bool(record.request.model_dump() | later == asked.model_dump() | later)
 
 
 def clear_unfinished(output: Path) -> None:

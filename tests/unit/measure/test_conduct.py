@@ -1,0 +1,84 @@
+"""Arms in turn with a stand-in for vLLM: rounds, an arm that ends early, time that runs out."""
+
+import sys
+import time
+from itertools import pairwise
+
+import pytest
+
+from cudagraph_lab.design.job import job_of
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.measure import run as measure
+from cudagraph_lab.measure.conduct import UNTIL, seconds_left
+
+ARMS = ["eager", "eager-again", "compiled"]
+
+
+@pytest.fixture
+def run_in_turn(config, tmp_path, monkeypatch, repository):
+    """Measure arms in turn; the stand-in of one arm may fail in a chosen way."""
+    config["arms"]["eager-again"] = config["arms"]["eager"]
+    config |= {"order": "in_turn", "iterations": 3, "warmups": 1, "timeout_s": 60.0}
+    config["workload"]["batch_sizes"] = [1, 2]
+    config["vllm_python"] = sys.executable
+    config["cache_dir"] = str(tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))  # a device lock of its own
+    monkeypatch.setenv("PYTHONPATH", str(repository / "tests" / "fixtures" / "stub_vllm"))
+    monkeypatch.setenv("STUB_VLLM", "works")
+    monkeypatch.chdir(tmp_path)
+    weights = {"weights": "dummy", "revision": None, "path": str(tmp_path)}
+
+    def run(arms=ARMS, how=None, seconds=None):
+        config["seconds_per_repeat"] = seconds
+        if how:
+            monkeypatch.setenv("STUB_VLLM", how)
+        records = measure.measure(job_of(config, "cpu", "d", arms, 1), weights)
+        return {record.arm: record for record in records}
+
+    return run
+
+
+def test_every_cell_has_one_call_a_round_and_all_calls_share_a_clock(run_in_turn):
+    records = run_in_turn()
+    spans = []
+    for arm in ARMS:
+        record = records[arm]
+        assert record.status == "ok"
+        assert sorted(record.request.order) == sorted(ARMS)
+        for cell in record.cells:
+            assert [(call.role, call.round) for call in cell.calls] == [
+                ("first", None), ("warmup", None), ("timed", 1), ("timed", 2), ("timed", 3),
+            ]  # fmt: skip
+            spans += [(c.started_s, c.started_s + c.seconds, arm, c.round) for c in cell.calls]
+    spans.sort()
+    # One call at a time on the whole device, and no round begins before the last one ended.
+    assert all(end <= start for (_, end, *_), (start, *_) in pairwise(spans))
+    rounds = [round_ for *_, round_ in spans if round_]
+    assert rounds == sorted(rounds)
+    # No arm has its calls in a row: the arms change places within a round.
+    timed = [arm for *_, arm, round_ in spans if round_]
+    assert max(timed[k : k + 4].count(arm) for k in range(len(timed) - 3) for arm in ARMS) <= 2
+
+
+def test_the_machine_that_goes_back_ends_the_rounds_and_not_the_repeat(run_in_turn, monkeypatch):
+    monkeypatch.setenv(UNTIL, str(time.time()))
+    records = run_in_turn(seconds=600)
+    assert {len(cell.timed()) for r in records.values() for cell in r.cells} == {1}
+    assert all(record.status == "ok" for record in records.values())
+
+
+def test_only_a_repeat_bounded_in_seconds_is_shortened(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    assert seconds_left(None, {UNTIL: "1"}) is None
+    assert seconds_left(60.0, {}) == 60.0
+    assert seconds_left(60.0, {UNTIL: "1010.5"}) == 10.5
+    assert seconds_left(60.0, {UNTIL: "2000"}) == 60.0
+    with pytest.raises(LabError, match="CUDAGRAPH_LAB_UNTIL: 'noon' is no time"):
+        seconds_left(60.0, {UNTIL: "noon"})
+
+
+def test_an_arm_measured_without_the_others_says_so(run_in_turn):
+    run_in_turn(["eager", "compiled"])
+    record = run_in_turn(ARMS)["eager-again"]
+    assert record.request.order == ["eager-again"]
+    assert record.status == "ok"
