@@ -27,6 +27,7 @@ import psutil
 from pydantic import ValidationError
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import request_of_run
 from cudagraph_lab.engine.environment import cache_directory, exclusive, lock_file, vllm_python
 from cudagraph_lab.engine.profile_trace import StepProfile, read_trace, summarise_decode_steps
@@ -84,7 +85,7 @@ class Outcome:
 
 
 def measure(
-    config: Mapping[str, Any],
+    config: Config,
     platform: str,
     dataset: str,
     arm: str,
@@ -99,7 +100,7 @@ def measure(
     """
     request = request_of_run(config, platform, arm, repeat, weights)
     hardware = describe(platform)
-    lock = described_lock(lock_file(config["vllm_python"], platform))
+    lock = described_lock(lock_file(config.vllm_python, platform))
     here = {"device": hardware["device"], "driver": hardware.get("driver"), "lock": lock}
     refuse_other_request(output, dataset, Request.model_validate(request), here)
     if not Path(weights["path"]).exists():
@@ -107,8 +108,8 @@ def measure(
             f"{weights['path']}: the weights of data set {dataset!r} are no longer there; put them "
             f"back, or remove results/{dataset}/weights.json to choose anew"
         )
-    python = vllm_python(config, platform)
-    cache = cache_directory(config["cache_dir"])
+    python = vllm_python(config.vllm_python, config.cache_dir, platform)
+    cache = cache_directory(config.cache_dir)
 
     name = f"{arm} rep {repeat}"
     waiting = f"{name}: another measurement holds the device; waiting for it"
@@ -150,7 +151,7 @@ def measure(
             log,
             hidden,
             name,
-            config["timeout_s"],
+            config.timeout_s,
         )
         said = outcome.tail[-1] if outcome.tail else "no message"
         if outcome.returncode == FOREIGN_PROCESS_EXIT:
@@ -178,7 +179,7 @@ def measure(
             )
         failure = None
         if not finished or raw["failure"]:
-            failure = explain_failure(raw["failure"], outcome, config["timeout_s"])
+            failure = explain_failure(raw["failure"], outcome, config.timeout_s)
             raw["cells"] = []
         startup = raw.get("startup")
         if startup is not None:
