@@ -11,8 +11,8 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.runs import SCHEMA
 
+SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.yaml"
 BASE = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 RULES = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 # Whole numbers are integers only where they are written so.
@@ -73,7 +73,9 @@ def wrong_value(rng: Random, config: dict[str, Any]) -> str:
     while True:
         path, rules = rng.choice(PARTS)
         valid = STRICT({**rules, "$defs": RULES["$defs"]})
-        bad = [value for value in VALUES if not valid.is_valid(value)]
+        # Null in place of an arm or a contrast removes it.
+        removes = len(path) == 2 and path[0] in ("arms", "contrasts")
+        bad = [v for v in VALUES if not valid.is_valid(v) and not (removes and v is None)]
         if bad:
             put(config, path, rng.choice(bad))
             # An item may be wrong for being equal to another: then it is the list that is named.

@@ -8,16 +8,16 @@ import pytest
 import yaml
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import Prediction, read_predictions, registered_hashes
-from cudagraph_lab.design.runs import complete_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger, ledger_table, read_ledger
 from cudagraph_lab.observations.dataset import read_dataset
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
-CONFIG = complete_config(
+CONFIG = parse_config(
     yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
-) | {"batch_mix": {1: 5, 8: 2, 64: 1}}
+).model_dump() | {"batch_mix": {1: 5, 8: 2, 64: 1}}
 PREDICTIONS = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
 
 IDS = re.compile(
@@ -34,7 +34,7 @@ def dataset(runs, design=None):
 
 
 def ledger_of(*datasets, predictions=PREDICTIONS, registered=None):
-    return build_ledger(list(datasets), predictions, registered or {}, CONFIG, None)
+    return build_ledger(list(datasets), predictions, registered or {}, CONFIG, [])
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import request_of_run
 from cudagraph_lab.engine.environment import exclusive
 from cudagraph_lab.errors import LabError
@@ -319,7 +320,7 @@ def run_stub(config, tmp_path, monkeypatch):
     def run(how, timeout_s=60.0):
         monkeypatch.setenv("STUB_VLLM", how)
         config["timeout_s"] = timeout_s
-        return measure.measure(config, "cpu", "d", "eager", 1, weights, output), output
+        return measure.measure(Config.model_validate(config), "cpu", "d", "eager", 1, weights, output), output
 
     return run
 
@@ -390,7 +391,7 @@ def test_a_run_that_hangs_is_ended_with_all_its_children(run_stub, capfd):
 def test_a_failed_request_is_recorded_as_it_was_asked(run_stub, config):
     record, _ = run_stub("boot")
     weights = {"weights": "dummy", "revision": None}
-    asked = request_of_run(config, "cpu", "eager", 1, weights)
+    asked = request_of_run(Config.model_validate(config), "cpu", "eager", 1, weights)
     assert record.request.model_dump() == asked
     assert record.environment.variables["VLLM_NO_USAGE_STATS"] == "1"
     assert record.environment.lock == "taken as it was"

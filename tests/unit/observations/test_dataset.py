@@ -334,11 +334,12 @@ def test_a_data_set_of_failures_alone_is_still_one(small_record):
 
 def test_arms_that_cannot_be_measured_here_are_listed_with_the_reason(small_record):
     path = small_record()
-    arms = {"graphs": {"engine_args": {}}, "eager": {"engine_args": {}}}
-    design = {"arms": arms, "engine_args": {}, "engine_args_cpu": {}}
+    reason = "CUDA graphs do not exist on a CPU"
+    design = {"cpu": {"graphs": reason, "eager": reason}, "cuda": {"piecewise": "another"}}
     dataset, table = read(path.parents[1], design=design)
     assert dataset.arms["graphs"].status == "not_measurable"
-    assert dataset.arms["graphs"].reason == "CUDA graphs do not exist on a CPU"
+    assert dataset.arms["graphs"].reason == reason
+    assert "piecewise" not in dataset.arms
     assert dataset.arms["eager"].status == "ok"  # it was measured, whatever is said of it
     assert of(table, arm="eager", batch=4, role="timed", quantity="throughput") == [64.0]
     assert of(table, arm="eager", batch=4, role="first", quantity="throughput") == [16.0]
