@@ -40,14 +40,30 @@ def set_in(config, dotted, value):
         ("iterations", 0, "iterations: 0 should be greater"),
         ("warmups", -1, "warmups: -1 should be greater"),
         ("timeout_s", 0, "timeout_s: 0 should be greater"),
-        ("workload.batch_sizes", [0], "workload.batch_sizes.0: 0 should be greater than or equal to 1"),
+        (
+            "workload.batch_sizes",
+            [0],
+            "workload.batch_sizes.0: 0 should be greater than or equal to 1",
+        ),
         ("workload.batch_sizes", [1, -1], "workload.batch_sizes.1: -1 should be greater"),
-        ("workload.batch_sizes", [8, 8], "workload.batch_sizes: [8, 8] names a value twice; name each once"),
+        (
+            "workload.batch_sizes",
+            [8, 8],
+            "workload.batch_sizes: [8, 8] names a value twice; name each once",
+        ),
         ("workload.batch_sizes", [], "workload.batch_sizes: []"),
-        ("workload.output_tokens", 1, "workload.output_tokens: 1 should be greater than or equal to 2"),
+        (
+            "workload.output_tokens",
+            1,
+            "workload.output_tokens: 1 should be greater than or equal to 2",
+        ),
         ("workload.max_model_len", 100, "workload.max_model_len: 100 is less than prompt and out"),
         ("workload.prompt_token_ids", None, "workload.prompt_token_ids: give token ids"),
-        ("workload.gpu_memory_utilization", 1.5, "gpu_memory_utilization: 1.5 should be less than or equal to 1"),
+        (
+            "workload.gpu_memory_utilization",
+            1.5,
+            "gpu_memory_utilization: 1.5 should be less than or equal to 1",
+        ),
         ("workload", None, "workload: None should be a map"),
         (
             "arms.graphs.engine_args.compilation_config.cudagraph_mode",
@@ -65,7 +81,11 @@ def set_in(config, dotted, value):
             "arms.eager.engine_args.trust_remote_code: foreign code is never run",
         ),
         ("engine_args.model", "x", "engine_args.model: this argument is not for an arm to set"),
-        ("engine_args_cpu.worker_cls", "x", "engine_args_cpu.worker_cls: foreign code is never run"),
+        (
+            "engine_args_cpu.worker_cls",
+            "x",
+            "engine_args_cpu.worker_cls: foreign code is never run",
+        ),
         (
             "arms.spare",
             {"engine_args": {}},
@@ -77,7 +97,11 @@ def set_in(config, dotted, value):
             "contrasts.bundle.numerator: there is no arm 'graph'; name one of eager, compiled, gra",
         ),
         ("arms.graphs.purpose", "profile", "arm 'graphs' is for profile and never timed"),
-        ("arms.Eager", {}, "arms.Eager: 'Eager' is no name: use lower-case letters, digits, dots, dashes and under"),
+        (
+            "arms.Eager",
+            {},
+            "arms.Eager: 'Eager' is no name: use lower-case letters, digits, dots, dashes and under",
+        ),
         ("arms.eager", [], "arms.eager: [] should be a map"),
         ("arms.eager", None, "contrasts.bundle.denominator: there is no arm 'eager'"),
         ("engine_args.max_num_seqs", 16, "engine_args.max_num_seqs: vLLM would serve the requests"),
@@ -110,7 +134,9 @@ def test_one_line_with_the_key_and_the_mend(config, key, value, said):
     assert "\n" not in message
     assert len(message) < 700
     # What the schema says leads to the documentation; the rest says what to do itself.
-    assert re.search(r"see config/README\.md|; (name|add|set|raise|give|write|remove|lower)|: give", message)
+    assert re.search(
+        r"see config/README\.md|; (name|add|set|raise|give|write|remove|lower)|: give", message
+    )
 
 
 def test_a_prompt_needs_the_hubs_tokenizer(config):

@@ -53,7 +53,9 @@ def test_the_order_is_drawn_anew_for_each_repeat_and_seed(config):
     config = with_arms(config, 6, 40)
     orders = [tuple(design.order_of_repeat(typed(config), "cuda", k)) for k in range(1, 41)]
     assert len(set(orders)) > 20
-    other = [tuple(design.order_of_repeat(typed(config | {"seed": 1}), "cuda", k)) for k in range(1, 41)]
+    other = [
+        tuple(design.order_of_repeat(typed(config | {"seed": 1}), "cuda", k)) for k in range(1, 41)
+    ]
     assert other != orders
     # Every arm comes first at some time: none is always measured on a cold machine.
     assert {order[0] for order in orders} == set(config["arms"])

@@ -10,7 +10,6 @@ import pytest
 from cudagraph_lab.design.weights import architecture_directory, choose_weights, hub_answers
 from cudagraph_lab.errors import LabError
 
-
 MODEL = "facebook/opt-125m"
 
 

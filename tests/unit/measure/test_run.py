@@ -320,7 +320,9 @@ def run_stub(config, tmp_path, monkeypatch):
     def run(how, timeout_s=60.0):
         monkeypatch.setenv("STUB_VLLM", how)
         config["timeout_s"] = timeout_s
-        return measure.measure(Config.model_validate(config), "cpu", "d", "eager", 1, weights, output), output
+        return measure.measure(
+            Config.model_validate(config), "cpu", "d", "eager", 1, weights, output
+        ), output
 
     return run
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.config.read import parse_config
+from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number, build_ledger

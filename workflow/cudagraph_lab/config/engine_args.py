@@ -1,5 +1,6 @@
 """Arguments of vLLM's engine, as far as their form is known; all others pass unchecked."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import (
@@ -13,21 +14,17 @@ from pydantic import (
 
 from cudagraph_lab.engine.graph_modes import COMPILE_MODES, CompileMode, GraphMode
 
+LEVEL = "-?[Oo]([0-3])"
+
 
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 
-def _mode(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value in ("0", "1", "2", "3") else _upper(value)
-
-
 def _level(value: Any) -> Any:
     """`O2` and `-O2`, as on vLLM's command line, for 2."""
-    if not isinstance(value, str):
-        return value
-    digits = value.upper().removeprefix("-").removeprefix("O")
-    return int(digits) if digits.isdecimal() else value
+    found = re.fullmatch(LEVEL, value) if isinstance(value, str) else None
+    return int(found[1]) if found else value
 
 
 def _as_map(value: Any) -> Any:
@@ -59,7 +56,7 @@ Positive = Annotated[int, Field(ge=1)]
 class CompilationConfig(Given):
     """vLLM's `compilation_config`."""
 
-    mode: Annotated[CompileMode | Annotated[int, Field(ge=0, le=3)], BeforeValidator(_mode)] = (
+    mode: Annotated[CompileMode | Annotated[int, Field(ge=0, le=3)], BeforeValidator(_upper)] = (
         Field(
             default_factory=_left_to_vllm,
             description="how vLLM compiles, by name in any case or by number",
@@ -74,6 +71,10 @@ class CompilationConfig(Given):
     custom_ops: list[str] = Field(default_factory=_left_to_vllm, description="list of names")
 
 
+Level = Annotated[int, Field(ge=0, le=3)] | Annotated[str, Field(pattern=f"^{LEVEL}$")]
+Compilation = CompilationConfig | CompileMode | Annotated[int, Field(ge=0, le=3)]
+
+
 class EngineArgs(Given):
     """Arguments of vLLM's `LLM(...)`."""
 
@@ -82,13 +83,15 @@ class EngineArgs(Given):
         description="true turns off graphs and compilation; false says that graphs are wanted, "
         "as vLLM documents it",
     )
-    optimization_level: Annotated[int, Field(ge=0, le=3), BeforeValidator(_level)] = Field(
+    optimization_level: Annotated[
+        int, Field(ge=0, le=3), BeforeValidator(_level, json_schema_input_type=Level)
+    ] = Field(
         default_factory=_left_to_vllm,
         description="0 to 3, or `O0` to `O3`; 0 is without compilation and graphs",
     )
-    compilation_config: Annotated[CompilationConfig, BeforeValidator(_as_map)] = Field(
-        default_factory=_left_to_vllm, description="a map, or the mode of compilation alone"
-    )
+    compilation_config: Annotated[
+        CompilationConfig, BeforeValidator(_as_map, json_schema_input_type=Compilation)
+    ] = Field(default_factory=_left_to_vllm, description="a map, or the mode of compilation alone")
     max_num_seqs: Positive = Field(
         default_factory=_left_to_vllm,
         description="requests that vLLM serves at once; no batch size may be above it",

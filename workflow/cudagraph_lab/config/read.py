@@ -46,15 +46,16 @@ def parse_form(raw: Mapping[Any, Any]) -> Config:
 def _refuse_keys_that_are_no_text(value: Any, path: tuple[Any, ...] = ()) -> None:
     """YAML keys need not be text: `on`, `1` and nothing at all are not."""
     if isinstance(value, Mapping):
+        known = _known(path)
         for key, inner in value.items():
             if not isinstance(key, str):
                 where = ".".join(map(str, path)) or "top level"
-                known = _known(path)
                 listed = f"; known here: {', '.join(known)}" if known else "; put it in quotes"
                 raise LabError(
                     f"config: {where}: unknown key {str(key)!r}{listed}; see config/README.md"
                 )
-            _refuse_keys_that_are_no_text(inner, (*path, key))
+            if not known or key in known:  # what is inside an unknown key does not matter
+                _refuse_keys_that_are_no_text(inner, (*path, key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             _refuse_keys_that_are_no_text(inner, (*path, index))
