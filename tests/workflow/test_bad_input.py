@@ -43,26 +43,26 @@ def set_in(config, dotted, value):
         (
             "workload.batch_sizes",
             [0],
-            "workload.batch_sizes.0: 0 should be greater than or equal to 1",
+            "workload.batch_sizes.0: 0 should be greater than",
         ),
         ("workload.batch_sizes", [1, -1], "workload.batch_sizes.1: -1 should be greater"),
         (
             "workload.batch_sizes",
             [8, 8],
-            "workload.batch_sizes: [8, 8] names a value twice; name each once",
+            "workload.batch_sizes: [8, 8] names a value twice",
         ),
         ("workload.batch_sizes", [], "workload.batch_sizes: []"),
         (
             "workload.output_tokens",
             1,
-            "workload.output_tokens: 1 should be greater than or equal to 2",
+            "workload.output_tokens: 1 should be greater than",
         ),
         ("workload.max_model_len", 100, "workload.max_model_len: 100 is less than prompt and out"),
         ("workload.prompt_token_ids", None, "workload.prompt_token_ids: give token ids"),
         (
             "workload.gpu_memory_utilization",
             1.5,
-            "gpu_memory_utilization: 1.5 should be less than or equal to 1",
+            "gpu_memory_utilization: 1.5 should be less than",
         ),
         ("workload", None, "workload: None should be a map"),
         (
@@ -84,7 +84,7 @@ def set_in(config, dotted, value):
         (
             "engine_args_cpu.worker_cls",
             "x",
-            "engine_args_cpu.worker_cls: foreign code is never run",
+            "engine_args_cpu.worker_cls: foreign code is never",
         ),
         (
             "arms.spare",
@@ -100,7 +100,7 @@ def set_in(config, dotted, value):
         (
             "arms.Eager",
             {},
-            "arms.Eager: 'Eager' is no name: use lower-case letters, digits, dots, dashes and under",
+            "arms.Eager: 'Eager' is no name: use lower-case letters, digits,",
         ),
         ("arms.eager", [], "arms.eager: [] should be a map"),
         ("arms.eager", None, "contrasts.bundle.denominator: there is no arm 'eager'"),

@@ -57,9 +57,7 @@ def test_an_arm_and_a_contrast_are_removed_by_null():
 def test_a_contrast_of_a_removed_arm_says_how_to_go_on():
     raw = copy.deepcopy(BASE)
     raw["arms"]["graphs"] = None
-    with pytest.raises(
-        LabError, match=r"contrasts\.bundle\.numerator: .* set contrasts\.bundle to"
-    ):
+    with pytest.raises(LabError, match=r"contrasts\.bundle\.numerator: .* set contrasts\.bundle"):
         parse_config(raw)
 
 
