@@ -201,23 +201,26 @@ def test_what_was_settled_stays_whatever_the_configuration_says_and_with_forceal
 def test_what_was_measured_here_leads_whoever_asks_for_the_report(tmp_path, run_snakemake):
     """After `make lab`, `make report` makes the same ledger."""
     runs = REPOSITORY / "resources" / "datasets" / "cpu-opt-125m" / "runs"
-    shutil.copytree(runs, tmp_path / "results" / "mine" / "runs")
-    (tmp_path / "results" / "mine" / "predictions.registered.json").write_text(
+    shutil.copytree(runs, tmp_path / "results" / "cpu-opt-125m" / "runs")
+    (tmp_path / "results" / "cpu-opt-125m" / "predictions.registered.json").write_text(
         (runs.parent / "predictions.registered.json").read_text(encoding="utf-8")
     )
     for name in ("weights", "environment"):
-        (tmp_path / "results" / "mine" / f"{name}.json").write_text("{}")
+        (tmp_path / "results" / "cpu-opt-125m" / f"{name}.json").write_text("{}")
+    text = (runs / "eager" / "rep1.json").read_text(encoding="utf-8")
+    request = json.loads(text)["record"]["request"]
     ledgers = []
     for measure in ("cpu", "none"):
         done = run_snakemake(
             "results/ledger.json",
-            *("--config", f"measure={measure}", "dataset=mine", "compare=[l4-published]"),
-            *("repeats=1", "iterations=5"),
+            *("--config", f"measure={measure}", "dataset=cpu-opt-125m", "compare=[l4-published]"),
+            "repeats=1",
+            f"iterations={request['iterations']}",
             directory=tmp_path,
         )
         assert done.returncode == 0, done.stdout[-3000:]
         ledgers.append((tmp_path / "results" / "ledger.json").read_text(encoding="utf-8"))
-    assert json.loads(ledgers[0])["measured_here"] == ["mine"]
+    assert json.loads(ledgers[0])["measured_here"] == ["cpu-opt-125m"]
     assert ledgers[0] == ledgers[1]
 
 

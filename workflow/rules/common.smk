@@ -71,7 +71,9 @@ with one_line_error():
 DATASET = NAMED if PLATFORM else None
 # The one that the configuration names leads, whether it is measured now or was before.
 HERE = datasets.measured_here(NAMED, planned=PLATFORM is not None)
-DATASETS, ABSENT = datasets.datasets_in_report(CONFIG.compare, HERE, DATASET)
+DATASETS, ABSENT = datasets.datasets_in_report(
+    CONFIG.compare, HERE, NAMED if NAMED in HERE else None
+)
 REGISTERS = {
     name: path for name in DATASETS if (path := datasets.register_of(name, DATASET))
 }

@@ -42,20 +42,21 @@ def has_records(name: str) -> bool:
 
 
 def datasets_in_report(
-    compare: Literal["auto"] | Sequence[str], here: Sequence[str], measured_now: str | None
+    compare: Literal["auto"] | Sequence[str], here: Sequence[str], named: str | None
 ) -> tuple[list[str], list[str]]:
     """The data sets of the report, those measured here first, and the names that none has.
 
-    `compare` is the configuration's; `here` is what measured_here gives; `measured_now` is
-    in the report in any case.
+    `compare` is the configuration's; `here` is what measured_here gives; `named` is the data
+    set that the configuration is about, where it was measured here or will be: it is in the
+    report in any case.
     """
     if compare == "auto":
         shipped = sorted(path.parent.name for path in SHIPPED.glob("*/runs"))
         return list(dict.fromkeys([*here, *shipped])), []
-    absent = [n for n in dict.fromkeys(compare) if n != measured_now and not has_records(n)]
-    named = {*compare, *filter(None, [measured_now])} - {*absent}
-    first = [name for name in here if name in named]
-    return list(dict.fromkeys([*first, *(n for n in compare if n in named)])), absent
+    absent = [n for n in dict.fromkeys(compare) if n != named and not has_records(n)]
+    wanted = {*compare, *filter(None, [named])} - {*absent}
+    first = [name for name in here if name in wanted]
+    return list(dict.fromkeys([*first, *(n for n in compare if n in wanted)])), absent
 
 
 def records_of(name: str, config: Config, platform: str | None) -> list[Path]:
