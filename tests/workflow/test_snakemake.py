@@ -209,14 +209,21 @@ def test_what_was_measured_here_leads_whoever_asks_for_the_report(tmp_path, run_
         (tmp_path / "results" / "cpu-opt-125m" / f"{name}.json").write_text("{}")
     text = (runs / "eager" / "rep1.json").read_text(encoding="utf-8")
     request = json.loads(text)["record"]["request"]
+    mine = {
+        "dataset": "cpu-opt-125m",
+        "compare": ["l4-published"],
+        "workload": request["workload"],
+        "iterations": request["iterations"],
+        "repeats": 1,
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
     ledgers = []
     for measure in ("cpu", "none"):
         done = run_snakemake(
             "results/ledger.json",
-            *("--config", f"measure={measure}", "dataset=cpu-opt-125m", "compare=[l4-published]"),
-            "repeats=1",
-            f"iterations={request['iterations']}",
+            *("--config", f"measure={measure}"),
             directory=tmp_path,
+            configfiles=(REPOSITORY / "config" / "config.yaml", tmp_path / "mine.yaml"),
         )
         assert done.returncode == 0, done.stdout[-3000:]
         ledgers.append((tmp_path / "results" / "ledger.json").read_text(encoding="utf-8"))
