@@ -18,6 +18,7 @@ help: ## say what can be done
 
 # ARGS stands first: `--resources gpu=1 TARGET` would swallow the target.
 lab: setup ## measure what is not measured yet with what is here, judge it, write the report
+	@$(BIN)/cudagraph-lab clear-leftovers
 	$(BIN)/snakemake $(ARGS) --cores 1 --resources gpu=1
 
 report: setup ## write the report from the records that are there; measures nothing
@@ -58,7 +59,8 @@ lint: setup .venv/.dev ## check style, types and the workflow
 audit: setup .venv/.dev ## audit what is installed and locked; asks the package registry
 	$(BIN)/python bench/audit.py
 
-format: setup .venv/.dev ## format Python and Snakemake files
+format: setup .venv/.dev ## format the sources; make the configuration's schema and tables anew
+	$(BIN)/python -m cudagraph_lab.config.documents
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 

@@ -23,6 +23,7 @@ from bench.growth import CONFIGURED
 from bench.results import Figure
 from bench.timing import run
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.model import Config
 from cudagraph_lab.engine.environment import cache_directory, exclusive, vllm_python
 from cudagraph_lab.measure.run import compile_cache_directory, device_locks, measurement_environment
 
@@ -52,8 +53,8 @@ if __name__ == "__main__":
 def boots() -> list[Figure]:
     """One repeat of both, each whole, one after the other."""
     config = configuration()
-    workload = config["workload"]
-    python = vllm_python(config, "cpu")  # built before the clock runs
+    workload = config.workload.model_dump()
+    python = vllm_python(config.vllm_python, config.cache_dir, "cpu")  # built before the clock runs
     caches = {
         name: compile_cache_directory(cache_directory("auto"), name) for name in (OURS, THEIRS)
     }
@@ -106,13 +107,13 @@ WHY = (
 )
 
 
-def _ours(home: Path, config: dict[str, Any]) -> tuple[float, list[float]]:
+def _ours(home: Path, config: Config) -> tuple[float, list[float]]:
     """Wall seconds of one repeat of both arms, and the seconds of its timed calls."""
     given = home / "bench.yaml"
     given.write_text(
         json.dumps(
             {"measure": "cpu", "dataset": OURS, "repeats": 1,
-             "model": {**config["model"], "weights": "dummy"}}
+             "model": {**config.model.model_dump(), "weights": "dummy"}}
         ),
         encoding="utf-8",
     )  # fmt: skip

@@ -24,7 +24,7 @@ def setup() -> list[Figure]:
             "measure": "cpu",
             "dataset": DATASET,
             "cache_dir": str(cache),
-            "model": {**configuration()["model"], "weights": "dummy"},
+            "model": {**configuration().model.model_dump(), "weights": "dummy"},
         }
         given = Path(directory) / "bench.yaml"
         given.write_text(json.dumps(asked), encoding="utf-8")

@@ -4,7 +4,7 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,8 @@ from unittest import mock
 import yaml
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.model import Config
+from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design import runs as design
 from cudagraph_lab.design.predictions import register
 from cudagraph_lab.files import write_json
@@ -30,13 +32,13 @@ def unsynced() -> Iterator[None]:
         yield
 
 
-def configuration() -> dict[str, Any]:
-    """The shipped configuration, completed."""
+def configuration() -> Config:
+    """The shipped configuration."""
     path = REPOSITORY / "config" / "config.yaml"
-    return design.complete_config(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def designed(directory: Path, config: Mapping[str, Any], platform: str) -> list[Path]:
+def designed(directory: Path, config: Config, platform: str) -> list[Path]:
     """Under `directory`/results, all that `make lab` would measure on a platform, simulated.
 
     So nothing is left to measure there. Every call has what a measured one has: a role, times,
@@ -54,7 +56,7 @@ def designed(directory: Path, config: Mapping[str, Any], platform: str) -> list[
     return paths
 
 
-def _record(config: Mapping[str, Any], platform: str, arm: str, repeat: int) -> Record:
+def _record(config: Config, platform: str, arm: str, repeat: int) -> Record:
     """One run of the design as the additive launch model would have it, with noise."""
     chosen = {"weights": "dummy", "revision": None}
     request = design.request_of_run(config, platform, arm, repeat, chosen)

@@ -22,7 +22,7 @@ def growth() -> list[Figure]:
     with tempfile.TemporaryDirectory() as temporary:
         homes = {count: Path(temporary) / str(count) for count in (FEW, SOME, MANY)}
         for count, home in homes.items():
-            designed(home, configuration() | {"repeats": count // 3}, "cuda")
+            designed(home, configuration().model_copy(update={"repeats": count // 3}), "cuda")
 
         def make(home: Path) -> Run:
             for made in ("results/report", "results/figures", ".snakemake"):

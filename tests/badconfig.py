@@ -11,8 +11,8 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.runs import SCHEMA
 
+SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.yaml"
 BASE = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 RULES = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 # Whole numbers are integers only where they are written so.
@@ -36,12 +36,18 @@ Path = tuple[Any, ...]
 
 def parts(rules: dict[str, Any], config: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every key that this configuration has or may have, with what the schema says of it."""
-    rules = rules | RULES["$defs"].get(rules.get("$ref", "").rpartition("/")[2], {})
     if path:
         yield path, rules
+    # Of several forms, the keys of the one that is a map.
+    forms = [rules, *rules.get("anyOf", [])]
+    named = next((form["$ref"] for form in forms if "$ref" in form), "").rpartition("/")[2]
+    rules = rules | RULES["$defs"].get(named, {})
     inside = dict(rules.get("properties", {}))
     if isinstance(rules.get("additionalProperties"), dict) and isinstance(config, dict):
         inside |= dict.fromkeys(config, rules["additionalProperties"])
+    if "patternProperties" in rules and isinstance(config, dict):
+        (named,) = rules["patternProperties"].values()
+        inside |= dict.fromkeys(config, named)
     for key, part in inside.items():
         below = config.get(key, {}) if isinstance(config, dict) else {}
         yield from parts(part, below, (*path, key))
@@ -51,7 +57,8 @@ def parts(rules: dict[str, Any], config: Any, path: Path = ()) -> Iterator[tuple
 
 
 PARTS = list(parts(RULES, BASE))
-CLOSED = [(), *(path for path, rules in PARTS if rules.get("additionalProperties") is False)]
+CLOSED = [(), ("model",), ("workload",), ("extrapolate", 0)]
+CLOSED += [(key, name) for key in ("arms", "contrasts") for name in BASE[key]]
 ENGINE = [("engine_args",), ("engine_args_cpu",)]
 ENGINE += [("arms", arm, "engine_args") for arm in BASE["arms"]]
 
@@ -68,12 +75,22 @@ def dotted(path: Path) -> str:
     return ".".join(map(str, path))
 
 
+def allowed(valid: Any, value: Any) -> bool:
+    """Whether the schema allows a value; a key that is no text is never allowed."""
+    try:
+        return bool(valid.is_valid(value))
+    except TypeError:
+        return False
+
+
 def wrong_value(rng: Random, config: dict[str, Any]) -> str:
     """A value that the schema does not allow."""
     while True:
         path, rules = rng.choice(PARTS)
         valid = STRICT({**rules, "$defs": RULES["$defs"]})
-        bad = [value for value in VALUES if not valid.is_valid(value)]
+        # Null in place of an arm or a contrast removes it.
+        removes = len(path) == 2 and path[0] in ("arms", "contrasts")
+        bad = [v for v in VALUES if not allowed(valid, v) and not (removes and v is None)]
         if bad:
             put(config, path, rng.choice(bad))
             # An item may be wrong for being equal to another: then it is the list that is named.

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.runs import complete_config
+from cudagraph_lab.config.read import parse_config
 
 DATASETS = REPOSITORY / "resources" / "datasets"
 CONFIG = REPOSITORY / "config" / "config.yaml"
@@ -36,8 +36,8 @@ def shipped() -> Path:
 
 @pytest.fixture
 def config() -> dict[str, Any]:
-    """The shipped configuration, completed; a copy to change."""
-    return complete_config(yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
+    """The shipped configuration with its defaults, as YAML has it; a copy to change."""
+    return parse_config(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))).model_dump()
 
 
 def checksum(body: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """Style, types and what must not stand in any file of the repository."""
 
+import difflib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
+
+from cudagraph_lab.config.documents import documents, with_tables
 
 TOOLS = Path(sys.executable).parent
 
@@ -112,47 +114,16 @@ def test_the_tools_lock_never_disagrees_with_the_pipelines(files):
     } == {}
 
 
-def keys_of(schema, definitions, prefix=""):
-    """Every key path of the configuration's schema, with its own part of the schema."""
-    schema = schema | definitions.get(schema.get("$ref", "").rpartition("/")[2], {})
-    for name, part in schema.get("properties", {}).items():
-        yield f"{prefix}{name}", part
-        yield from keys_of(part, definitions, f"{prefix}{name}.")
-    if isinstance(schema.get("additionalProperties"), dict):
-        yield from keys_of(schema["additionalProperties"], definitions, f"{prefix}<name>.")
-    if isinstance(schema.get("items"), dict):
-        yield from keys_of(schema["items"], definitions, f"{prefix.rstrip('.')}[].")
+@pytest.mark.parametrize("path", ["config/README.md", "workflow/schemas/config.schema.yaml"])
+def test_the_schema_and_the_tables_are_those_of_the_model(repository, files, path):
+    due = documents(repository)[repository / path]
+    difference = difflib.unified_diff(
+        files[path].splitlines(), due.splitlines(), path, "as the model says", lineterm=""
+    )
+    assert "\n".join(difference) == "", "run `make format`"
 
 
-@pytest.fixture(scope="module")
-def schema(files):
-    schema = yaml.safe_load(files["workflow/schemas/config.schema.yaml"])
-    return {
-        key: part
-        for key, part in keys_of(schema, schema["$defs"])
-        # What engine_args hold is explained once, not again for the CPU and each arm.
-        if not re.match(r"(engine_args_cpu|arms\.<name>\.engine_args)\.", key)
-    }
-
-
-@pytest.fixture(scope="module")
-def documented(files):
-    """Key and second column of every table about the configuration."""
-    text = files["config/README.md"].partition("## What is measured")[2]
-    rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \|", text.partition("\n## Predictions")[0], re.M)
-    return {key: default for keys, default in rows for key in re.findall(r"`([^`]+)`", keys)}
-
-
-def test_the_documentation_names_every_key_and_no_other(schema, documented):
-    assert set(schema) - set(documented) == set()
-    assert set(documented) - set(schema) == set()
-
-
-def test_the_documented_defaults_are_the_schemas(schema, documented):
-    shown = {
-        key: yaml.safe_load(default[1:-1])
-        for key, default in documented.items()
-        if default.startswith("`") and default.endswith("`") and not key.startswith("engine_args.")
-    }
-    assert len(shown) > 20
-    assert shown == {key: schema[key].get("default") for key in shown}
+def test_a_key_without_a_table_is_noticed(files):
+    readme = files["config/README.md"]
+    with pytest.raises(ValueError, match="seed"):
+        with_tables(readme.replace("warmups seed timeout_s -->", "warmups timeout_s -->"))

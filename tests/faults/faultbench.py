@@ -22,7 +22,7 @@ import psutil
 import yaml
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.runs import complete_config, to_environment
+from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records.record import SET_ASIDE, Record, read_record
 
@@ -116,6 +116,8 @@ class Lab:
     def workflow(self, *targets: str, **options: Any) -> tuple[subprocess.Popen[bytes], Path]:
         """Start what `make lab` starts."""
         (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.changes))
+        clear = [sys.executable, "-m", "cudagraph_lab.cli", "clear-leftovers"]
+        subprocess.run(clear, cwd=self.directory, check=True, stderr=subprocess.DEVNULL)
         command = [sys.executable, "-m", "snakemake", *(targets or self.records_by_name())]
         command += ["--cores", "1", "--resources", "gpu=1", "--snakefile"]
         command += [str(REPOSITORY / "Snakefile"), "--directory", str(self.directory)]
@@ -133,13 +135,14 @@ class Lab:
         if not weights.exists():
             chosen = {"weights": "dummy", "revision": None, "path": str(self.directory)}
             weights.write_text(json.dumps(chosen))
-        design = {"CUDAGRAPH_LAB_DESIGN": to_environment(complete_config(config), platform)}
+        job = {"config": parse_config(config).model_dump(), "platform": platform}
         command = [sys.executable, "-m", "cudagraph_lab.cli", "measure", "--dataset", DATASET]
         command += ["--arm", arm, "--repeat", str(repeat), "--weights", str(weights)]
+        command += ["--job", json.dumps(job)]
         command += ["--output", str(self.record(arm, repeat).relative_to(self.directory))]
         return self.popen(
             options.pop("under", []) + command,
-            environment=design | options.pop("environment", {}),
+            environment=options.pop("environment", {}),
             **options,
         )
 

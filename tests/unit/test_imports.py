@@ -11,7 +11,8 @@ import pytest
     [
         # Those of rules/common.smk: every call of Snakemake waits for them.
         (
-            "design.runs models.extrapolation measure.machine design.predictions",
+            "config.read design.runs design.datasets models.extrapolation measure.machine "
+            "measure.leftovers design.predictions",
             "numpy scipy matplotlib pandas jsonschema",
         ),
         (

@@ -10,8 +10,8 @@ from badconfig import bad_configuration
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import prediction_files
-from cudagraph_lab.design.runs import complete_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import machine as hardware
 
@@ -31,28 +31,44 @@ def set_in(config, dotted, value):
         ("arms.eager.engine_arg", {}, "arms.eager: unknown key 'engine_arg'"),
         ("contrasts.bundle.over", "x", "contrasts.bundle: unknown key 'over'"),
         (1, "x", "top level: unknown key '1'"),
-        ("measure", "gpu", "measure: 'gpu' is not one of ['auto', 'cuda', 'cpu', 'none']"),
-        ("repeats", 0, "repeats: 0 is less than the minimum of 1"),
-        ("repeats", True, "repeats: True is not of type 'integer'"),
-        ("repeats", "3", "repeats: '3' is not of type 'integer'"),
-        ("workload.output_tokens", 8.0, "workload.output_tokens: 8.0 is not of type 'integer'"),
+        ("measure", "gpu", "measure: 'gpu' should be 'auto', 'cuda', 'cpu' or 'none'"),
+        ("repeats", 0, "repeats: 0 should be greater than or equal to 1"),
+        ("repeats", True, "repeats: True should be a valid integer"),
+        ("repeats", "3", "repeats: '3' should be a valid integer"),
+        ("workload.output_tokens", 8.0, "workload.output_tokens: 8.0 should be a valid integer"),
         ("batch_mix", "no-such.csv", "batch_mix: there is no file no-such.csv"),
-        ("iterations", 0, "iterations: 0 is less"),
-        ("warmups", -1, "warmups: -1 is less"),
-        ("timeout_s", 0, "timeout_s: 0 is less"),
-        ("workload.batch_sizes", [0], "workload.batch_sizes.0: 0 is less than the minimum of 1"),
-        ("workload.batch_sizes", [1, -1], "workload.batch_sizes.1: -1 is less"),
-        ("workload.batch_sizes", [8, 8], "workload.batch_sizes: [8, 8] has non-unique"),
+        ("iterations", 0, "iterations: 0 should be greater"),
+        ("warmups", -1, "warmups: -1 should be greater"),
+        ("timeout_s", 0, "timeout_s: 0 should be greater"),
+        (
+            "workload.batch_sizes",
+            [0],
+            "workload.batch_sizes.0: 0 should be greater than",
+        ),
+        ("workload.batch_sizes", [1, -1], "workload.batch_sizes.1: -1 should be greater"),
+        (
+            "workload.batch_sizes",
+            [8, 8],
+            "workload.batch_sizes: [8, 8] names a value twice",
+        ),
         ("workload.batch_sizes", [], "workload.batch_sizes: []"),
-        ("workload.output_tokens", 1, "workload.output_tokens: 1 is less than the minimum of 2"),
+        (
+            "workload.output_tokens",
+            1,
+            "workload.output_tokens: 1 should be greater than",
+        ),
         ("workload.max_model_len", 100, "workload.max_model_len: 100 is less than prompt and out"),
         ("workload.prompt_token_ids", None, "workload.prompt_token_ids: give token ids"),
-        ("workload.gpu_memory_utilization", 1.5, "gpu_memory_utilization: 1.5 is greater"),
-        ("workload", None, "workload: None is not of type 'object'"),
+        (
+            "workload.gpu_memory_utilization",
+            1.5,
+            "gpu_memory_utilization: 1.5 should be less than",
+        ),
+        ("workload", None, "workload: None should be a map"),
         (
             "arms.graphs.engine_args.compilation_config.cudagraph_mode",
             "FULLY",
-            "arms.graphs.engine_args.compilation_config.cudagraph_mode: 'FULLY' is not one of",
+            "arms.graphs.engine_args.compilation_config.cudagraph_mode: 'FULLY' should be 'NONE'",
         ),
         (
             "arms.graphs.engine_args.compilation_config.cudagraph_capture_sizes",
@@ -62,10 +78,14 @@ def set_in(config, dotted, value):
         (
             "arms.eager.engine_args.trust_remote_code",
             True,
-            "arms.eager.engine_args.trust_remote_code: this argument is not for an arm to set",
+            "arms.eager.engine_args.trust_remote_code: foreign code is never run",
         ),
         ("engine_args.model", "x", "engine_args.model: this argument is not for an arm to set"),
-        ("engine_args_cpu.worker_cls", "x", "engine_args_cpu.worker_cls: this argument is not"),
+        (
+            "engine_args_cpu.worker_cls",
+            "x",
+            "engine_args_cpu.worker_cls: foreign code is never",
+        ),
         (
             "arms.spare",
             {"engine_args": {}},
@@ -77,12 +97,26 @@ def set_in(config, dotted, value):
             "contrasts.bundle.numerator: there is no arm 'graph'; name one of eager, compiled, gra",
         ),
         ("arms.graphs.purpose", "profile", "arm 'graphs' is for profile and never timed"),
-        ("arms.Eager", {}, "arms: 'Eager' does not match"),
-        ("arms.eager", None, "arms.eager: None is not of type 'object'"),
+        (
+            "arms.Eager",
+            {},
+            "arms.Eager: 'Eager' is no name: use lower-case letters, digits,",
+        ),
+        ("arms.eager", [], "arms.eager: [] should be a map"),
+        ("arms.eager", None, "contrasts.bundle.denominator: there is no arm 'eager'"),
+        ("engine_args.max_num_seqs", 16, "engine_args.max_num_seqs: vLLM would serve the requests"),
+        (
+            "arms.graphs.engine_args.max_num_seqs",
+            1,
+            "arms.graphs.engine_args.max_num_seqs: vLLM would serve the requests of batch 8 and 64",
+        ),
+        ("engine_args_cpu.max_model_len", 100, "engine_args_cpu.max_model_len: 100 is less than"),
+        ("engine_args.optimization_level", "O4", "optimization_level: 'O4' should be a valid int"),
+        ("engine_args.tensor_parallel_size", 0, "tensor_parallel_size: 0 should be greater"),
         ("headline", "bunlde", "headline: there is no contrast 'bunlde'; name one of bundle"),
         ("dataset", "../up", "dataset: '../up'"),
         ("compare", ["a/b"], "compare"),
-        ("model.name", "../../etc/passwd", "model.name: '../../etc/passwd' does not match"),
+        ("model.name", "../../etc/passwd", "model.name: '../../etc/passwd' is no model of the hub"),
         ("own_predictions", "", "own_predictions: ''"),
     ],
 )
@@ -93,14 +127,16 @@ def test_one_line_with_the_key_and_the_mend(config, key, value, said):
     else:
         set_in(config, key, value)
     with pytest.raises(LabError) as caught:
-        complete_config(config)
+        parse_config(config)
     message = str(caught.value)
     assert message.startswith("config: ")
     assert said in message
     assert "\n" not in message
     assert len(message) < 700
     # What the schema says leads to the documentation; the rest says what to do itself.
-    assert re.search(r"see config/README\.md|; (name|add|set|raise|give|write)|: give", message)
+    assert re.search(
+        r"see config/README\.md|; (name|add|set|raise|give|write|remove|lower)|: give", message
+    )
 
 
 def test_a_prompt_needs_the_hubs_tokenizer(config):
@@ -109,14 +145,14 @@ def test_a_prompt_needs_the_hubs_tokenizer(config):
         changed["workload"]["prompt"] = "The meaning of life is"
         changed["model"]["weights"] = weights
         with pytest.raises(LabError, match=r"config: workload\.prompt: .* set model\.weights"):
-            complete_config(changed)
+            parse_config(changed)
     config["workload"]["prompt"] = "The meaning of life is"
     config["model"]["weights"] = "hub"
-    assert complete_config(config)["workload"]["prompt_token_ids"] is None
+    assert parse_config(config).workload.prompt_token_ids is None
 
 
 def test_completing_twice_changes_nothing(config):
-    assert complete_config(copy.deepcopy(config)) == config
+    assert parse_config(config).model_dump() == config
 
 
 @pytest.mark.parametrize("name", ["full", "quick"])
@@ -125,7 +161,7 @@ def test_the_shipped_configurations_are_complete(repository, name):
     more = yaml.safe_load((repository / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
     for key, value in more.items():
         config[key] = config[key] | value if isinstance(config.get(key), dict) else value
-    complete_config(config)
+    parse_config(config)
 
 
 def test_cuda_without_a_gpu_says_so(monkeypatch):
@@ -179,13 +215,13 @@ def test_no_configuration_raises_anything_else(base_config, data):
             if action == "rename":
                 target[data.draw(names | scalars)] = old
     try:
-        completed = complete_config(config)
+        completed = parse_config(config)
     except LabError as error:
         assert "\n" not in str(error)
         assert str(error).startswith("config: ")
     else:
-        assert completed["arms"]
-        assert completed["headline"] in completed["contrasts"]
+        assert completed.arms
+        assert completed.headline in completed.contrasts
 
 
 @pytest.fixture(scope="session")
@@ -195,9 +231,9 @@ def base_config(repository):
 
 def started(config):
     """What the Snakefile does with a configuration before anything runs."""
-    complete_config(config)
-    hardware.choose_platform(config["measure"])
-    prediction_files(config)
+    checked = parse_config(config)
+    hardware.choose_platform(checked.measure)
+    prediction_files(checked.own_predictions)
 
 
 ONE_MISTAKE = settings(

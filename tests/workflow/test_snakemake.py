@@ -1,6 +1,7 @@
 """The real workflow, with nothing measured: from a clone, elsewhere, as a module."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -56,7 +57,7 @@ def from_records(tmp_path_factory, run_snakemake):
 def test_the_ledger_of_shipped_records_holds_the_published_ratio(from_records):
     directory, _ = from_records
     ledger, found = numbers(directory)
-    assert ledger["measured"] is None
+    assert ledger["measured_here"] == []
     names = [facts["name"] for facts in ledger["datasets"]]
     assert set(names) == SHIPPED
     # Those that answer the headline's question come before those that cannot.
@@ -158,6 +159,76 @@ def test_simulated_data_enter_a_report_only_by_name(tmp_path, run_snakemake, job
     named = run_snakemake("-n", *NOTHING_MEASURED, "compare=[simulated-x]", directory=tmp_path)
     assert jobs(named.stdout)["collect_observations"] == 1
     assert "results/simulated-x/runs" in named.stdout
+
+
+def settled(directory, run_snakemake, *arguments, **changes):
+    """Make the register and the weights of a data set in `directory`."""
+    (directory / "mine.yaml").write_text(
+        yaml.safe_dump({"measure": "cpu", "dataset": "d", "compare": [], **changes})
+    )
+    targets = ["results/d/predictions.registered.json", "results/d/weights.json"]
+    return run_snakemake(
+        *targets,
+        *arguments,
+        directory=directory,
+        configfiles=(REPOSITORY / "config" / "config.yaml", directory / "mine.yaml"),
+    )
+
+
+def test_what_was_settled_stays_whatever_the_configuration_says_and_with_forceall(
+    tmp_path, run_snakemake
+):
+    """Parameters that name `output` start no job again: what the workflow rests on."""
+    dummy = {"name": "facebook/opt-125m", "weights": "dummy"}
+    done = settled(tmp_path, run_snakemake, model=dummy)
+    assert done.returncode == 0, done.stdout
+    register = tmp_path / "results" / "d" / "predictions.registered.json"
+    before = register.read_bytes()
+    (tmp_path / "own.yaml").write_text("predictions: []")
+    changed = {
+        "model": dummy | {"architecture": str(REPOSITORY / "tests" / "models" / "opt-2-layers")},
+        "own_predictions": "own.yaml",
+        "cache_dir": str(tmp_path / "cache"),
+    }
+    done = settled(tmp_path, run_snakemake, "-n", **changed)
+    assert "Nothing to be done" in done.stdout, done.stdout
+    done = settled(tmp_path, run_snakemake, "--forceall", **changed)
+    assert done.returncode == 0, done.stdout
+    assert "the register stays as it is" in done.stdout
+    assert register.read_bytes() == before
+
+
+def test_what_was_measured_here_leads_whoever_asks_for_the_report(tmp_path, run_snakemake):
+    """After `make lab`, `make report` makes the same ledger."""
+    runs = REPOSITORY / "resources" / "datasets" / "cpu-opt-125m" / "runs"
+    shutil.copytree(runs, tmp_path / "results" / "cpu-opt-125m" / "runs")
+    (tmp_path / "results" / "cpu-opt-125m" / "predictions.registered.json").write_text(
+        (runs.parent / "predictions.registered.json").read_text(encoding="utf-8")
+    )
+    for name in ("weights", "environment"):
+        (tmp_path / "results" / "cpu-opt-125m" / f"{name}.json").write_text("{}")
+    text = (runs / "eager" / "rep1.json").read_text(encoding="utf-8")
+    request = json.loads(text)["record"]["request"]
+    mine = {
+        "dataset": "cpu-opt-125m",
+        "compare": ["l4-published"],
+        "workload": request["workload"],
+        "iterations": request["iterations"],
+        "repeats": 1,
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    ledgers = []
+    for measure in ("cpu", "none"):
+        done = run_snakemake(
+            "results/ledger.json",
+            *("--config", f"measure={measure}"),
+            directory=tmp_path,
+            configfiles=(REPOSITORY / "config" / "config.yaml", tmp_path / "mine.yaml"),
+        )
+        assert done.returncode == 0, done.stdout[-3000:]
+        ledgers.append((tmp_path / "results" / "ledger.json").read_text(encoding="utf-8"))
+    assert json.loads(ledgers[0])["measured_here"] == ["cpu-opt-125m"]
+    assert ledgers[0] == ledgers[1]
 
 
 def test_a_reworded_rule_does_not_measure_again(repository):

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from cudagraph_lab.design.runs import from_environment
-from cudagraph_lab.errors import LabError, one_line_errors
+from cudagraph_lab.errors import LabError, one_line_errors, say
 from cudagraph_lab.files import write_json
 
 
@@ -75,17 +74,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     environment = commands.add_parser(
         "build-environment", help="build vLLM's environment now, for measurements to find"
     )
-    environment.add_argument("--platform", choices=["cuda", "cpu"], help="for what to measure with")
-    environment.add_argument("--cache-dir", default="auto", help="as in the configuration")
+    _take_environment(environment)
     environment.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     environment.set_defaults(run=_build_environment)
 
+    leftovers = commands.add_parser(
+        "clear-leftovers", help="clear what a killed workflow left in this directory"
+    )
+    leftovers.set_defaults(run=_clear_leftovers)
+
+    aside = commands.add_parser(
+        "set-aside", help="move a record away, so that the next run measures it anew"
+    )
+    aside.add_argument("file", type=Path, metavar="FILE")
+    aside.set_defaults(run=_set_aside)
+
     step = commands.add_parser("register-predictions")
+    step.add_argument("--predictions", type=Path, nargs="+", required=True)
     step.add_argument("--dataset", required=True)
     step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_register_predictions)
 
     step = commands.add_parser("choose-weights")
+    step.add_argument("--model", required=True)
+    step.add_argument("--weights", choices=["auto", "hub", "dummy"], required=True)
+    step.add_argument("--architecture")
+    _take_environment(step)
     step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_choose_weights)
 
@@ -168,33 +182,52 @@ def _simulate(options: argparse.Namespace) -> None:
         print(path)
 
 
-def _register_predictions(options: argparse.Namespace) -> None:
-    from cudagraph_lab.design.predictions import prediction_files, read_predictions, register
+def _take_environment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--platform", choices=["cuda", "cpu"], required=True, help="for what to measure with"
+    )
+    parser.add_argument("--vllm-python", default="managed", help="as in the configuration")
+    parser.add_argument("--cache-dir", default="auto", help="as in the configuration")
 
-    config, _ = from_environment()
-    register(read_predictions(prediction_files(config)), options.dataset, options.output)
+
+def _register_predictions(options: argparse.Namespace) -> None:
+    from cudagraph_lab.design.predictions import read_predictions, register
+
+    register(read_predictions(options.predictions), options.dataset, options.output)
 
 
 def _choose_weights(options: argparse.Namespace) -> None:
     from cudagraph_lab.design.weights import choose_weights
+    from cudagraph_lab.engine.environment import vllm_python
 
-    config, platform = from_environment()
-    write_json(options.output, choose_weights(config, platform))
+    def python() -> Path:
+        return vllm_python(options.vllm_python, options.cache_dir, options.platform)
+
+    chosen = choose_weights(options.model, options.weights, options.architecture, python)
+    write_json(options.output, chosen)
 
 
 def _build_environment(options: argparse.Namespace) -> None:
     from cudagraph_lab.engine.environment import vllm_python
 
-    if options.platform is None:
-        config, platform = from_environment()
-    else:
-        config = {"vllm_python": "managed", "cache_dir": options.cache_dir}
-        platform = options.platform
-    python = str(vllm_python(config, platform))
+    python = str(vllm_python(options.vllm_python, options.cache_dir, options.platform))
     if options.output is None:
         print(python)
     else:
         write_json(options.output, {"python": python})
+
+
+def _clear_leftovers(options: argparse.Namespace) -> None:
+    from cudagraph_lab.measure.leftovers import clear_leftovers
+
+    if not clear_leftovers(Path.cwd()):
+        say("a workflow is at work in this directory, or it cannot be written: nothing is cleared")
+
+
+def _set_aside(options: argparse.Namespace) -> None:
+    from cudagraph_lab.records.record import set_aside
+
+    print(f"{options.file}: now {set_aside(options.file).name}; the next run measures it anew")
 
 
 def _measure(options: argparse.Namespace) -> None:

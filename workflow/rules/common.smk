@@ -4,13 +4,14 @@ Reads: config, resources/datasets/, results/*/runs/. Defines no rules.
 """
 
 import functools
+import json
 import math
 import os
+import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -29,18 +30,19 @@ for variable, entry in {
 
 # No module that needs NumPy: every call of Snakemake waits for these.
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.read import parse_config
+from cudagraph_lab.design import datasets
 from cudagraph_lab.design import job as design_job
 from cudagraph_lab.design import runs as design
+from cudagraph_lab.design.predictions import prediction_files
+from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import leftovers
 from cudagraph_lab.measure import machine as hardware
 from cudagraph_lab.models import extrapolation
-from cudagraph_lab.errors import LabError
-from cudagraph_lab.design.predictions import prediction_files
-from cudagraph_lab.records.record import records_aside
 
-# Not in the jobs: what is unfinished there is theirs.
 if workflow.is_main_process:
-    leftovers.clear_leftovers(Path.cwd())
+    # Who clears what a killed Snakemake left can so tell that this one lives.
+    leftovers.hold(Path.cwd())
 
 
 @contextmanager
@@ -52,100 +54,48 @@ def one_line_error():
         raise WorkflowError(str(error)) from None
 
 
-with one_line_error():
-    design.complete_config(config)
-    PLATFORM = hardware.choose_platform(config["measure"])
-    PREDICTIONS = [str(path) for path in prediction_files(config)]
-
-# For the jobs that must not look stale when the configuration changes: see design.smk.
-os.environ[design.VARIABLE] = design.to_environment(config, PLATFORM)
-SHIPPED = REPOSITORY / "resources" / "datasets"
-
-# What belongs to the workflow, or is the user's own, is marked local(): where results are
-# kept in some storage, it is not to be looked for there.
-
-
 def measured_dataset():
-    """Name of the data set that this run measures, or None where it measures nothing."""
-    if PLATFORM is None:
-        return None
-    if config["dataset"] != "auto":
-        return config["dataset"]
-    return design.dataset_name(PLATFORM, hardware.describe(PLATFORM)["device"])
+    """Name of the data set that the configuration is about, on this machine if it says `auto`."""
+    if CONFIG.dataset != "auto":
+        return CONFIG.dataset
+    platform = PLATFORM or hardware.choose_platform("auto")
+    return design.dataset_name(platform, hardware.describe(platform)["device"])
 
 
 with one_line_error():
-    DATASET = measured_dataset()
-    if DATASET is not None:
-        design.check_memory_in_turn(config, PLATFORM)
+    CONFIG = parse_config(config)
+    config.update(CONFIG.model_dump())
+    PLATFORM = hardware.choose_platform(CONFIG.measure)
+    PREDICTIONS = [str(path) for path in prediction_files(CONFIG.own_predictions)]
+    NAMED = measured_dataset()
+    if PLATFORM is not None:
+        design.check_memory_in_turn(CONFIG, PLATFORM)
+
+# The data set that this run measures, or None where it measures nothing.
+DATASET = NAMED if PLATFORM else None
+# The one that the configuration names leads, whether it is measured now or was before.
+HERE = datasets.measured_here(NAMED, planned=PLATFORM is not None)
+DATASETS, ABSENT = datasets.datasets_in_report(
+    CONFIG.compare, HERE, NAMED if NAMED in HERE else None
+)
+REGISTERS = {
+    name: path for name in DATASETS if (path := datasets.register_of(name, DATASET))
+}
 
 
-def local_datasets():
-    """Data sets measured in this directory before, by name; simulated ones are not."""
-    names = {path.parts[1] for path in Path("results").glob("*/runs/*/rep*.json")}
-    return sorted(name for name in names if not name.startswith(design.SIMULATED))
+def placed(path):
+    """A path as a rule's input.
+
+    What belongs to the workflow, or is the user's own, is marked local(): where results
+    are kept in some storage, it is not to be looked for there.
+    """
+    return str(path) if path.is_relative_to(datasets.RESULTS) else local(str(path))
 
 
-def all_datasets():
-    """The data sets in the report: the measured one first, then those it is compared with."""
-    if config["compare"] == "auto":
-        shipped = sorted(path.parent.name for path in SHIPPED.glob("*/runs"))
-        others = local_datasets() + shipped
-    else:
-        others = [name for name in config["compare"] if name not in ABSENT]
-    return list(dict.fromkeys([*filter(None, [DATASET]), *others]))
-
-
-def absent_datasets():
-    """Names in `compare` that no data set has: the report goes on without them and says so."""
-    if config["compare"] == "auto":
-        return []
-    return [
-        name
-        for name in dict.fromkeys(config["compare"])
-        if name != DATASET and not records_of(name)
-    ]
-
-
-def records_of(dataset):
-    """The records of a data set: those of the design where it is measured now, else all there are."""
-    if dataset == DATASET:
-        # One that was set aside is measured again only when it is asked for by name.
-        aside = records_aside(Path("results", dataset, "runs"))
-        return [
-            record
-            for arm, repeat in design.runs_to_measure(config, PLATFORM)
-            if Path(record := f"results/{dataset}/runs/{arm}/rep{repeat}.json")
-            not in aside
-        ]
-    measured = sorted(Path("results", dataset, "runs").glob("*/rep*.json"))
-    shipped = sorted((SHIPPED / dataset / "runs").glob("*/rep*.json"))
-    return [str(path) for path in measured] or local([str(path) for path in shipped])
-
-
-def description_of(dataset):
-    """Title, notes and contrasts that a data set brings along."""
-    path = SHIPPED / dataset / "dataset.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def register_of(dataset):
-    """Where the predictions of a data set were registered, if they were."""
-    measured = Path("results", dataset, "predictions.registered.json")
-    if dataset == DATASET or measured.exists():
-        return str(measured)
-    return str(SHIPPED / dataset / "predictions.registered.json")
-
-
-def expected_requests(dataset):
-    """What the configuration asks of the data set measured now, by arm."""
-    if dataset != DATASET:
-        return {}
-    chosen = {"weights": "dummy", "revision": None}
-    arms = dict.fromkeys(arm for arm, _ in design.runs_to_measure(config, PLATFORM))
-    return {
-        arm: design.request_of_run(config, PLATFORM, arm, 1, chosen) for arm in arms
-    }
+def records_of(name):
+    """The records of a data set as inputs, those to be measured now among them."""
+    platform = PLATFORM if name == DATASET else None
+    return [placed(path) for path in datasets.records_of(name, CONFIG, platform)]
 
 
 def package(*stages):
@@ -159,15 +109,15 @@ def package(*stages):
     )
 
 
-ABSENT = absent_datasets()
-DATASETS = all_datasets()
-
 if workflow.is_main_process:
     for name in ABSENT:
         logger.warning(
             f"config: compare: there is no data set {name!r}; the report goes on without "
             "it and says so; measure it first or take it out"
         )
+    if PLATFORM:
+        for arm, reason in design.arms_left_out(CONFIG, PLATFORM).items():
+            logger.info(f"arm {arm} is not measured here: {reason}")
 
 
 @functools.cache
@@ -179,14 +129,19 @@ def check_hardware():
     """
     if workflow.remote_exec:
         return
+    if PLATFORM is None:
+        raise LabError(
+            "config: measure: none, but a measurement was asked for; set it to auto"
+        )
     # A dry-run has no executor, but these settings are still those of the one asked for.
     elsewhere = workflow.non_local_exec or (
         workflow.dryrun and workflow.execution_settings.use_threads
     )
     if not elsewhere:
         hardware.describe(PLATFORM)
+        design.check_devices(CONFIG, PLATFORM, len(hardware.gpus()))
     for key in ("measure", "dataset") if elsewhere else ():
-        if config[key] == "auto":
+        if getattr(CONFIG, key) == "auto":
             raise LabError(
                 f"config: {key}: auto goes by the hardware of the machine that Snakemake runs "
                 "on, but the jobs run on others; set measure to cuda or cpu and dataset to a name"
@@ -198,7 +153,7 @@ def priority_of_run(wildcards):
     try:
         check_hardware()
         return design.priority_of_run(
-            config, PLATFORM, wildcards.arm, int(wildcards.repeat)
+            CONFIG, PLATFORM, wildcards.arm, int(wildcards.repeat)
         )
     except LabError as error:
         # Whatever else a rule's function raises is shown with a traceback.
@@ -208,8 +163,13 @@ def priority_of_run(wildcards):
 def job_json(arms, repeat):
     """What a measuring job is to do, as JSON."""
     check_hardware()
-    job = design_job.job_of(config, PLATFORM, DATASET, list(arms), int(repeat))
+    job = design_job.job_of(CONFIG, PLATFORM, DATASET, list(arms), int(repeat))
     return job.model_dump_json()
+
+
+def gpus_of_run(wildcards):
+    """Devices of a run: tensor x pipeline x data parallel size."""
+    return design.devices_of_run(CONFIG, wildcards.arm, PLATFORM)
 
 
 wildcard_constraints:

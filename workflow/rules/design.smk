@@ -5,37 +5,60 @@ Output, per data set, under results/<dataset>/:
   weights.json                 published or dummy weights; they never change within a data set
   environment.json             the Python that can import vLLM, built where it has to be
 
-The three are made once. They have no inputs and no parameters on purpose: a
-register that could be renewed would register nothing. What they need to know of
-the configuration, they and `measure` read from the environment variable that
-common.smk sets, so that a changed configuration never makes old measurements
-look stale; `measure` refuses by itself to mix requests in one data set.
+The three are made once: they have no inputs, and their parameters are functions that
+name `output`, which Snakemake takes for derived and does not compare. So a changed
+configuration makes no register and no measurement look stale. update(): the file stays
+where the job finds it, also with --forceall; a register that is there is left as it is.
+See docs/decisions/records-never-look-stale.md.
 """
+
+
+def predictions_of_register(wildcards, output):
+    return shlex.join(PREDICTIONS)
+
+
+def arguments_of_weights(wildcards, output):
+    model = CONFIG.model
+    own = ["--architecture", model.architecture] if model.architecture else []
+    return shlex.join(["--model", model.name, "--weights", model.weights, *own])
+
+
+def arguments_of_environment(wildcards, output):
+    return shlex.join(
+        ["--platform", str(PLATFORM), "--vllm-python", CONFIG.vllm_python]
+        + ["--cache-dir", CONFIG.cache_dir]
+    )
 
 
 rule register_predictions:
     output:
-        "results/{dataset}/predictions.registered.json",
+        update("results/{dataset}/predictions.registered.json"),
     log:
         "logs/{dataset}/register_predictions.log",
     localrule: True
     conda:
         "../../envs/pipeline.yaml"
+    params:
+        predictions=predictions_of_register,
     shell:
         "python3 -m cudagraph_lab.cli register-predictions --dataset {wildcards.dataset}"
-        " --output {output:q} 2> >(tee {log:q} >&2)"
+        " --predictions {params.predictions} --output {output:q} 2> >(tee {log:q} >&2)"
 
 
 rule choose_weights:
     output:
-        "results/{dataset}/weights.json",
+        update("results/{dataset}/weights.json"),
     log:
         "logs/{dataset}/choose_weights.log",
     localrule: True
     conda:
         "../../envs/pipeline.yaml"
+    params:
+        weights=arguments_of_weights,
+        environment=arguments_of_environment,
     shell:
-        "python3 -m cudagraph_lab.cli choose-weights --output {output:q} 2> >(tee {log:q} >&2)"
+        "python3 -m cudagraph_lab.cli choose-weights {params.weights} {params.environment}"
+        " --output {output:q} 2> >(tee {log:q} >&2)"
 
 
 rule build_environment:
@@ -50,5 +73,8 @@ rule build_environment:
     resources:
         mem_mb=8_000,
         runtime=60,
+    params:
+        environment=arguments_of_environment,
     shell:
-        "python3 -m cudagraph_lab.cli build-environment --output {output:q} 2> >(tee {log:q} >&2)"
+        "python3 -m cudagraph_lab.cli build-environment {params.environment}"
+        " --output {output:q} 2> >(tee {log:q} >&2)"

@@ -7,11 +7,12 @@ registers. Output: results/ledger.json and, for spreadsheets, results/ledger.csv
 
 rule build_ledger:
     input:
-        tables=expand("results/{dataset}/observations.csv", dataset=DATASETS),
-        datasets=expand("results/{dataset}/dataset.json", dataset=DATASETS),
+        tables=collect("results/{dataset}/observations.csv", dataset=DATASETS),
+        datasets=collect("results/{dataset}/dataset.json", dataset=DATASETS),
         predictions=local(PREDICTIONS),
+        registers=[placed(path) for path in REGISTERS.values()],
         outlook=local([str(path) for path in extrapolation.FILES]),
-        batch_mix=local(config["batch_mix"] or []),
+        batch_mix=local(CONFIG.batch_mix or []),
         package=package("ledger", "models", "statistics", "design"),
     output:
         json=report(
@@ -32,14 +33,14 @@ rule build_ledger:
     conda:
         "../../envs/pipeline.yaml"
     params:
-        registers={dataset: register_of(dataset) for dataset in DATASETS},
-        config={
-            key: config[key]
-            for key in ("seed", "headline", "restarts_per_day", "ladder_rungs")
-        },
-        largest_batch=max(config["workload"]["batch_sizes"]),
-        measured=DATASET,
+        registered=list(REGISTERS),
+        seed=CONFIG.seed,
+        headline=CONFIG.headline,
+        restarts_per_day=CONFIG.restarts_per_day,
+        ladder_rungs=CONFIG.ladder_rungs,
+        largest_batch=max(CONFIG.workload.batch_sizes),
+        measured_here=[name for name in HERE if name in DATASETS],
         absent=ABSENT,
-        questions=config["extrapolate"],
+        questions=[question.model_dump() for question in CONFIG.extrapolate],
     script:
         "../scripts/build_ledger.py"

@@ -19,9 +19,13 @@ rule collect_observations:
     conda:
         "../../envs/pipeline.yaml"
     params:
-        description=lambda wildcards: description_of(wildcards.dataset),
-        contrasts=config["contrasts"],
-        design={key: config[key] for key in ("arms", "engine_args", "engine_args_cpu")},
-        expected=lambda wildcards: expected_requests(wildcards.dataset),
+        description=lambda wildcards: datasets.description_of(wildcards.dataset),
+        contrasts={name: one.model_dump() for name, one in CONFIG.contrasts.items()},
+        not_measurable=datasets.reasons_by_platform(CONFIG),
+        expected=branch(
+            lambda wildcards: wildcards.dataset == DATASET,
+            then=lambda wildcards: datasets.expected_requests(CONFIG, PLATFORM),
+            otherwise={},
+        ),
     script:
         "../scripts/collect_observations.py"

@@ -9,8 +9,8 @@ Measurements are dear: only a missing record is measured. What a job is to do go
 parameter that depends on `output`; a change of it makes no record look stale.
 """
 
-TURNS = design_job.turns_to_measure(config, PLATFORM, DATASET) if DATASET else {}
-TOGETHER = design.arms_in_turn(config, PLATFORM) if DATASET else []
+TURNS = design_job.turns_to_measure(CONFIG, PLATFORM, DATASET) if DATASET else {}
+TOGETHER = design.arms_in_turn(CONFIG, PLATFORM) if DATASET else []
 
 
 rule measure:
@@ -19,7 +19,8 @@ rule measure:
         weights=ancient("results/{dataset}/weights.json"),
         environment=ancient("results/{dataset}/environment.json"),
     output:
-        "results/{dataset}/runs/{arm}/rep{repeat}.json",
+        # update(): a record that is there stays where the job finds it, also with --forceall.
+        update("results/{dataset}/runs/{arm}/rep{repeat}.json"),
     log:
         "logs/{dataset}/measure/{arm}.rep{repeat}.log",
     wildcard_constraints:
@@ -29,13 +30,13 @@ rule measure:
     conda:
         "../../envs/pipeline.yaml"
     resources:
-        gpu=1,
-        gpu_model=config["gpu_model"],
+        gpu=gpus_of_run,
+        gpu_model=CONFIG.gpu_model,
         # vLLM's processes, and the compilers that it starts; a larger model needs more.
         mem_mb=32_000,
         # A run ends itself after timeout_s and leaves a record that says so, which it could
         # not if the cluster ended it first; these minutes are for what surrounds it.
-        runtime=math.ceil(config["timeout_s"] / 60) + 15,
+        runtime=math.ceil(CONFIG.timeout_s / 60) + 15,
     params:
         job=lambda wildcards, output: job_json([wildcards.arm], wildcards.repeat),
     shell:
@@ -54,7 +55,7 @@ for repeat, arms in TURNS.items():
             weights=ancient(f"results/{DATASET}/weights.json"),
             environment=ancient(f"results/{DATASET}/environment.json"),
         output:
-            [design_job.record_path(DATASET, arm, repeat) for arm in arms],
+            [update(design_job.record_path(DATASET, arm, repeat)) for arm in arms],
         log:
             f"logs/{DATASET}/measure/in-turn.rep{repeat}.log",
         priority: 1_000_000 - repeat * 1_000
@@ -62,9 +63,9 @@ for repeat, arms in TURNS.items():
             "../../envs/pipeline.yaml"
         resources:
             gpu=1,
-            gpu_model=config["gpu_model"],
+            gpu_model=CONFIG.gpu_model,
             mem_mb=32_000 * len(arms),
-            runtime=math.ceil(config["timeout_s"] / 60) + 15,
+            runtime=math.ceil(CONFIG.timeout_s / 60) + 15,
         params:
             job=lambda wildcards, output, arms=arms, repeat=repeat: job_json(
                 arms, repeat

@@ -21,17 +21,25 @@ with one_line_errors(snakemake.log[0]):
         (Dataset.model_validate_json(Path(dataset).read_text("utf-8")), read_table(Path(table)))
         for dataset, table in zip(snakemake.input.datasets, snakemake.input.tables, strict=True)
     ]
+    registers = dict(
+        zip(snakemake.params.registered, map(Path, snakemake.input.registers), strict=True)
+    )
     ledger = build_ledger(
         datasets,
         read_predictions([Path(path) for path in snakemake.input.predictions]),
         {
-            dataset.name: registered_hashes(
-                Path(snakemake.params.registers[dataset.name]), dataset.first_measured_at
-            )
+            dataset.name: registered_hashes(registers[dataset.name], dataset.first_measured_at)
             for dataset, _ in datasets
+            if dataset.name in registers
         },
-        {**snakemake.params.config, "batch_mix": mix},
-        snakemake.params.measured,
+        {
+            "seed": snakemake.params.seed,
+            "headline": snakemake.params.headline,
+            "restarts_per_day": snakemake.params.restarts_per_day,
+            "ladder_rungs": snakemake.params.ladder_rungs,
+            "batch_mix": mix,
+        },
+        snakemake.params.measured_here,
         outlook_numbers(snakemake.params.questions),
         snakemake.params.absent,
     )

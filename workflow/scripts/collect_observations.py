@@ -12,7 +12,7 @@ with one_line_errors(snakemake.log[0]):
         [Path(path) for path in snakemake.input.records],
         snakemake.params.description,
         snakemake.params.contrasts,
-        snakemake.params.design,
+        snakemake.params.not_measurable,
         snakemake.params.expected,
     )
     write_atomically(Path(snakemake.output.dataset), dataset.model_dump_json(indent=1) + "\n")

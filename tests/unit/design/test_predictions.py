@@ -40,23 +40,22 @@ def prediction(**fields):
     return Prediction.model_validate(entry | {"value": 1.5, "low": 1.2, "high": 1.8} | fields)
 
 
-def test_the_shipped_predictions_are_read_and_carry_unique_ids(config):
-    predictions = read_predictions(prediction_files(config))
+def test_the_shipped_predictions_are_read_and_carry_unique_ids():
+    predictions = read_predictions(prediction_files(None))
     assert len(predictions) > 30
     assert len({p.id for p in predictions}) == len(predictions)
     # A pattern with brackets would not be recognised as one by those who look for * and ?.
     assert not [p.id for p in predictions if "[" in p.number]
 
 
-def test_own_predictions_come_after_the_shipped_ones(config, tmp_path):
-    config["own_predictions"] = str(written(tmp_path, "predictions:" + ENTRY))
-    assert read_predictions(prediction_files(config))[-1].id == "a/one"
+def test_own_predictions_come_after_the_shipped_ones(tmp_path):
+    own = str(written(tmp_path, "predictions:" + ENTRY))
+    assert read_predictions(prediction_files(own))[-1].id == "a/one"
 
 
-def test_a_file_that_is_not_there_is_named_with_its_key(config):
-    config["own_predictions"] = "mine/predictions.yaml"
+def test_a_file_that_is_not_there_is_named_with_its_key():
     with pytest.raises(LabError, match=r"config: own_predictions: .*mine/predictions.yaml"):
-        prediction_files(config)
+        prediction_files("mine/predictions.yaml")
 
 
 @pytest.mark.parametrize(
@@ -112,11 +111,11 @@ def test_a_malformed_entry_is_named_with_file_and_reason(tmp_path, change, why):
     assert "\n" not in message
 
 
-def test_an_id_occurs_once_over_all_files(tmp_path, config):
+def test_an_id_occurs_once_over_all_files(tmp_path):
     path = written(tmp_path, "predictions:" + ENTRY + ENTRY)
     with pytest.raises(LabError, match=r"own\.yaml: prediction a/one: this id occurs twice"):
         read_predictions([path])
-    shipped = prediction_files(config)[0]
+    shipped = prediction_files(None)[0]
     first = read_predictions([shipped])[0].id
     path = written(tmp_path, "predictions:" + ENTRY.replace("a/one", first))
     with pytest.raises(LabError, match="occurs twice"):
@@ -198,10 +197,10 @@ def test_of_a_device_of_unknown_memory_nothing_with_a_memory_bound_is_said():
     assert not prediction(applies_to={"max_memory_gib": 70}).speaks_about(*about)
 
 
-def test_the_two_rules_for_small_and_large_devices_leave_no_gap_and_no_overlap(config):
+def test_the_two_rules_for_small_and_large_devices_leave_no_gap_and_no_overlap():
     full = [
         p
-        for p in read_predictions(prediction_files(config))
+        for p in read_predictions(prediction_files(None))
         if p.number == "capture/shapes/full" and p.id.startswith("vllm/")
     ]
     for device, memory_gib, value in (

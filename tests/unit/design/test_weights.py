@@ -10,6 +10,12 @@ import pytest
 from cudagraph_lab.design.weights import architecture_directory, choose_weights, hub_answers
 from cudagraph_lab.errors import LabError
 
+MODEL = "facebook/opt-125m"
+
+
+def no_python():
+    raise AssertionError("nothing is to be fetched")
+
 
 class Hub(http.server.BaseHTTPRequestHandler):
     """Knows one model."""
@@ -63,15 +69,14 @@ def no_hub(monkeypatch):
 
 
 @pytest.fixture
-def fetching(config, tmp_path):
-    """A configuration whose vLLM fetches the model at once."""
+def fetching(tmp_path):
+    """A Python of vLLM's environment that does what a script says."""
 
     def python(script):
         path = tmp_path / "python"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-        config["vllm_python"] = str(path)
-        return config
+        return lambda: path
 
     return python
 
@@ -83,8 +88,8 @@ def test_the_hub_is_asked_without_fetching(hub):
 
 
 def test_published_weights_carry_their_revision(hub, fetching):
-    config = fetching('echo noise; printf "/models/snapshots/abc123\\tabc123\\n"')
-    assert choose_weights(config, "cpu") == {
+    python = fetching('echo noise; printf "/models/snapshots/abc123\\tabc123\\n"')
+    assert choose_weights(MODEL, "auto", None, python) == {
         "weights": "hub",
         "path": "/models/snapshots/abc123",
         "revision": "abc123",
@@ -94,11 +99,11 @@ def test_published_weights_carry_their_revision(hub, fetching):
 
 def test_a_fetch_that_fails_is_one_line(hub, fetching):
     with pytest.raises(LabError, match=r"config: model\.name: fetching facebook/opt-125m"):
-        choose_weights(fetching("exit 1"), "cpu")
+        choose_weights(MODEL, "auto", None, fetching("exit 1"))
 
 
-def test_without_a_hub_dummy_weights_are_taken_and_said(no_hub, config, repository, capsys):
-    chosen = choose_weights(config, "cpu")
+def test_without_a_hub_dummy_weights_are_taken_and_said(no_hub, repository, capsys):
+    chosen = choose_weights(MODEL, "auto", None, no_python)
     assert chosen["weights"] == "dummy"
     assert chosen["revision"] is None
     assert chosen["path"] == str(repository / "resources" / "models" / "facebook--opt-125m")
@@ -108,16 +113,15 @@ def test_without_a_hub_dummy_weights_are_taken_and_said(no_hub, config, reposito
     assert "dummy weights" in said
 
 
-def test_a_hub_that_is_asked_for_and_does_not_answer_is_an_error(no_hub, config):
-    config["model"]["weights"] = "hub"
+def test_a_hub_that_is_asked_for_and_does_not_answer_is_an_error(no_hub):
     with pytest.raises(LabError, match=r"config: model\.weights: hub, but it does not answer"):
-        choose_weights(config, "cpu")
+        choose_weights(MODEL, "hub", None, no_python)
 
 
-def test_a_hub_that_talks_nonsense_does_not_answer(config, monkeypatch):
+def test_a_hub_that_talks_nonsense_does_not_answer(monkeypatch):
     with listening(Garbage) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
-        assert choose_weights(config, "cpu")["weights"] == "dummy"
+        assert choose_weights(MODEL, "auto", None, no_python)["weights"] == "dummy"
 
 
 @pytest.mark.parametrize("endpoint", ["nonsense", "http://[", "http://127.0.0.1:99999"])
@@ -126,20 +130,16 @@ def test_an_endpoint_that_is_no_address_does_not_answer(endpoint, monkeypatch):
     assert hub_answers("facebook/opt-125m")
 
 
-def test_dummy_weights_ask_no_hub(hub, config, capsys):
-    config["model"]["weights"] = "dummy"
-    assert choose_weights(config, "cpu")["reason"] == "as configured"
+def test_dummy_weights_ask_no_hub(hub, capsys):
+    assert choose_weights(MODEL, "dummy", None, no_python)["reason"] == "as configured"
     assert hub == []
     assert capsys.readouterr().err == ""
 
 
-def test_dummy_weights_need_an_architecture(config, repository, tmp_path):
-    config["model"] |= {"weights": "dummy", "name": "nobody/nothing"}
+def test_dummy_weights_need_an_architecture(repository, tmp_path):
     with pytest.raises(LabError, match=r"nobody--nothing/config\.json.*model\.architecture"):
-        choose_weights(config, "cpu")
-    config["model"]["architecture"] = str(tmp_path)
+        choose_weights("nobody/nothing", "dummy", None, no_python)
     with pytest.raises(LabError, match=r"model\.architecture"):
-        choose_weights(config, "cpu")
+        choose_weights("nobody/nothing", "dummy", str(tmp_path), no_python)
     small = repository / "tests" / "models" / "opt-2-layers"
-    config["model"]["architecture"] = str(small)
-    assert architecture_directory(config["model"]) == small
+    assert architecture_directory("nobody/nothing", str(small)) == small

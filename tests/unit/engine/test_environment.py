@@ -231,13 +231,12 @@ def test_where_a_cache_cannot_be_the_error_names_it(tmp_path):
         pass
 
 
-def test_a_configured_python_is_taken_as_it_is(config, tmp_path):
-    config["vllm_python"] = sys.executable
-    assert vllm_python(config, "cpu") == Path(sys.executable)
+def test_a_configured_python_is_taken_as_it_is(tmp_path):
+    assert vllm_python(sys.executable, "auto", "cpu") == Path(sys.executable)
     assert lock_file(sys.executable, "cpu") is None
-    config["vllm_python"] = str(tmp_path / "nowhere" / "python")
+    nowhere = str(tmp_path / "nowhere" / "python")
     with pytest.raises(LabError, match=r"config: vllm_python: .* does not exist; name a Python"):
-        vllm_python(config, "cpu")
+        vllm_python(nowhere, "auto", "cpu")
 
 
 def test_the_locks_are_there_for_both_platforms():

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.job import job_of
 from cudagraph_lab.design.runs import request_of_run
 from cudagraph_lab.engine.environment import exclusive
@@ -308,7 +309,7 @@ def run_stub(config, tmp_path, monkeypatch):
     def run(how, timeout_s=60.0):
         monkeypatch.setenv("STUB_VLLM", how)
         config["timeout_s"] = timeout_s
-        job = job_of(config, "cpu", "d", ["eager"], 1)
+        job = job_of(Config.model_validate(config), "cpu", "d", ["eager"], 1)
         job = job.model_copy(update={"arms": [job.arms[0].model_copy(update={"output": output})]})
         return measure.measure(job, weights)[0], output
 
@@ -383,7 +384,7 @@ def test_a_run_that_hangs_is_ended_with_all_its_children(run_stub, capfd):
 def test_a_failed_request_is_recorded_as_it_was_asked(run_stub, config):
     record, _ = run_stub("boot")
     weights = {"weights": "dummy", "revision": None}
-    asked = request_of_run(config, "cpu", "eager", 1, weights)
+    asked = request_of_run(Config.model_validate(config), "cpu", "eager", 1, weights)
     assert record.request.model_dump() == Request.model_validate(asked).model_dump()
     assert record.environment.variables["VLLM_NO_USAGE_STATS"] == "1"
     assert record.environment.lock == "taken as it was"

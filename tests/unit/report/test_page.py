@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import read_predictions, registered_hashes
-from cudagraph_lab.design.runs import complete_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number, build_ledger
@@ -47,9 +47,9 @@ VOID = {"meta", "input", "br", "path", "use", "rect"}
 
 @pytest.fixture(scope="module")
 def shipped():
-    config = complete_config(
+    config = parse_config(
         yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
-    )
+    ).model_dump()
     datasets = [
         read_dataset(
             name,
@@ -72,7 +72,7 @@ def shipped():
         read_predictions([REPOSITORY / "config" / "predictions.yaml"]),
         registered,
         config | {"batch_mix": dict.fromkeys(range(1, 65), 1)},
-        None,
+        [],
         outlook_numbers(config["extrapolate"]),
     )
 

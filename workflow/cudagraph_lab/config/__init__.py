@@ -1,1 +1,1 @@
-"""The configuration as typed values: checked once, then handed on in parts."""
+"""The configuration as typed values: read and checked once, then handed on in parts."""

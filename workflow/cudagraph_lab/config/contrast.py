@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 # What a contrast is for. The report goes by the role and never by the name, which is the user's.
 Role = Literal[
@@ -25,9 +25,14 @@ Role = Literal[
 class Contrast(BaseModel):
     """The throughput of one timed arm over that of another."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    numerator: str  # the arm that is expected to be faster
-    denominator: str
-    role: Role = "other"
-    note: str = ""
+    numerator: str = Field(description="the arm that is expected to be faster")
+    denominator: str = Field(description="the arm it is compared with")
+    role: Role = Field(
+        "other",
+        description="what the report takes it for: `primary`, `graph`, `compile`, `a_a` (an arm "
+        "against itself), `observer`, `piecewise`, `graph_compiled`, `graph_uncompiled`, "
+        "`compile_graphed`, `compile_ungraphed`, `co_resident`, `upgrade` or `other`",
+    )
+    note: str = Field("", description="what a reader should know")

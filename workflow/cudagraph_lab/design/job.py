@@ -1,12 +1,13 @@
 """A job: what one measuring process does, one repeat of one arm or of several in turn."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import arms_in_turn, request_of_run, runs_to_measure
 
 NO_WEIGHTS_YET = {"weights": "dummy", "revision": None}  # chosen by a job of their own
@@ -57,13 +58,11 @@ def other_names(arms: Sequence[str]) -> str:
     return (f"(?!(?:{these})(?:/|$))" if arms else "") + r"[a-z0-9][a-z0-9._-]*"
 
 
-def job_of(
-    config: Mapping[str, Any], platform: str, dataset: str, arms: Sequence[str], repeat: int
-) -> Job:
+def job_of(config: Config, platform: str, dataset: str, arms: Sequence[str], repeat: int) -> Job:
     """The job that measures these arms' records of one repeat."""
     return Job(
         dataset=dataset,
-        platform=platform,  # type: ignore[arg-type]
+        platform=platform,
         repeat=repeat,
         arms=[
             ArmJob(
@@ -73,15 +72,13 @@ def job_of(
             )
             for arm in arms
         ],
-        vllm_python=config["vllm_python"],
-        cache_dir=config["cache_dir"],
-        timeout_s=config["timeout_s"],
+        vllm_python=config.vllm_python,
+        cache_dir=config.cache_dir,
+        timeout_s=config.timeout_s,
     )
 
 
-def turns_to_measure(
-    config: Mapping[str, Any], platform: str, dataset: str
-) -> dict[int, list[str]]:
+def turns_to_measure(config: Config, platform: str, dataset: str) -> dict[int, list[str]]:
     """Per repeat, the arms in turn whose record is not there yet.
 
     A record that is there is never an output of a job that runs: Snakemake would remove it.

@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.errors import LabError
+from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.files import write_json
 
 
@@ -112,12 +111,12 @@ def read_predictions(paths: list[Path]) -> list[Prediction]:
     return predictions
 
 
-def prediction_files(config: Mapping[str, Any]) -> list[Path]:
-    """The shipped predictions and the user's own, where there are any.
+def prediction_files(own: str | None) -> list[Path]:
+    """The shipped predictions and the user's `own`, where there are any.
 
     Raises LabError where the configured file is not there.
     """
-    shipped, own = REPOSITORY / "config" / "predictions.yaml", config["own_predictions"]
+    shipped = REPOSITORY / "config" / "predictions.yaml"
     if own is None:
         return [shipped]
     if not Path(own).is_file():
@@ -129,7 +128,13 @@ def prediction_files(config: Mapping[str, Any]) -> list[Path]:
 
 
 def register(predictions: list[Prediction], dataset: str, path: Path) -> None:
-    """Write down, before anything is measured, what is predicted: id, hash and time."""
+    """Write down, before anything is measured, what is predicted: id, hash and time.
+
+    A register that is there already stays as it is: one made anew would register nothing.
+    """
+    if path.exists():
+        say(f"{path}: registered before; the register stays as it is")
+        return
     document = {
         "dataset": dataset,
         "registered_at": datetime.now(UTC).isoformat(timespec="seconds"),

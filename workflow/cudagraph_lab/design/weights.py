@@ -5,27 +5,27 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.engine.environment import vllm_python
 from cudagraph_lab.errors import LabError
 
 HUB_TIMEOUT_S = 5.0
 
 
-def architecture_directory(model: Mapping[str, Any]) -> Path:
+def architecture_directory(name: str, architecture: str | None) -> Path:
     """Directory with the model's `config.json`, for dummy weights of the same shapes.
 
-    Raises LabError where none is shipped or configured.
+    `architecture` is the configured directory. Raises LabError where none is shipped or
+    configured.
     """
-    if model["architecture"] is not None:
-        directory = Path(model["architecture"])
+    if architecture is not None:
+        directory = Path(architecture)
     else:
-        directory = REPOSITORY / "resources" / "models" / model["name"].replace("/", "--")
+        directory = REPOSITORY / "resources" / "models" / name.replace("/", "--")
     if not (directory / "config.json").is_file():
         raise LabError(
             f"config: model.weights: dummy needs {directory}/config.json and it is not there; "
@@ -46,22 +46,24 @@ def hub_answers(name: str) -> str | None:
         return " ".join(str(getattr(error, "reason", error)).split())
 
 
-def choose_weights(config: Mapping[str, Any], platform: str) -> dict[str, Any]:
-    """Decide on weights and fetch them where they come from the hub.
+def choose_weights(
+    name: str, wanted: str, architecture: str | None, python: Callable[[], Path]
+) -> dict[str, Any]:
+    """Decide on the weights of the model `name` and fetch them where they come from the hub.
 
+    `wanted` is auto, hub or dummy; `architecture` a directory with the model's config.json;
+    `python` gives the Python of vLLM's environment, where one is needed for fetching.
     Returns `weights` (hub or dummy), `path`, `revision` and `reason`. Raises
     LabError where the hub is asked for and does not answer.
     """
-    model = config["model"]
-    wanted = model["weights"]
-    refused = None if wanted == "dummy" else hub_answers(model["name"])
+    refused = None if wanted == "dummy" else hub_answers(name)
     if wanted == "hub" and refused is not None:
         raise LabError(
-            f"config: model.weights: hub, but it does not answer for {model['name']} ({refused}); "
+            f"config: model.weights: hub, but it does not answer for {name} ({refused}); "
             "mend the connection or set weights to dummy"
         )
     if wanted != "dummy" and refused is None:
-        path, revision = _fetch(model["name"], vllm_python(config, platform))
+        path, revision = _fetch(name, python())
         return {
             "weights": "hub",
             "path": str(path),
@@ -71,12 +73,12 @@ def choose_weights(config: Mapping[str, Any], platform: str) -> dict[str, Any]:
     reason = "as configured" if wanted == "dummy" else f"the hub does not answer ({refused})"
     if wanted == "auto":
         print(
-            f"NOTE: measuring {model['name']} with dummy weights: {reason}. "
+            f"NOTE: measuring {name} with dummy weights: {reason}. "
             "Shapes and work are the same, the text it writes is not.",
             file=sys.stderr,
             flush=True,
         )
-    path = architecture_directory(model)
+    path = architecture_directory(name, architecture)
     return {"weights": "dummy", "path": str(path), "revision": None, "reason": reason}
 
 

@@ -15,10 +15,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
@@ -168,12 +167,15 @@ def lock_file(python: str, platform: str) -> Path | None:
     return REPOSITORY / "envs" / f"vllm-{platform}.txt" if python == "managed" else None
 
 
-def vllm_python(config: Mapping[str, Any], platform: str) -> Path:
-    """A Python that can import vLLM: built when it is needed, or the one configured."""
-    lock = lock_file(config["vllm_python"], platform)
+def vllm_python(python: str, cache_dir: str, platform: str) -> Path:
+    """A Python that can import vLLM: built when it is needed, or the one configured.
+
+    `python` and `cache_dir` are the configuration's `vllm_python` and `cache_dir`.
+    """
+    lock = lock_file(python, platform)
     if lock is not None:
-        return ensure_environment(lock, cache_directory(config["cache_dir"]))
-    python = Path(shutil.which(config["vllm_python"]) or config["vllm_python"])
-    if not python.exists():
-        raise LabError(f"config: vllm_python: {python} does not exist; name a Python with vLLM")
-    return python
+        return ensure_environment(lock, cache_directory(cache_dir))
+    path = Path(shutil.which(python) or python)
+    if not path.exists():
+        raise LabError(f"config: vllm_python: {path} does not exist; name a Python with vLLM")
+    return path

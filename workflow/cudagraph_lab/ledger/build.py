@@ -76,7 +76,7 @@ class Ledger(LedgerPart):
 
     schema_version: int
     headline: str
-    measured: str | None  # the data set that was measured here
+    measured_here: list[str]  # data sets measured in this directory; the one named leads
     absent: list[str]  # names in `compare` that no data set has
     datasets: list[Dataset]
     numbers: list[Number]
@@ -87,7 +87,7 @@ def build_ledger(
     predictions: list[Prediction],
     registered: Mapping[str, Mapping[str, str]],
     config: Mapping[str, Any],
-    measured: str | None,
+    measured_here: Sequence[str],
     further: Sequence[Number] = (),
     absent_datasets: Sequence[str] = (),
 ) -> Ledger:
@@ -99,7 +99,7 @@ def build_ledger(
     # Here, since the page needs the shapes of this module and waits for no SciPy.
     from cudagraph_lab.ledger.drafts import absent, comparison_numbers, draft_numbers
 
-    datasets = in_order(datasets, config["headline"], measured)
+    datasets = in_order(datasets, config["headline"], measured_here)
     numbers: list[Number] = []
     for position, (dataset, table) in enumerate(datasets):
         drafts = draft_numbers(dataset, table, config)
@@ -122,7 +122,7 @@ def build_ledger(
     return Ledger(
         schema_version=SCHEMA_VERSION,
         headline=config["headline"],
-        measured=measured,
+        measured_here=list(measured_here),
         absent=list(absent_datasets),
         datasets=[dataset for dataset, _ in datasets],
         numbers=[*numbers, *further],
@@ -130,16 +130,18 @@ def build_ledger(
 
 
 def in_order(
-    datasets: list["tuple[Dataset, pd.DataFrame]"], headline: str, measured: str | None
+    datasets: list["tuple[Dataset, pd.DataFrame]"], headline: str, measured_here: Sequence[str]
 ) -> list["tuple[Dataset, pd.DataFrame]"]:
     """What was measured here first, then what answers the headline's question, then the rest."""
 
-    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[bool, bool, bool]:
+    place = {name: position for position, name in enumerate(measured_here)}
+
+    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[int, bool, bool]:
         dataset, _ = pair
         contrast = dataset.contrasts.get(headline, {})
         sides = [dataset.arms.get(contrast.get(side, "")) for side in ("numerator", "denominator")]
         answers = all(arm is not None and arm.status == "ok" for arm in sides)
-        return dataset.name != measured, not answers, dataset.platform == "cpu"
+        return place.get(dataset.name, len(place)), not answers, dataset.platform == "cpu"
 
     return sorted(datasets, key=rank)
 

@@ -1,4 +1,4 @@
-"""What an interrupted workflow leaves in its directory, cleared when the next one starts.
+"""What a killed workflow leaves in its directory, cleared by `cudagraph-lab clear-leftovers`.
 
 Snakemake's lock and its marks of unfinished files outlive a Snakemake that was killed,
 and nothing in them says whether it lives. So every instance also holds a lock of the
@@ -15,35 +15,47 @@ from pathlib import Path
 _held: dict[Path, int] = {}
 
 
-def clear_leftovers(directory: Path) -> bool:
-    """Hold the lock of a working directory; clear it where no other instance lives there.
+def hold(directory: Path) -> None:
+    """Hold the lock of a working directory until this process ends, together with others.
 
-    Goes are Snakemake's locks on files of this workflow, its marks of records that are
-    there (a record is written whole or not at all), and what was not renamed into
-    place. Returns whether it was cleared. A directory that cannot be written is left
-    as it is: what then needs to write says so.
+    Waits for who clears the directory at this moment. A directory that cannot be written
+    is left as it is: what then needs to write says so.
     """
-    if directory in _held:
+    if directory not in _held and (descriptor := _open(directory)) is not None:
+        _held[directory] = descriptor
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def clear_leftovers(directory: Path) -> bool:
+    """Clear a working directory in which no workflow lives; returns whether it was cleared.
+
+    Cleared are Snakemake's locks on files of this workflow, its marks of records that are
+    there (a record is written whole or not at all), and what was not renamed into place.
+    """
+    if (descriptor := _open(directory)) is None:
         return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        state = directory / ".snakemake"
+        with suppress(OSError):
+            _clear_locks(state / "locks")
+            _clear_marks(state / "incomplete", directory)
+            _clear_results(directory / "results")
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _open(directory: Path) -> int | None:
     state = directory / ".snakemake"
     try:
         state.mkdir(exist_ok=True)
         # Closed with the process, and not inherited by what it starts.
-        descriptor = os.open(state / "cudagraph-lab.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        return os.open(state / "cudagraph-lab.lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:
-        return False
-    _held[directory] = descriptor
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        return False
-    with suppress(OSError):
-        _clear_locks(state / "locks")
-        _clear_marks(state / "incomplete", directory)
-        _clear_results(directory / "results")
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return True
+        return None
 
 
 def _clear_locks(locks: Path) -> None:

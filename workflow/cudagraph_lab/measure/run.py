@@ -89,9 +89,8 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
             f"{weights['path']}: the weights of data set {job.dataset!r} are no longer there; put "
             f"them back, or remove results/{job.dataset}/weights.json to choose anew"
         )
-    settings = {"vllm_python": job.vllm_python, "cache_dir": job.cache_dir}
     place = Place(
-        vllm_python(settings, job.platform),
+        vllm_python(job.vllm_python, job.cache_dir, job.platform),
         cache_directory(job.cache_dir),
         hardware,
         lock,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.runs import SIMULATED, asks_for_graphs, not_measurable
+from cudagraph_lab.design.runs import SIMULATED
+from cudagraph_lab.engine.graph_modes import asks_for_graphs
 from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.records.record import (
     SET_ASIDE,
@@ -125,14 +126,14 @@ def read_dataset(
     records: Iterable[Path],
     description: Mapping[str, Any],
     contrasts: Mapping[str, Mapping[str, str]],
-    design: Mapping[str, Any],
+    not_measurable: Mapping[str, Mapping[str, str]],
     expected: Mapping[str, Mapping[str, Any]],
 ) -> "tuple[Dataset, pd.DataFrame]":
     """Check the records of one data set against each other and tabulate what they observed.
 
     `description` is the content of its dataset.yaml (title, caveat, notes, contrasts), empty
-    where there is none; `contrasts` and `design` (arms, engine_args, engine_args_cpu) are the
-    configuration's, and say which arms this platform cannot measure; `expected` holds the requests
+    where there is none; `contrasts` are the configuration's; `not_measurable` holds, by platform,
+    the arms that cannot be measured there, with the reason; `expected` holds the requests
     that the configuration makes of the data set measured now, by arm. Returns the data set
     and a table with COLUMNS. A record that is not believed is set aside and said to be.
     Raises LabError naming the file and what differs where the records are not one data
@@ -169,10 +170,7 @@ def read_dataset(
         else:
             arms[arm] = absent_arm("missing", "; ".join(reasons))
     platform = read[0][1].environment.platform
-    for arm in design.get("arms", {}):
-        reason = not_measurable(design, arm, platform)
-        if reason is None:
-            continue
+    for arm, reason in not_measurable.get(platform, {}).items():
         arms.setdefault(arm, absent_arm("not_measurable", reason))
     timed = [record for _, record in read if record.request.purpose == "timed"]
     example = (timed or [record for _, record in read])[0]
@@ -434,12 +432,14 @@ def judge_arm(records: list[Record]) -> Arm:
     if not whole:
         status, reason = "failed", warnings[0]
     elif resolved is not None:
-        wants = records[0].environment.platform == "cuda" and asks_for_graphs(request.engine_args)
+        asked = asks_for_graphs(request.engine_args)
+        if records[0].environment.platform != "cuda":
+            asked = "no"
         graphs = resolved.cudagraph_mode != "NONE"
-        if wants and not graphs:
+        if asked == "yes" and not graphs:
             status = "invalid"
             reason = "asks for CUDA graphs, but vLLM resolved cudagraph_mode to NONE"
-        elif graphs and not wants:
+        elif graphs and asked == "no":
             status = "invalid"
             reason = f"asks for no graphs, but vLLM resolved {resolved.cudagraph_mode}"
         else:

@@ -9,13 +9,13 @@ numbers (transcribed) and of simulations share it and say which they are.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cudagraph_lab.engine.foreign_code import foreign_code
 from cudagraph_lab.engine.profile_trace import StepProfile
 from cudagraph_lab.engine.startup_log import StartupFacts
 from cudagraph_lab.errors import LabError, printable
@@ -26,24 +26,6 @@ SCHEMA_VERSION = 1
 LARGEST_RECORD_BYTES = 64 << 20
 # Between the name of a record and the time at which it was set aside.
 SET_ASIDE = ".damaged-"
-
-# Arguments of the engine that would run code which is neither vLLM's nor ours.
-FOREIGN_CODE = frozenset(
-    {
-        "trust_remote_code",
-        "worker_cls",
-        "worker_extension_cls",
-        "scheduler_cls",
-        "logits_processors",
-        "inductor_passes",
-        "kv_connector_module_path",
-        "io_processor_plugin",
-        "reasoning_parser_plugin",
-        "tool_parser_plugin",
-    }
-)
-# These take vLLM's own by a word, and anything else by the dotted name of a module.
-BACKENDS = frozenset({"backend", "distributed_executor_backend"})
 
 
 class NotBelievedError(LabError):
@@ -82,26 +64,6 @@ class Workload(Model):
     batch_sizes: list[Annotated[int, Field(gt=0)]]
     max_model_len: int
     gpu_memory_utilization: float
-
-
-def foreign_code(engine_args: Any, prefix: str = "") -> str | None:
-    """The first argument, at any depth, that names code to run, as a dotted name; else None.
-
-    >>> foreign_code({"speculative_config": {"trust-remote-code": True}})
-    'speculative_config.trust-remote-code'
-    """
-    if isinstance(engine_args, Mapping):
-        for key, value in engine_args.items():
-            name = str(key).replace("-", "_").lower()
-            if name in FOREIGN_CODE or (name in BACKENDS and "." in str(value)):
-                return f"{prefix}{key}"
-            if found := foreign_code(value, f"{prefix}{key}."):
-                return found
-    elif isinstance(engine_args, list):
-        for index, value in enumerate(engine_args):
-            if found := foreign_code(value, f"{prefix}{index}."):
-                return found
-    return None
 
 
 class Request(Model):
@@ -438,13 +400,13 @@ def write_record(record: Record, path: Path) -> None:
     write_atomically(path, document_of(body))
 
 
-def document_of(body: Mapping[str, Any]) -> str:
+def document_of(body: dict[str, Any]) -> str:
     """The text of a record's file: JSON with a line for each top-level key."""
     lines = [
         f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'), ensure_ascii=False)}"
         for key, value in body.items()
     ]
-    return f'{{"sha256":"{_checksum(dict(body))}",\n"record":{{\n' + ",\n".join(lines) + "}}\n"
+    return f'{{"sha256":"{_checksum(body)}",\n"record":{{\n' + ",\n".join(lines) + "}}\n"
 
 
 def read_record(path: Path, dataset: str | None = None, name: Path | None = None) -> Record:

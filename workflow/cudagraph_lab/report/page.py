@@ -16,7 +16,7 @@ from markupsafe import Markup
 from pydantic import TypeAdapter
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.runs import asks_for_graphs
+from cudagraph_lab.engine.graph_modes import asks_for_graphs
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Ledger
 from cudagraph_lab.report.markup import HTML, MARKDOWN
@@ -106,8 +106,8 @@ def sets_graphs_against_none(page: Page, dataset: str, contrast: str) -> bool:
         facts.platform == "cuda"
         and numerator is not None
         and denominator is not None
-        and asks_for_graphs(numerator.engine_args)
-        and not asks_for_graphs(denominator.engine_args)
+        and asks_for_graphs(numerator.engine_args) != "no"
+        and asks_for_graphs(denominator.engine_args) == "no"
     )
 
 

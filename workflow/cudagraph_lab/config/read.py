@@ -1,0 +1,118 @@
+"""A configuration as YAML has it, read into the model; each mistake becomes one line."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from cudagraph_lab.config.checks import check_meaning
+from cudagraph_lab.config.contrast import Contrast
+from cudagraph_lab.config.model import Arm, Config, Model, Question, Workload
+from cudagraph_lab.errors import LabError
+
+_PARTS: dict[Any, type[BaseModel]] = {
+    "model": Model,
+    "workload": Workload,
+    "arms": Arm,
+    "contrasts": Contrast,
+    "extrapolate": Question,
+}
+
+
+def parse_config(raw: Mapping[Any, Any]) -> Config:
+    """Check a configuration, fill in its defaults, and check what it means.
+
+    An arm or a contrast that is null is one that a later file removed. Raises LabError with
+    one line that names the key, what is wrong, and where to read on.
+    """
+    config = parse_form(raw)
+    check_meaning(config)
+    return config
+
+
+def parse_form(raw: Mapping[Any, Any]) -> Config:
+    """Check types and fill in defaults, without a look at what the values mean together."""
+    given: dict[Any, Any] = dict(raw)
+    for key in ("arms", "contrasts"):
+        if isinstance(given.get(key), Mapping):
+            given[key] = {name: one for name, one in given[key].items() if one is not None}
+    _refuse_keys_that_are_no_text(given)
+    try:
+        return Config.model_validate(given)
+    except ValidationError as error:
+        raise LabError(f"config: {_one_line(error, given)}; see config/README.md") from None
+
+
+def _refuse_keys_that_are_no_text(value: Any, path: tuple[Any, ...] = ()) -> None:
+    """YAML keys need not be text: `on`, `1` and nothing at all are not."""
+    if isinstance(value, Mapping):
+        known = _known(path)
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                where = ".".join(map(str, path)) or "top level"
+                listed = f"; known here: {', '.join(known)}" if known else "; put it in quotes"
+                raise LabError(
+                    f"config: {where}: unknown key {str(key)!r}{listed}; see config/README.md"
+                )
+            if not known or key in known:  # what is inside an unknown key does not matter
+                _refuse_keys_that_are_no_text(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _refuse_keys_that_are_no_text(inner, (*path, index))
+
+
+def _known(path: tuple[Any, ...]) -> list[str]:
+    """The keys that the map at this place may have; empty where any may stand."""
+    if not path:
+        return sorted(Config.model_fields)
+    if path[0] in _PARTS and len(path) == (1 if path[0] in ("model", "workload") else 2):
+        return sorted(_PARTS[path[0]].model_fields)
+    return []
+
+
+def _one_line(error: ValidationError, given: Mapping[Any, Any]) -> str:
+    """The first mistake: what a key holds that is wrong, and what it should be."""
+    found = [(_place(one["loc"], given), one) for one in error.errors(include_url=False)]
+    # Of the ways in which no form of a value fits, the one that lies deepest says most.
+    first = found[0][0]
+    place, one = max(
+        (pair for pair in found if pair[0][: len(first)] == first), key=lambda pair: len(pair[0])
+    )
+    if one["type"] == "extra_forbidden":
+        *parents, _ = place
+        known = _known(tuple(parents))
+        unknown = sorted(
+            str(p[-1]) for p, e in found if e["type"] == "extra_forbidden" and p[:-1] == place[:-1]
+        )
+        where = ".".join(map(str, parents)) or "top level"
+        return f"{where}: unknown key {', '.join(map(repr, unknown))}; known here: " + ", ".join(
+            known
+        )
+    if one["type"] == "missing":
+        *parents, key = place
+        return f"{'.'.join(map(str, parents)) or 'top level'}: {key!r} is missing; give it"
+    where = ".".join(map(str, place)) or "top level"
+    said = str(one["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    said = said.replace("valid dictionary", "map").replace("or instance of ", "or ")
+    if one["type"] == "model_type" or one["type"] == "dict_type":
+        said = "should be a map"
+    shown = repr(one["input"])
+    shown = shown if len(shown) <= 100 else f"{shown[:100]}..."
+    return " ".join(f"{where}: {shown} {said}".split())
+
+
+def _place(loc: Sequence[int | str], given: Any) -> tuple[int | str, ...]:
+    """The path of a key in what was given, without pydantic's names of alternatives."""
+    place: list[int | str] = []
+    value = given
+    for position, part in enumerate(loc):
+        if isinstance(value, Mapping):
+            if part in value:
+                value = value[part]
+                place.append(part)
+            elif position == len(loc) - 1 and part != "[key]":
+                place.append(part)  # a key that is missing
+        elif isinstance(value, list) and isinstance(part, int):
+            value = value[part]
+            place.append(part)
+    return tuple(place)

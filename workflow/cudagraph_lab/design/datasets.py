@@ -1,0 +1,100 @@
+"""Which data sets there are, and where their records, registers and descriptions lie.
+
+Paths under `results` are relative to the directory that the workflow runs in.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.model import Config
+from cudagraph_lab.design.runs import (
+    SIMULATED,
+    arms_left_out,
+    request_of_run,
+    runs_to_measure,
+)
+from cudagraph_lab.records.record import records_aside
+
+RESULTS = Path("results")
+SHIPPED = REPOSITORY / "resources" / "datasets"
+
+
+def measured_here(named: str, planned: bool) -> list[str]:
+    """Data sets measured in this directory, the one that the configuration names first.
+
+    `named` is in the list where it has records here or, with `planned`, will have; the others
+    follow by name. Simulated data sets are not measured.
+    """
+    found = {path.parts[1] for path in RESULTS.glob("*/runs/*/rep*.json")}
+    found = {name for name in found if not name.startswith(SIMULATED)}
+    first = [named] if planned or named in found else []
+    return [*first, *sorted(found - set(first))]
+
+
+def has_records(name: str) -> bool:
+    """Whether a data set was measured in this directory, simulated into it, or shipped."""
+    places = (RESULTS / name / "runs", SHIPPED / name / "runs")
+    return any(next(place.glob("*/rep*.json"), None) is not None for place in places)
+
+
+def datasets_in_report(
+    compare: Literal["auto"] | Sequence[str], here: Sequence[str], named: str | None
+) -> tuple[list[str], list[str]]:
+    """The data sets of the report, those measured here first, and the names that none has.
+
+    `compare` is the configuration's; `here` is what measured_here gives; `named` is the data
+    set that the configuration is about, where it was measured here or will be: it is in the
+    report in any case.
+    """
+    if compare == "auto":
+        shipped = sorted(path.parent.name for path in SHIPPED.glob("*/runs"))
+        return list(dict.fromkeys([*here, *shipped])), []
+    absent = [n for n in dict.fromkeys(compare) if n != named and not has_records(n)]
+    wanted = {*compare, *filter(None, [named])} - {*absent}
+    first = [name for name in here if name in wanted]
+    return list(dict.fromkeys([*first, *(n for n in compare if n in wanted)])), absent
+
+
+def records_of(name: str, config: Config, platform: str | None) -> list[Path]:
+    """The records of a data set; with a platform also those that are still to be measured there.
+
+    A record that was set aside is measured again only when it is asked for by name.
+    """
+    runs = RESULTS / name / "runs"
+    records = set(runs.glob("*/rep*.json"))
+    if platform is not None:
+        records |= {
+            runs / arm / f"rep{repeat}.json" for arm, repeat in runs_to_measure(config, platform)
+        } - records_aside(runs)
+    return sorted(records) or sorted((SHIPPED / name / "runs").glob("*/rep*.json"))
+
+
+def description_of(name: str) -> dict[str, Any]:
+    """Title, notes and contrasts that a shipped data set brings along; empty where none does."""
+    path = SHIPPED / name / "dataset.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def register_of(name: str, measured_now: str | None) -> Path | None:
+    """Where the predictions of a data set were registered; None where they were not."""
+    measured = RESULTS / name / "predictions.registered.json"
+    if name == measured_now or measured.exists():
+        return measured
+    shipped = SHIPPED / name / "predictions.registered.json"
+    return shipped if shipped.exists() else None
+
+
+def expected_requests(config: Config, platform: str) -> dict[str, dict[str, Any]]:
+    """What the configuration asks of the data set that is measured now, by arm."""
+    chosen = {"weights": "dummy", "revision": None}
+    arms = dict.fromkeys(arm for arm, _ in runs_to_measure(config, platform))
+    return {arm: request_of_run(config, platform, arm, 1, chosen) for arm in arms}
+
+
+def reasons_by_platform(config: Config) -> dict[str, dict[str, str]]:
+    """By platform, the arms that cannot be measured there, each with the reason."""
+    return {platform: arms_left_out(config, platform) for platform in ("cuda", "cpu")}
