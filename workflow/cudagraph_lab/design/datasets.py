@@ -38,7 +38,12 @@ def measured_here(named: str, planned: bool) -> list[str]:
 def has_records(name: str) -> bool:
     """Whether a data set was measured in this directory, simulated into it, or shipped."""
     places = (RESULTS / name / "runs", SHIPPED / name / "runs")
-    return any(next(place.glob("*/rep*.json"), None) is not None for place in places)
+    return any(record_files(place) for place in places)
+
+
+def record_files(runs: Path) -> list[Path]:
+    """The records under a `runs` directory; shipped ones may be packed by gzip."""
+    return sorted([*runs.glob("*/rep*.json"), *runs.glob("*/rep*.json.gz")])
 
 
 def datasets_in_report(
@@ -65,12 +70,12 @@ def records_of(name: str, config: Config, platform: str | None) -> list[Path]:
     A record that was set aside is measured again only when it is asked for by name.
     """
     runs = RESULTS / name / "runs"
-    records = set(runs.glob("*/rep*.json"))
+    records = set(record_files(runs))
     if platform is not None:
         records |= {
             runs / arm / f"rep{repeat}.json" for arm, repeat in runs_to_measure(config, platform)
         } - records_aside(runs)
-    return sorted(records) or sorted((SHIPPED / name / "runs").glob("*/rep*.json"))
+    return sorted(records) or record_files(SHIPPED / name / "runs")
 
 
 def description_of(name: str) -> dict[str, Any]:

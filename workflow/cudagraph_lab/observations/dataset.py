@@ -27,6 +27,7 @@ from cudagraph_lab.records.record import (
     Resolved,
     conflict,
     dotted,
+    log_of,
     read_record,
     records_aside,
     set_aside,
@@ -217,7 +218,7 @@ def read_dataset(
         outputs=compare_outputs([r for r in timed if r.status == "ok"]),
         files={arm: [shown(path) for path, _ in members] for arm, members in by_arm.items()},
         logs={
-            arm: [shown(log) for path, _ in members if (log := path.with_suffix(".log")).exists()]
+            arm: [shown(log) for path, _ in members if (log := log_of(path)).exists()]
             for arm, members in by_arm.items()
         },
     )

@@ -6,6 +6,7 @@ conditions; nothing in it is derived. Records of runs, of failures, of published
 numbers (transcribed) and of simulations share it and say which they are.
 """
 
+import gzip
 import hashlib
 import json
 import os
@@ -422,7 +423,7 @@ def read_record(path: Path, dataset: str | None = None, name: Path | None = None
     if (size := path.stat().st_size) > LARGEST_RECORD_BYTES:
         raise NotBelievedError(path, f"larger than any record ({size} bytes)")
     try:
-        document = json.loads(path.read_bytes().decode("utf-8"))
+        document = json.loads(_content(path).decode("utf-8"))
         body, checksum = document["record"], document["sha256"]
         fits = checksum == _checksum(body)
         record = Record.model_validate(body) if fits else None
@@ -430,7 +431,7 @@ def read_record(path: Path, dataset: str | None = None, name: Path | None = None
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
         raise NotBelievedError(path, f"{where}: {first['msg']}") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, EOFError, OSError) as error:
         raise NotBelievedError(path, f"not a record of a run ({type(error).__name__})") from None
     if record is None:
         raise NotBelievedError(path, "its checksum does not fit its content")
@@ -445,6 +446,25 @@ def read_record(path: Path, dataset: str | None = None, name: Path | None = None
     return record
 
 
+def _content(path: Path) -> bytes:
+    """The bytes of a record's file, unpacked where its name ends in .gz.
+
+    Raises ValueError where the unpacked record is larger than any, OSError where it is damaged.
+    """
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    with gzip.open(path) as stream:
+        content = stream.read(LARGEST_RECORD_BYTES + 1)
+    if len(content) > LARGEST_RECORD_BYTES:
+        raise ValueError("larger than any record")
+    return content
+
+
+def log_of(path: Path) -> Path:
+    """The start-up log that belongs to a record."""
+    return path.with_name(path.name.split(".")[0] + ".log")
+
+
 def set_aside(path: Path) -> Path:
     """Rename a record that is not believed, and its log, beside where they are; nothing is lost.
 
@@ -455,7 +475,7 @@ def set_aside(path: Path) -> Path:
     while os.path.lexists(aside):
         aside = aside.with_name(aside.name + "x")
     path.rename(aside)
-    log = path.with_suffix(".log")
+    log = log_of(path)
     if log.exists():
         log.rename(log.with_name(log.name + aside.name.removeprefix(path.name)))
     return aside
