@@ -28,7 +28,7 @@ def ledger_of(truth: Truth, directory: Path, repeats: int = 5):
     paths = simulate(truth, "simulated-test", directory, repeats, 5, seed=7)
     dataset, table = read_dataset("simulated-test", paths, {}, CONTRASTS, {}, {})
     ledger = build_ledger([(dataset, table)], [], {}, CONFIG, None)
-    return {number.id: number for number in ledger.numbers}, dataset
+    return {str(number.id): number for number in ledger.numbers}, dataset
 
 
 def test_every_record_says_that_it_is_simulated(tmp_path):
@@ -93,7 +93,9 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
         paths = simulate(truth, name, tmp_path / name, 10, 5, seed=len(datasets) + 1)
         datasets.append(read_dataset(name, paths, {}, CONTRASTS, {}, {}))
     ledger = build_ledger(datasets, [], {}, CONFIG, None)
-    numbers = {number.id: number for number in ledger.numbers if number.dataset == "simulated-a"}
+    numbers = {
+        str(number.id): number for number in ledger.numbers if number.dataset == "simulated-a"
+    }
 
     def speed_up(truth, batch):
         return truth.step_s("eager", batch) / truth.step_s("graphs", batch)
@@ -106,6 +108,6 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
     paths = simulate(truths["simulated-a"], "simulated-c", tmp_path / "c", 10, 5, seed=1)
     twin = read_dataset("simulated-c", paths, {}, CONTRASTS, {}, {})
     ledger = build_ledger([datasets[0], twin], [], {}, CONFIG, None)
-    same = [number for number in ledger.numbers if number.id.startswith("difference/")]
+    same = [number for number in ledger.numbers if str(number.id).startswith("difference/")]
     assert len(same) == 9
     assert all(number.value == pytest.approx(1) for number in same)

@@ -38,7 +38,7 @@ def measured(small_record):
 def ledger(runs):
     found = read_dataset("small", runs.glob("*/rep*.json"), {}, CONTRASTS, {}, {})
     built = build_ledger([found], [], {}, CONFIG, None)
-    return found[0], {number.id: number for number in built.numbers}
+    return found[0], {str(number.id): number for number in built.numbers}
 
 
 def test_the_spread_between_nodes_is_what_they_differ_beyond_their_repeats(measured):

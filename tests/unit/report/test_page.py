@@ -225,7 +225,7 @@ def check_datum(page, attributes, text):
             and (not attributes["data-count"].endswith("in-sample") or judged.in_sample)
             and (not mark or judged.post_hoc)
             for number in ledger.numbers
-            if number.dataset == name and fnmatchcase(number.id, attributes["data-of"])
+            if number.dataset == name and fnmatchcase(str(number.id), attributes["data-of"])
             for judged in number.predictions
         )
     else:
@@ -257,7 +257,7 @@ def check_exempt(ledger, strings, why, text):
     if why == "batch":
         assert text in sizes
     elif why == "label":
-        assert any(label(number.id).startswith(text) for number in ledger.numbers), text
+        assert any(label(str(number.id)).startswith(text) for number in ledger.numbers), text
     elif why == "level":
         assert text == f"{LEVEL * 100:g}%"
     elif why == "file":
@@ -317,7 +317,7 @@ def test_a_typed_digit_or_a_changed_number_would_be_found(shipped, pages):
 
 def test_numbers_are_printed_with_their_interval_wherever_they_have_one(shipped, pages):
     printed = {"value": 0, "low": 0, "high": 0}
-    known = {(n.dataset, n.id): n for n in shipped.numbers}
+    known = {(n.dataset, str(n.id)): n for n in shipped.numbers}
     for tag, attributes in read(pages[0]).elements:
         if tag == "data" and "data-id" in attributes and "data-prediction" not in attributes:
             number = known[attributes["data-dataset"], attributes["data-id"]]
@@ -330,8 +330,8 @@ def test_numbers_are_printed_with_their_interval_wherever_they_have_one(shipped,
 def test_every_number_and_every_prediction_is_on_the_page(shipped, pages):
     reader = read(pages[0])
     names = {text for text, around in reader.texts if around and around[-1][0] == "code"}
-    assert {number.id for number in shipped.numbers} <= names
-    judged = {(n.dataset, n.id, p.id) for n in shipped.numbers for p in n.predictions}
+    assert {str(number.id) for number in shipped.numbers} <= names
+    judged = {(n.dataset, str(n.id), p.id) for n in shipped.numbers for p in n.predictions}
     printed = {
         (a.get("data-dataset"), a.get("data-id"), a.get("data-prediction"))
         for tag, a in reader.elements
@@ -422,17 +422,17 @@ def test_every_number_leads_to_its_row_and_from_there_to_its_runs_and_formula(sh
     rows = rows_by_id(pages[0])
     led = 0
     for number in shipped.numbers:
-        text, links, files = rows[anchor("number", number.dataset, number.id)]
-        assert number.id in text
+        text, links, files = rows[anchor("number", number.dataset, str(number.id))]
+        assert str(number.id) in text
         if number.value is not None:
-            formula = anchor("formula", formula_of(number.id))
-            assert formula in links, number.id
+            formula = anchor("formula", formula_of(str(number.id)))
+            assert formula in links, str(number.id)
             assert all(file.endswith(".py") for file in rows[formula][2])
         named = [f for link in links if link.startswith("runs:") for f in rows[link][2]] + files
         missing = set(number.origin.files) - set(named)
-        assert not missing, (number.id, missing)
+        assert not missing, (str(number.id), missing)
         if number.dataset != "outlook" and number.value is not None:
-            assert number.origin.files or number.id.startswith("ladder/"), number.id
+            assert number.origin.files or str(number.id).startswith("ladder/"), str(number.id)
         led += bool(number.origin.files)
     assert led > 400
 
@@ -462,7 +462,7 @@ def test_the_files_and_functions_that_the_page_names_exist(shipped, pages):
     assert "resources/datasets/h100-opt-125m/runs/eager/rep1.log" in ours
     assert not [file for file in ours if not (REPOSITORY / file).is_file()]
     assert files - ours == {"results/ledger.json", "results/ledger.csv"}
-    used = {formula_of(number.id) for number in shipped.numbers}
+    used = {formula_of(str(number.id)) for number in shipped.numbers}
     # Those of arms that no shipped data set has.
     assert {pattern for pattern, _ in FORMULAS} - used == {"attribution/interaction/*"}
 
@@ -475,7 +475,7 @@ def test_every_formula_names_a_function_where_it_is_defined():
 
 def test_the_runs_of_a_speed_up_name_each_record_and_log(shipped, pages):
     number = find(make_page(shipped, HTML), "h100-opt-125m", "ratio/bundle/b1")
-    place = anchor("number", number.dataset, number.id)
+    place = anchor("number", number.dataset, str(number.id))
     _, links, _ = rows_by_id(pages[0])[place]
     assert "runs:h100-opt-125m:eager" in links
     assert "runs:h100-opt-125m:graphs" in links

@@ -108,7 +108,7 @@ def _check_meaning(config: Config) -> None:
                     f"{arms[arm]['purpose']} and never timed; name a timed arm"
                 )
     used = {
-        contrast[side] for contrast in contrasts.values() for side in contrast if side != "note"
+        contrast[side] for contrast in contrasts.values() for side in ("numerator", "denominator")
     }
     for name, arm in arms.items():
         if arm["purpose"] == "timed" and name not in used:

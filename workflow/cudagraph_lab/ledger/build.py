@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.ledger.catalogue import NumberId, parse
 from cudagraph_lab.ledger.verdicts import Verdict, judge, judge_claim
 from cudagraph_lab.observations.dataset import Dataset
 
@@ -56,7 +57,7 @@ class Origin(LedgerPart):
 class Number(LedgerPart):
     """One number of the report."""
 
-    id: str
+    id: NumberId
     dataset: str
     value: float | bool | None
     unit: str
@@ -136,9 +137,11 @@ def in_order(
 
     def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[bool, bool, bool]:
         dataset, _ = pair
-        contrast = dataset.contrasts.get(headline, {})
-        sides = [dataset.arms.get(contrast.get(side, "")) for side in ("numerator", "denominator")]
-        answers = all(arm is not None and arm.status == "ok" for arm in sides)
+        contrast = dataset.contrasts.get(headline)
+        answers = contrast is not None and all(
+            side in dataset.arms and dataset.arms[side].status == "ok"
+            for side in (contrast.numerator, contrast.denominator)
+        )
         return dataset.name != measured, not answers, dataset.platform == "cpu"
 
     return sorted(datasets, key=rank)
@@ -164,9 +167,10 @@ def _judge_draft(
     files = [file for arm in draft.arms for file in dataset.files.get(arm, [])]
     files += draft.files
     fields = draft.model_dump(
-        exclude={"arms", "files", "exact", "outcome", "settle", "unpredicted"}
+        exclude={"id", "arms", "files", "exact", "outcome", "settle", "unpredicted"}
     )
     return Number(
+        id=parse(draft.id),
         **fields,
         dataset=dataset.name,
         predictions=judged,
@@ -231,7 +235,7 @@ def ledger_table(ledger: Ledger) -> "pd.DataFrame":
 
     rows = []
     for number in ledger.numbers:
-        row = number.model_dump(exclude={"predictions", "origin"})
+        row = number.model_dump(exclude={"predictions", "origin"}) | {"id": str(number.id)}
         row["files"] = " ".join(number.origin.files)
         judged = [prediction.model_dump() for prediction in number.predictions] or [{}]
         rows += [

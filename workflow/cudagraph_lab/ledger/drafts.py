@@ -28,6 +28,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.models import costs
 from cudagraph_lab.models.ladder import (
     LadderCost,
@@ -137,9 +138,11 @@ def comparison_numbers(
     for other, table in others:
         cells = cells_of(table, role="timed")
         for contrast, sides in first.contrasts.items():
-            if other.contrasts.get(contrast, {}).get("numerator") != sides["numerator"]:
+            if contrast not in other.contrasts or (
+                other.contrasts[contrast].numerator != sides.numerator
+            ):
                 continue
-            arms = [sides["numerator"], sides["denominator"]]
+            arms = [sides.numerator, sides.denominator]
             for batch in first.batch_sizes:
                 terms = [
                     stats.Term(cell, weight, f"{where.name} {arm}")
@@ -319,9 +322,9 @@ def _node_spread(dataset: Dataset, table: pd.DataFrame, arm: str, batch: int) ->
 
 
 def _contrast_numbers(
-    dataset: Dataset, contrast: str, sides: Mapping[str, str], timed: Cells, seed: int
+    dataset: Dataset, contrast: str, sides: Contrast, timed: Cells, seed: int
 ) -> list[Draft]:
-    numerator, denominator = sides["numerator"], sides["denominator"]
+    numerator, denominator = sides.numerator, sides.denominator
     drafts: list[Draft] = []
     speed_ups: dict[int, tuple[list[list[float]], list[list[float]]]] = {}
     reason = missing_arm(dataset, numerator) or missing_arm(dataset, denominator)
@@ -412,8 +415,8 @@ def missing_arm(dataset: Dataset, arm: str) -> str | None:
     return f"{arm}: {facts.reason}" if facts.status != "ok" else None
 
 
-def _capture_numbers(dataset: Dataset, headline: Mapping[str, str], cells: Cells) -> list[Draft]:
-    graphs, eager = headline["numerator"], headline["denominator"]
+def _capture_numbers(dataset: Dataset, headline: Contrast, cells: Cells) -> list[Draft]:
+    graphs, eager = headline.numerator, headline.denominator
     reason = missing_arm(dataset, graphs) or "the start-up log was not kept"
     drafts = []
     for quantity, number, unit in (
@@ -497,9 +500,7 @@ def shadowed_arm(dataset: Dataset, arm: str) -> str:
     return arm
 
 
-def _profile_numbers(
-    dataset: Dataset, headline: Mapping[str, str] | None, cells: Cells
-) -> list[Draft]:
+def _profile_numbers(dataset: Dataset, headline: Contrast | None, cells: Cells) -> list[Draft]:
     units = {
         "kernels_per_step": "kernels",
         "launches_per_step": "launches",
@@ -519,9 +520,9 @@ def _profile_numbers(
     if headline is None:
         return drafts
     counts = {draft.id: draft for draft in drafts}
-    eager = counts.get(f"profile/launches_per_step/{headline['denominator']}/b1")
-    left = counts.get(f"profile/launches_per_step/{headline['numerator']}/b1")
-    replays = counts.get(f"profile/graph_launches_per_step/{headline['numerator']}/b1")
+    eager = counts.get(f"profile/launches_per_step/{headline.denominator}/b1")
+    left = counts.get(f"profile/launches_per_step/{headline.numerator}/b1")
+    replays = counts.get(f"profile/graph_launches_per_step/{headline.numerator}/b1")
     if eager and left and replays and eager.value and left.value is not None and replays.value:
         launches = float(left.value) + float(replays.value)
         # Lab 02 counts a replay as the only launch of a step; those beside it count too.
@@ -549,9 +550,9 @@ def _profile_numbers(
     return drafts
 
 
-def profile_of(dataset: Dataset, headline: Mapping[str, str], cells: Cells) -> Profile | None:
+def profile_of(dataset: Dataset, headline: Contrast, cells: Cells) -> Profile | None:
     """Launches and busy time of a decode step at batch 1, where both arms were profiled."""
-    graphs, eager = headline["numerator"], headline["denominator"]
+    graphs, eager = headline.numerator, headline.denominator
     launches = _profiled(dataset, eager, "launches_per_step", 1, cells)
     eager_busy_s = _profiled(dataset, eager, "device_busy_s_per_step", 1, cells)
     graph_busy_s = _profiled(dataset, graphs, "device_busy_s_per_step", 1, cells)
@@ -569,14 +570,14 @@ def _profiled(dataset: Dataset, arm: str, quantity: str, batch: int, cells: Cell
 
 
 def _model_numbers(
-    dataset: Dataset, headline: Mapping[str, str], timed: Cells, profiled: Cells, seed: int
+    dataset: Dataset, headline: Contrast, timed: Cells, profiled: Cells, seed: int
 ) -> list[Draft]:
     """What the launch models, calibrated at batch 1, say of the other batches, and their error.
 
     They are given the graph arm's step and predict the eager arm's. Intervals carry the
     uncertainty of the measured steps through the model, by simulation.
     """
-    graphs, eager = headline["numerator"], headline["denominator"]
+    graphs, eager = headline.numerator, headline.denominator
     steps = {
         batch: (_step(timed, eager, batch, seed), _step(timed, graphs, batch, seed + 1))
         for batch in dataset.batch_sizes
@@ -732,12 +733,12 @@ def _location(cell: list[list[float]], name: str) -> float:
 
 def _economics(
     dataset: Dataset,
-    headline: Mapping[str, str],
+    headline: Contrast,
     timed: Cells,
     startup: Cells,
     config: Mapping[str, Any],
 ) -> list[Draft]:
-    graphs, eager = headline["numerator"], headline["denominator"]
+    graphs, eager = headline.numerator, headline.denominator
     capture = startup.get((graphs, "capture_seconds", None))
     reason = missing_arm(dataset, graphs) or missing_arm(dataset, eager)
     unknown = reason or "the capture's cost is not known"
@@ -837,9 +838,9 @@ def _economics(
     ]
 
 
-def _compile_cache(dataset: Dataset, headline: Mapping[str, str], startup: Cells) -> list[Draft]:
+def _compile_cache(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Draft]:
     """Compile seconds with a cold and a warm cache, over arms with the headline's arguments."""
-    graphs = headline["numerator"]
+    graphs = headline.numerator
     if graphs not in dataset.arms:
         return []
     arguments = dataset.arms[graphs].engine_args
@@ -877,7 +878,7 @@ def _compile_cache(dataset: Dataset, headline: Mapping[str, str], startup: Cells
 
 def _ladders(
     dataset: Dataset,
-    headline: Mapping[str, str],
+    headline: Contrast,
     timed: Cells,
     startup: Cells,
     config: Mapping[str, Any],
@@ -944,13 +945,13 @@ def _ladders(
 def _mean_step(
     number: str,
     dataset: Dataset,
-    headline: Mapping[str, str],
+    headline: Contrast,
     timed: Cells,
     mix: Mapping[int, int],
     cost: LadderCost,
 ) -> Draft:
     """Mean seconds per step of the batch mix on one ladder, padding and eager misses included."""
-    graphs, eager = headline["numerator"], headline["denominator"]
+    graphs, eager = headline.numerator, headline.denominator
     steps = {
         batch: (step_cell(timed, eager, batch), step_cell(timed, graphs, batch))
         for batch in dataset.batch_sizes
@@ -993,9 +994,9 @@ def fit_of_captures(startup: Cells) -> tuple[costs.CaptureCost | None, list[str]
     return costs.fit_capture_cost(*columns), arms
 
 
-def _kv_lost(dataset: Dataset, headline: Mapping[str, str], startup: Cells) -> list[Draft]:
+def _kv_lost(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Draft]:
     """KV-cache tokens and requests of full length that graphs cost at equal memory."""
-    graphs, eager = headline["numerator"], headline["denominator"]
+    graphs, eager = headline.numerator, headline.denominator
     kept = [startup.get((arm, "kv_cache_tokens", None)) for arm in (graphs, eager)]
     if kept[0] is None or kept[1] is None:
         return []
@@ -1014,26 +1015,24 @@ def _kv_lost(dataset: Dataset, headline: Mapping[str, str], startup: Cells) -> l
     ]
 
 
-def _attribution(
-    dataset: Dataset, timed: Cells, headline: Mapping[str, str], seed: int
-) -> list[Draft]:
+def _attribution(dataset: Dataset, timed: Cells, headline: Contrast, seed: int) -> list[Draft]:
     """How much of the bundle's logarithm each factor carries, and the factorial's interaction.
 
     The factors themselves are the ratios of the contrasts that make up the headline one.
     """
     drafts: list[Draft] = []
-    graphs, eager = headline["numerator"], headline["denominator"]
+    graphs, eager = headline.numerator, headline.denominator
     contrasts = dataset.contrasts
     factors = [
         (first, second)
         for first, one in contrasts.items()
         for second, other in contrasts.items()
-        if one["numerator"] == graphs
-        and one["denominator"] == other["numerator"]
-        and other["denominator"] == eager
+        if one.numerator == graphs
+        and one.denominator == other.numerator
+        and other.denominator == eager
     ]
     for first, _ in factors:
-        middle = contrasts[first]["denominator"]
+        middle = contrasts[first].denominator
         for batch in dataset.batch_sizes:
             cells = [timed.get((arm, "throughput", batch)) for arm in (eager, middle, graphs)]
             number = f"attribution/{first}_share/b{batch}"
@@ -1069,8 +1068,8 @@ def _attribution(
         if not {"graph_compiled", "graph_uncompiled"} <= contrasts.keys():
             break
         with_compile, without = contrasts["graph_compiled"], contrasts["graph_uncompiled"]
-        arms = [with_compile["numerator"], with_compile["denominator"],
-                without["numerator"], without["denominator"]]  # fmt: skip
+        arms = [with_compile.numerator, with_compile.denominator,
+                without.numerator, without.denominator]  # fmt: skip
         cells = [timed.get((arm, "throughput", batch)) for arm in arms]
         if any(cell is None for cell in cells):
             reason = next(filter(None, (missing_arm(dataset, arm) for arm in arms)), "not run")

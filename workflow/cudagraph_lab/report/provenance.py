@@ -107,7 +107,9 @@ def all_numbers(page: Page, dataset: str) -> Table:
         remarks = [form.exempt(t, "said") for t in said if t and "repeats are few" not in t]
         rows.append(
             [
-                form.target(anchor("number", number.dataset, number.id), _computed(page, number)),
+                form.target(
+                    anchor("number", number.dataset, str(number.id)), _computed(page, number)
+                ),
                 value_of(page, number, in_row=True),
                 n_of(page, number, in_row=True) if number.n else form.escape("–"),
                 Markup("; ").join(remarks),
@@ -120,7 +122,7 @@ def all_numbers(page: Page, dataset: str) -> Table:
         form.escape(few),
         form.escape(" Without a verdict: nothing was predicted of it."),
     ]
-    about = [(number.dataset, number.id) for number in numbers]
+    about = [(number.dataset, str(number.id)) for number in numbers]
     return Table([form.escape(column) for column in columns], rows, notes, about=about)
 
 
@@ -143,16 +145,16 @@ def _made_from(page: Page, number: Number) -> Markup:
 def _computed(page: Page, number: Number) -> Markup:
     """A number's id, leading to the formula that it came from, if it came from one."""
     form = page.form
-    pattern = formula_of(number.id)
+    pattern = formula_of(str(number.id))
     if pattern is None or not (has_value(number) or number.origin.files):
-        return form.code(number.id)
-    return form.link(anchor("formula", pattern), form.code(number.id))
+        return form.code(str(number.id))
+    return form.link(anchor("formula", pattern), form.code(str(number.id)))
 
 
 def formulas(page: Page) -> Table:
     """The kinds of numbers in this ledger, and the functions that compute them."""
     form = page.form
-    counted = Counter(formula_of(number.id) for number in page.ledger.numbers)
+    counted = Counter(formula_of(str(number.id)) for number in page.ledger.numbers)
     rows = [
         [
             form.target(anchor("formula", pattern), form.code(pattern)),
