@@ -33,8 +33,8 @@ rule build_ledger:
         "../../envs/pipeline.yaml"
     params:
         registers={dataset: register_of(dataset) for dataset in DATASETS},
-        config={
-            key: config[key]
+        settings={
+            key: config.get(key)
             for key in ("seed", "headline", "restarts_per_day", "ladder_rungs")
         },
         largest_batch=max(config["workload"]["batch_sizes"]),

@@ -12,12 +12,19 @@ from cudagraph_lab.design.predictions import Prediction, read_predictions, regis
 from cudagraph_lab.design.runs import complete_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger, ledger_table, read_ledger
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import read_dataset
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
 CONFIG = complete_config(
     yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
-) | {"batch_mix": {1: 5, 8: 2, 64: 1}}
+)
+SETTINGS = Settings(
+    seed=CONFIG["seed"],
+    restarts_per_day=CONFIG["restarts_per_day"],
+    ladder_rungs=CONFIG["ladder_rungs"],
+    batch_mix={1: 5, 8: 2, 64: 1},
+)
 PREDICTIONS = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
 
 IDS = re.compile(
@@ -34,7 +41,7 @@ def dataset(runs, design=None):
 
 
 def ledger_of(*datasets, predictions=PREDICTIONS, registered=None):
-    return build_ledger(list(datasets), predictions, registered or {}, CONFIG, None)
+    return build_ledger(list(datasets), predictions, registered or {}, SETTINGS, None)
 
 
 @pytest.fixture(scope="module")

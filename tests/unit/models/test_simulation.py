@@ -6,28 +6,23 @@ import pytest
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.models.simulation import Truth, simulate
 from cudagraph_lab.observations.dataset import read_dataset
 from cudagraph_lab.records.record import read_record
 
 CONTRASTS = {
-    "bundle": {"numerator": "graphs", "denominator": "eager"},
+    "bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"},
     "graph": {"numerator": "graphs", "denominator": "compiled"},
     "compile": {"numerator": "compiled", "denominator": "eager"},
 }
-CONFIG = {
-    "seed": 1,
-    "headline": "bundle",
-    "restarts_per_day": 50,
-    "batch_mix": {1: 1, 8: 1},
-    "ladder_rungs": 2,
-}
+SETTINGS = Settings(seed=1, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1, 8: 1})
 
 
 def ledger_of(truth: Truth, directory: Path, repeats: int = 5):
     paths = simulate(truth, "simulated-test", directory, repeats, 5, seed=7)
     dataset, table = read_dataset("simulated-test", paths, {}, CONTRASTS, {}, {})
-    ledger = build_ledger([(dataset, table)], [], {}, CONFIG, None)
+    ledger = build_ledger([(dataset, table)], [], {}, SETTINGS, None)
     return {str(number.id): number for number in ledger.numbers}, dataset
 
 
@@ -92,7 +87,7 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
     for name, truth in truths.items():
         paths = simulate(truth, name, tmp_path / name, 10, 5, seed=len(datasets) + 1)
         datasets.append(read_dataset(name, paths, {}, CONTRASTS, {}, {}))
-    ledger = build_ledger(datasets, [], {}, CONFIG, None)
+    ledger = build_ledger(datasets, [], {}, SETTINGS, None)
     numbers = {
         str(number.id): number for number in ledger.numbers if number.dataset == "simulated-a"
     }
@@ -107,7 +102,7 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
         assert any("simulated-b" in file for file in found.origin.files)
     paths = simulate(truths["simulated-a"], "simulated-c", tmp_path / "c", 10, 5, seed=1)
     twin = read_dataset("simulated-c", paths, {}, CONTRASTS, {}, {})
-    ledger = build_ledger([datasets[0], twin], [], {}, CONFIG, None)
+    ledger = build_ledger([datasets[0], twin], [], {}, SETTINGS, None)
     same = [number for number in ledger.numbers if str(number.id).startswith("difference/")]
     assert len(same) == 9
     assert all(number.value == pytest.approx(1) for number in same)

@@ -19,6 +19,7 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number, build_ledger
 from cudagraph_lab.ledger.outlook import outlook_numbers
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import Arm, Dataset, read_dataset
 from cudagraph_lab.report.markup import HTML, MARKDOWN, escape_markdown
 from cudagraph_lab.report.number_format import digits, plain, written
@@ -71,7 +72,12 @@ def shipped():
         datasets,
         read_predictions([REPOSITORY / "config" / "predictions.yaml"]),
         registered,
-        config | {"batch_mix": dict.fromkeys(range(1, 65), 1)},
+        Settings(
+            seed=config["seed"],
+            restarts_per_day=config["restarts_per_day"],
+            ladder_rungs=config["ladder_rungs"],
+            batch_mix=dict.fromkeys(range(1, 65), 1),
+        ),
         None,
         outlook_numbers(config["extrapolate"]),
     )

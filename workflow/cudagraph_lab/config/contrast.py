@@ -1,5 +1,6 @@
 """A contrast: the ratio of two arms, and the role that it plays in the report."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -31,3 +32,10 @@ class Contrast(BaseModel):
     denominator: str
     role: Role = "other"
     note: str = ""
+
+
+def headline_of(contrasts: Mapping[str, Contrast], chosen: str | None = None) -> str | None:
+    """The contrast to lead with: the chosen one, else the first of role primary, else None."""
+    if chosen in contrasts:
+        return chosen
+    return next((name for name, c in contrasts.items() if c.role == "primary"), None)

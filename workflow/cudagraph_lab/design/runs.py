@@ -116,7 +116,13 @@ def _check_meaning(config: Config) -> None:
                 f"config: arms.{name}: no contrast uses this arm; "
                 "add one under contrasts or remove the arm"
             )
-    if config["headline"] not in contrasts:
+    roles = {contrast.get("role") for contrast in contrasts.values()}
+    if "headline" not in config and "primary" not in roles:
+        raise LabError(
+            "config: contrasts: none has the role primary; give one `role: primary`, "
+            "or name one under headline"
+        )
+    if "headline" in config and config["headline"] not in contrasts:
         raise LabError(
             f"config: headline: there is no contrast {config['headline']!r}; "
             f"name one of {', '.join(contrasts)}"

@@ -48,6 +48,10 @@ class NumberId:
             return dict(self.keys).get(key)
         raise AttributeError(key)
 
+    def replace(self, **keys: str | int) -> "NumberId":
+        """The id of the same quantity with other values of these keys."""
+        return self.quantity(**{**dict(self.keys), **keys})
+
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let pydantic read an id from text and write it as text."""
