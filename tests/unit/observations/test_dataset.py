@@ -405,7 +405,7 @@ def test_the_configuration_names_a_contrast_that_a_data_set_describes_too(small_
     sides = {"numerator": "eager", "denominator": "eager"}
     path = small_record()
     dataset, _ = read_dataset(
-        "made",
+        "small",
         [path],
         {"contrasts": {"noise": sides}},
         {"twice": {**sides, "role": "a_a"}},

@@ -61,7 +61,7 @@ def anchor(*parts: str) -> str:
 
 def find(page: Page, dataset: str, number: str) -> Number | None:
     """A number of the ledger, or None where the ledger does not speak of it."""
-    return page.numbers.get((dataset, number))
+    return page.numbers.get((dataset, str(number)))
 
 
 def matching(page: Page, dataset: str, pattern: str, measured: bool = True) -> list[Number]:
