@@ -345,7 +345,7 @@ LADDER_STEP_S = Quantity(
     "ladder/{ladder}/mean_step_s",
     "s",
     "mean step of the batch mix",
-    ("models.costs.mix_cost",),
+    ("models.costs.mix_step_s",),
     better="lower",
 )
 LADDER_SAVED_S = Quantity(

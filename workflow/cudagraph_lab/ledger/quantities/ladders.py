@@ -115,7 +115,7 @@ def _mean_step(
     )
     return Result(
         id=number,
-        value=costs.mix_cost(mix, cost.sizes, batches, eager_s, graph_s).mean_step_s,
+        value=costs.mix_step_s(mix, cost.sizes, batches, eager_s, graph_s),
         n=min(len(cell) for pair in known.values() for cell in pair),
         note="over the batch mix, from the measured steps, straight lines between them",
         arms=arms,
