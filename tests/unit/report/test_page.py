@@ -469,8 +469,11 @@ def test_the_files_and_functions_that_the_page_names_exist(shipped, pages):
     assert not [file for file in ours if not (REPOSITORY / file).is_file()]
     assert files - ours == {"results/ledger.json", "results/ledger.csv"}
     used = {formula_of(str(number.id)) for number in shipped.numbers}
-    # Those of arms that no shipped data set has.
-    assert {pattern for pattern, _ in FORMULAS} - used == {"attribution/interaction/*"}
+    # Those of arms and nodes that neither data set has.
+    assert {pattern for pattern, _ in FORMULAS} - used == {
+        "attribution/interaction/b*",
+        "spread/nodes/*/b*",
+    }
 
 
 def test_every_formula_names_a_function_where_it_is_defined():
