@@ -9,10 +9,12 @@ An id is a `NumberId`; text only where it is written or matched against a predic
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+from cudagraph_lab.config.contrast import Role
 
 KEYS = frozenset(
     {
@@ -70,6 +72,7 @@ class Quantity:
     label: str  # in words, singular, without its keys
     computed_by: tuple[str, ...]  # functions; names, since to import them all takes long
     better: Literal["higher", "lower"] | None = None
+    roles: frozenset[Role] | None = None  # contrasts that it is computed for; None for all
 
     def __call__(self, **keys: str | int) -> NumberId:
         """The id with these keys. Raises TypeError where a key is missing or not one of its."""
@@ -81,6 +84,10 @@ class Quantity:
     def key_names(self) -> tuple[str, ...]:
         """The keys of its ids, in their order."""
         return tuple(re.findall(r"\{(\w+)\}", self.template))
+
+    def is_for(self, role: Role) -> bool:
+        """Whether it is computed for contrasts of this role."""
+        return self.roles is None or role in self.roles
 
     def read(self, text: str) -> NumberId | None:
         """The id that this text is, if it is one of this quantity."""
@@ -102,6 +109,11 @@ def _pattern(template: str) -> re.Pattern[str]:
         )
     )
 
+
+# What no section, prediction or table asks of other contrasts is not computed for them.
+OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
+OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
+OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
 
 # What computes several quantities, from the top of the package.
 MEAN = ("observations.dataset.observe", "statistics.estimates.estimate_mean")
@@ -171,20 +183,25 @@ REPEATS_TO_HALVE = Quantity(
     "repeats to halve the interval",
     ("statistics.estimates.more_repeats_to_halve",),
     better="lower",
+    roles=OF_GAINS,
 )
-FADE = Quantity("shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",))
+FADE = Quantity(
+    "shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",), roles=OF_PRIMARY
+)
 NO_INVERSION = Quantity(
     "shape/no_inversion/{contrast}",
     "holds",
     "no inversion",
     ("statistics.estimates.judge_no_inversion",),
     better="higher",
+    roles=OF_GAINS,
 )
 POSITION_OF_B8 = Quantity(
     "shape/position_of_b8/{contrast}",
     "share",
     "position of batch 8",
     ("ledger.quantities.contrasts.contrast_results", "statistics.estimates.draw_locations"),
+    roles=OF_PRIMARY,
 )
 DIFFERENCE = Quantity(
     "difference/{contrast}/{dataset}/b{batch}",

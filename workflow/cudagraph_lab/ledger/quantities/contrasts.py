@@ -42,17 +42,18 @@ def contrast_results(dataset: Dataset, name: str, timed: Cells, seed: int) -> li
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
             continue
         speed_ups[batch] = (cells[0], cells[1])
-        results += _speed_up(name, batch, speed_ups[batch], arms, seed)
-    return results + _shapes(name, speed_ups, arms, reason, seed)
+        results += _speed_up(name, contrast, batch, speed_ups[batch], seed)
+    return results + _shapes(name, contrast, speed_ups, reason, seed)
 
 
 def _speed_up(
     name: str,
+    contrast: Contrast,
     batch: int,
     cells: tuple[list[list[float]], list[list[float]]],
-    arms: list[str],
     seed: int,
 ) -> list[Result]:
+    arms = [contrast.numerator, contrast.denominator]
     terms = [stats.Term(cells[0], 1, arms[0]), stats.Term(cells[1], -1, arms[1])]
     estimate = stats.estimate_contrast(terms, seed)
 
@@ -61,10 +62,13 @@ def _speed_up(
             terms, low if low > 0 else None, high if math.isfinite(high) else None
         )
 
+    ratio = estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
+    if not REPEATS_TO_HALVE.is_for(contrast.role):
+        return [ratio]
     halve = stats.more_repeats_to_halve(terms)
     number = REPEATS_TO_HALVE(contrast=name, batch=batch)
     return [
-        estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle),
+        ratio,
         absent(number, "no interval to halve")
         if halve is None
         else Result(
@@ -78,15 +82,19 @@ def _speed_up(
 
 
 def _shapes(
-    name: str, speed_ups: SpeedUps, arms: list[str], reason: str | None, seed: int
+    name: str, contrast: Contrast, speed_ups: SpeedUps, reason: str | None, seed: int
 ) -> list[Result]:
+    arms = [contrast.numerator, contrast.denominator]
     results = []
-    if {1, 8, 64} <= speed_ups.keys():  # the quantity is declared at these batch sizes
+    # The quantity is declared at these batch sizes.
+    if POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= speed_ups.keys():
         results.append(_position_of_b8(name, speed_ups, arms, seed))
     for quantity, judge_shape, least in (
         (FADE, stats.judge_fade, 2),
         (NO_INVERSION, stats.judge_no_inversion, 1),
     ):
+        if not quantity.is_for(contrast.role):
+            continue
         number = quantity(contrast=name)
         if len(speed_ups) < least:
             results.append(absent(number, reason or "too few batch sizes were run"))
