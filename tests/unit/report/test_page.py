@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.design.runs import complete_config
 from cudagraph_lab.errors import LabError
@@ -667,10 +668,8 @@ def test_where_the_headline_was_not_measured_another_that_sets_graphs_against_no
     assert (said.action, said.contrast) == ("on", "graph_compiled")
     text = text_of(make_ledger([dataset], numbers))
     assert "the whole interval lies above one: graphs is faster than only-compiled" in text
-    piecewise = FACTORIAL | {
-        "piecewise": {"numerator": "only-compiled", "denominator": "graphs", "note": ""}
-    }
-    dataset = dataset.model_copy(update={"contrasts": piecewise})
+    piecewise = Contrast(numerator="only-compiled", denominator="graphs", role="piecewise")
+    dataset = dataset.model_copy(update={"contrasts": dataset.contrasts | {"piecewise": piecewise}})
     numbers.append(make_number("ratio/piecewise/b1", value=0.5, low=0.4, high=0.6))
     text = text_of(make_ledger([dataset], numbers))
     assert "Not piecewise alone: only-compiled over graphs is 0.50×" in text
@@ -782,14 +781,13 @@ def test_a_claim_is_said_as_firmly_as_it_was_settled(verdict, n, value, said):
     ],
 )
 def test_digits_are_those_that_the_interval_allows(fields, expected):
-    assert (
-        plain(make_number("some/number", **fields)).replace("\N{NO-BREAK SPACE}", " ") == expected
-    )
+    text = plain(make_number("startup/boot/eager", **fields))
+    assert text.replace("\N{NO-BREAK SPACE}", " ") == expected
 
 
 def test_a_missing_number_is_not_printed_and_an_unknown_one_is_a_mistake():
-    with pytest.raises(LabError, match="some/number has no value"):
-        written(make_number("some/number"))
+    with pytest.raises(LabError, match="startup/boot/eager has no value"):
+        written(make_number("startup/boot/eager"))
     page = make_page(make_ledger([], []), HTML)
     with pytest.raises(LabError, match="no number 'ratio/typo/b1'"):
         print_number(page, "made", "ratio/typo/b1")
@@ -804,7 +802,7 @@ positive = st.floats(1e-6, 1e9)
 @given(value=positive, down=st.floats(0.1, 0.999), up=st.floats(1.001, 9.0))
 def test_rounding_keeps_the_order_and_loses_little(value, down, up):
     number = make_number(
-        "some/number", value=value, low=value * down, high=value * up, unit="tok/s"
+        "startup/boot/eager", value=value, low=value * down, high=value * up, unit="tok/s"
     )
     shown = [parsed(text) for text in written(number)]
     assert shown[1] <= shown[0] <= shown[2]
@@ -816,7 +814,7 @@ def test_rounding_keeps_the_order_and_loses_little(value, down, up):
 
 @given(value=positive)
 def test_without_an_interval_four_digits_at_most(value):
-    text = plain(make_number("some/number", value=value, unit="tok/s", n=1)).split(
+    text = plain(make_number("startup/boot/eager", value=value, unit="tok/s", n=1)).split(
         "\N{NO-BREAK SPACE}"
     )[0]
     assert len(re.sub(r"[,.]", "", text).strip("0")) <= 4
