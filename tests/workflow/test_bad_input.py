@@ -10,6 +10,7 @@ from badconfig import bad_configuration
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cudagraph_lab.config.contrast import headline_of
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import prediction_files
 from cudagraph_lab.errors import LabError
@@ -221,7 +222,7 @@ def test_no_configuration_raises_anything_else(base_config, data):
         assert str(error).startswith("config: ")
     else:
         assert completed.arms
-        assert completed.headline in completed.contrasts
+        assert headline_of(completed.contrasts, completed.headline)
 
 
 @pytest.fixture(scope="session")

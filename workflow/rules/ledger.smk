@@ -34,10 +34,9 @@ rule build_ledger:
         "../../envs/pipeline.yaml"
     params:
         registered=list(REGISTERS),
-        seed=CONFIG.seed,
-        headline=CONFIG.headline,
-        restarts_per_day=CONFIG.restarts_per_day,
-        ladder_rungs=CONFIG.ladder_rungs,
+        settings=CONFIG.model_dump(
+            include={"seed", "headline", "restarts_per_day", "ladder_rungs"}
+        ),
         largest_batch=max(CONFIG.workload.batch_sizes),
         measured_here=[name for name in HERE if name in DATASETS],
         absent=ABSENT,

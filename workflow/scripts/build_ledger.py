@@ -7,6 +7,7 @@ from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
 from cudagraph_lab.ledger.build import build_ledger, ledger_table
 from cudagraph_lab.ledger.outlook import outlook_numbers
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.models.ladder import read_histogram
 from cudagraph_lab.observations.dataset import Dataset, read_table
 
@@ -32,13 +33,7 @@ with one_line_errors(snakemake.log[0]):
             for dataset, _ in datasets
             if dataset.name in registers
         },
-        {
-            "seed": snakemake.params.seed,
-            "headline": snakemake.params.headline,
-            "restarts_per_day": snakemake.params.restarts_per_day,
-            "ladder_rungs": snakemake.params.ladder_rungs,
-            "batch_mix": mix,
-        },
+        Settings(**snakemake.params.settings, batch_mix=mix),
         snakemake.params.measured_here,
         outlook_numbers(snakemake.params.questions),
         snakemake.params.absent,

@@ -12,12 +12,19 @@ from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import Prediction, read_predictions, registered_hashes
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger, ledger_table, read_ledger
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import read_dataset
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
 CONFIG = parse_config(
     yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
-).model_dump() | {"batch_mix": {1: 5, 8: 2, 64: 1}}
+)
+SETTINGS = Settings(
+    seed=CONFIG.seed,
+    restarts_per_day=CONFIG.restarts_per_day,
+    ladder_rungs=CONFIG.ladder_rungs,
+    batch_mix={1: 5, 8: 2, 64: 1},
+)
 PREDICTIONS = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
 
 IDS = re.compile(
@@ -34,7 +41,7 @@ def dataset(runs, left_out=None):
 
 
 def ledger_of(*datasets, predictions=PREDICTIONS, registered=None):
-    return build_ledger(list(datasets), predictions, registered or {}, CONFIG, [])
+    return build_ledger(list(datasets), predictions, registered or {}, SETTINGS, [])
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def shipped_ledger():
 
 
 def one(ledger, dataset, number):
-    (found,) = [n for n in ledger.numbers if (n.dataset, n.id) == (dataset, number)]
+    (found,) = [n for n in ledger.numbers if (n.dataset, str(n.id)) == (dataset, number)]
     return found
 
 
@@ -105,11 +112,11 @@ def test_measured_numbers_are_what_the_records_say(shipped_ledger):
 
 
 def test_every_number_has_one_id_and_is_whole(shipped_ledger):
-    keys = [(number.dataset, number.id) for number in shipped_ledger.numbers]
+    keys = [(number.dataset, str(number.id)) for number in shipped_ledger.numbers]
     assert len(keys) == len(set(keys))
     for number in shipped_ledger.numbers:
-        where = (number.dataset, number.id)
-        assert IDS.match(number.id), where
+        where = (number.dataset, str(number.id))
+        assert IDS.match(str(number.id)), where
         # A value or the reason why there is none, never both and never neither.
         assert (number.value is None) == (number.missing is not None), where
         assert bool(number.predictions) == (number.unpredicted is None), where
@@ -158,7 +165,7 @@ def test_what_was_predicted_and_not_observed_is_there_as_missing(shipped_ledger)
     assert number.value is None
     assert number.missing == "not observed in this data set"
     assert verdicts(number) == {"vllm/padding-b9": "not measured"}
-    assert verdicts(one(shipped_ledger, "h100-opt-125m", number.id)) == {
+    assert verdicts(one(shipped_ledger, "h100-opt-125m", str(number.id))) == {
         "vllm/padding-b9": "confirmed"
     }
 
@@ -190,7 +197,9 @@ def test_registered_changed_and_unregistered_predictions(l4):
 def test_a_pattern_is_judged_at_every_number_that_it_fits(l4):
     ledger = ledger_of(l4, predictions=[guess(number="ratio/bundle/b*", low=1.5)])
     judged = {
-        number.id: number.predictions[0].verdict for number in ledger.numbers if number.predictions
+        str(number.id): number.predictions[0].verdict
+        for number in ledger.numbers
+        if number.predictions
     }
     assert judged == {
         "ratio/bundle/b1": "confirmed",

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cudagraph_lab.ledger.catalogue import QUANTITIES, RATIO, THROUGHPUT, parse
+from cudagraph_lab.ledger.catalogue import (
+    FADE,
+    NO_INVERSION,
+    POSITION_OF_B8,
+    QUANTITIES,
+    RATIO,
+    THROUGHPUT,
+    parse,
+)
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 
@@ -36,3 +44,10 @@ def test_what_is_misspelt_is_refused():
         parse("ratios/bundle/b8")
     with pytest.raises(TypeError, match="arm, batch"):
         THROUGHPUT(contrast="bundle", batch=8)
+
+
+def test_a_check_of_the_measurement_has_a_speed_up_and_no_shape():
+    for role in ("a_a", "observer", "piecewise"):
+        assert RATIO.is_for(role)
+        assert not any(q.is_for(role) for q in (FADE, NO_INVERSION, POSITION_OF_B8))
+    assert all(q.is_for("primary") for q in QUANTITIES)

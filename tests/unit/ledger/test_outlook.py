@@ -11,7 +11,7 @@ QUESTION = {
 
 
 def numbers():
-    return {number.id: number for number in outlook_numbers([QUESTION])}
+    return {str(number.id): number for number in outlook_numbers([QUESTION])}
 
 
 def test_an_extrapolation_is_a_bracket_and_never_a_bare_number():

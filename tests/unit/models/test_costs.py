@@ -12,7 +12,7 @@ from cudagraph_lab.models.costs import (
     fit_capture_cost,
     kv_tokens_lost,
     launch_break_even_call,
-    mix_cost,
+    mix_step_s,
 )
 
 
@@ -22,7 +22,6 @@ def test_break_even_on_the_published_l4_cells():
     assert one.steps == pytest.approx(11_366.9, abs=0.1)
     assert one.tokens == one.steps
     assert one.serving_s == pytest.approx(11_366.9 / 2473.6, abs=1e-3)
-    assert one.saved_ms_per_step == pytest.approx(0.6158, abs=1e-4)
     many = break_even(7.0, 64 / 41560.2, 64 / 46883.1, 64)
     assert many.tokens == pytest.approx(64 * many.steps)
     assert many.steps > one.steps
@@ -80,13 +79,11 @@ def test_kv_tokens_lost_in_requests_of_full_length():
 def test_fewer_sizes_cost_padding_and_misses():
     times = {"batches": [1, 8, 16], "eager_step_s": [10, 10, 12], "graph_step_s": [2, 4, 8]}
     mix = {1: 2, 9: 1, 16: 1}
-    full = mix_cost(mix, (1, 8, 16), **times)
-    assert full.mean_step_s == (2 * 2 + 8 + 8) / 4
-    assert full.tokens_per_s == 27 / 20
-    few = mix_cost(mix, (8,), **times)
+    full = mix_step_s(mix, (1, 8, 16), **times)
+    assert full == (2 * 2 + 8 + 8) / 4
+    few = mix_step_s(mix, (8,), **times)
     # Batch 1 pads to 8; 9 and 16 run eager, 9 on the line from 10 to 12.
-    assert few.mean_step_s == pytest.approx((2 * 4 + 10.25 + 12) / 4)
-    assert (few.ladder.missed_steps, few.ladder.padded_tokens) == (2, 14)
+    assert few == pytest.approx((2 * 4 + 10.25 + 12) / 4)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +95,6 @@ def test_fewer_sizes_cost_padding_and_misses():
         ({1: 1}, (8,), [1, 8], "as many"),
     ],
 )
-def test_mix_cost_does_not_extrapolate(mix, sizes, batches, what):
+def test_mix_step_does_not_extrapolate(mix, sizes, batches, what):
     with pytest.raises(LabError, match=what):
-        mix_cost(mix, sizes, batches, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+        mix_step_s(mix, sizes, batches, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])

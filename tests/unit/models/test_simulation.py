@@ -6,29 +6,24 @@ import pytest
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.models.simulation import Truth, simulate
 from cudagraph_lab.observations.dataset import read_dataset
 from cudagraph_lab.records.record import read_record
 
 CONTRASTS = {
-    "bundle": {"numerator": "graphs", "denominator": "eager"},
+    "bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"},
     "graph": {"numerator": "graphs", "denominator": "compiled"},
     "compile": {"numerator": "compiled", "denominator": "eager"},
 }
-CONFIG = {
-    "seed": 1,
-    "headline": "bundle",
-    "restarts_per_day": 50,
-    "batch_mix": {1: 1, 8: 1},
-    "ladder_rungs": 2,
-}
+SETTINGS = Settings(seed=1, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1, 8: 1})
 
 
 def ledger_of(truth: Truth, directory: Path, repeats: int = 5):
     paths = simulate(truth, "simulated-test", directory, repeats, 5, seed=7)
     dataset, table = read_dataset("simulated-test", paths, {}, CONTRASTS, {}, {})
-    ledger = build_ledger([(dataset, table)], [], {}, CONFIG, None)
-    return {number.id: number for number in ledger.numbers}, dataset
+    ledger = build_ledger([(dataset, table)], [], {}, SETTINGS, None)
+    return {str(number.id): number for number in ledger.numbers}, dataset
 
 
 def test_every_record_says_that_it_is_simulated(tmp_path):
@@ -92,8 +87,10 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
     for name, truth in truths.items():
         paths = simulate(truth, name, tmp_path / name, 10, 5, seed=len(datasets) + 1)
         datasets.append(read_dataset(name, paths, {}, CONTRASTS, {}, {}))
-    ledger = build_ledger(datasets, [], {}, CONFIG, None)
-    numbers = {number.id: number for number in ledger.numbers if number.dataset == "simulated-a"}
+    ledger = build_ledger(datasets, [], {}, SETTINGS, None)
+    numbers = {
+        str(number.id): number for number in ledger.numbers if number.dataset == "simulated-a"
+    }
 
     def speed_up(truth, batch):
         return truth.step_s("eager", batch) / truth.step_s("graphs", batch)
@@ -105,7 +102,7 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
         assert any("simulated-b" in file for file in found.origin.files)
     paths = simulate(truths["simulated-a"], "simulated-c", tmp_path / "c", 10, 5, seed=1)
     twin = read_dataset("simulated-c", paths, {}, CONTRASTS, {}, {})
-    ledger = build_ledger([datasets[0], twin], [], {}, CONFIG, None)
-    same = [number for number in ledger.numbers if number.id.startswith("difference/")]
+    ledger = build_ledger([datasets[0], twin], [], {}, SETTINGS, None)
+    same = [number for number in ledger.numbers if str(number.id).startswith("difference/")]
     assert len(same) == 9
     assert all(number.value == pytest.approx(1) for number in same)

@@ -5,6 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations.dataset import (
     COLUMNS,
@@ -399,7 +400,19 @@ def test_description_and_configuration_both_bring_contrasts(small_record):
     dataset, _ = read(path.parents[1], description=description)
     assert dataset.title == "A title"
     assert dataset.notes == ["a note"]
-    assert dataset.contrasts["noise"]["note"] == "x"
-    assert dataset.contrasts["bundle"] == {
-        "numerator": "graphs", "denominator": "eager", "note": "",
-    }  # fmt: skip
+    assert dataset.contrasts["noise"] == Contrast(numerator="eager", denominator="eager", note="x")
+    assert dataset.contrasts["bundle"] == Contrast(numerator="graphs", denominator="eager")
+
+
+def test_the_configuration_names_a_contrast_that_a_data_set_describes_too(small_record):
+    sides = {"numerator": "eager", "denominator": "eager"}
+    path = small_record()
+    dataset, _ = read_dataset(
+        "small",
+        [path],
+        {"contrasts": {"noise": sides}},
+        {"twice": {**sides, "role": "a_a"}},
+        {},
+        {},
+    )
+    assert dataset.contrasts == {"twice": Contrast(**sides, role="a_a")}

@@ -10,13 +10,15 @@ from cudagraph_lab.design.runs import complete_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.draw import draw_figures
 from cudagraph_lab.ledger.build import build_ledger
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import read_dataset
 from cudagraph_lab.report.page import render_markdown
 
 CONFIG = complete_config(
     yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
-) | {"batch_mix": {1: 1}}
-CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager"}}
+)
+SETTINGS = Settings(seed=CONFIG["seed"], restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1})
+CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
 
 
 @pytest.fixture
@@ -37,8 +39,8 @@ def measured(small_record):
 
 def ledger(runs):
     found = read_dataset("small", runs.glob("*/rep*.json"), {}, CONTRASTS, {}, {})
-    built = build_ledger([found], [], {}, CONFIG, None)
-    return found[0], {number.id: number for number in built.numbers}
+    built = build_ledger([found], [], {}, SETTINGS, None)
+    return found[0], {str(number.id): number for number in built.numbers}
 
 
 def test_the_spread_between_nodes_is_what_they_differ_beyond_their_repeats(measured):
@@ -65,7 +67,7 @@ def test_the_report_shows_it_where_trust_is_asked_for_and_only_there(measured):
 
 def page(runs):
     found = read_dataset("small", runs.glob("*/rep*.json"), {}, CONTRASTS, {}, {})
-    ledger = build_ledger([found], [], {}, CONFIG, None)
+    ledger = build_ledger([found], [], {}, SETTINGS, None)
     return render_markdown(ledger, [drawing for drawing, _ in draw_figures(ledger)])
 
 

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number, build_ledger
 from cudagraph_lab.ledger.outlook import outlook_numbers
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import Arm, Dataset, read_dataset
 from cudagraph_lab.report.markup import HTML, MARKDOWN, escape_markdown
 from cudagraph_lab.report.number_format import digits, plain, written
@@ -71,7 +73,12 @@ def shipped():
         datasets,
         read_predictions([REPOSITORY / "config" / "predictions.yaml"]),
         registered,
-        config | {"batch_mix": dict.fromkeys(range(1, 65), 1)},
+        Settings(
+            seed=config["seed"],
+            restarts_per_day=config["restarts_per_day"],
+            ladder_rungs=config["ladder_rungs"],
+            batch_mix=dict.fromkeys(range(1, 65), 1),
+        ),
         [],
         outlook_numbers(config["extrapolate"]),
     )
@@ -225,7 +232,7 @@ def check_datum(page, attributes, text):
             and (not attributes["data-count"].endswith("in-sample") or judged.in_sample)
             and (not mark or judged.post_hoc)
             for number in ledger.numbers
-            if number.dataset == name and fnmatchcase(number.id, attributes["data-of"])
+            if number.dataset == name and fnmatchcase(str(number.id), attributes["data-of"])
             for judged in number.predictions
         )
     else:
@@ -257,7 +264,7 @@ def check_exempt(ledger, strings, why, text):
     if why == "batch":
         assert text in sizes
     elif why == "label":
-        assert any(label(number.id).startswith(text) for number in ledger.numbers), text
+        assert any(label(str(number.id)).startswith(text) for number in ledger.numbers), text
     elif why == "level":
         assert text == f"{LEVEL * 100:g}%"
     elif why == "file":
@@ -317,7 +324,7 @@ def test_a_typed_digit_or_a_changed_number_would_be_found(shipped, pages):
 
 def test_numbers_are_printed_with_their_interval_wherever_they_have_one(shipped, pages):
     printed = {"value": 0, "low": 0, "high": 0}
-    known = {(n.dataset, n.id): n for n in shipped.numbers}
+    known = {(n.dataset, str(n.id)): n for n in shipped.numbers}
     for tag, attributes in read(pages[0]).elements:
         if tag == "data" and "data-id" in attributes and "data-prediction" not in attributes:
             number = known[attributes["data-dataset"], attributes["data-id"]]
@@ -330,8 +337,8 @@ def test_numbers_are_printed_with_their_interval_wherever_they_have_one(shipped,
 def test_every_number_and_every_prediction_is_on_the_page(shipped, pages):
     reader = read(pages[0])
     names = {text for text, around in reader.texts if around and around[-1][0] == "code"}
-    assert {number.id for number in shipped.numbers} <= names
-    judged = {(n.dataset, n.id, p.id) for n in shipped.numbers for p in n.predictions}
+    assert {str(number.id) for number in shipped.numbers} <= names
+    judged = {(n.dataset, str(n.id), p.id) for n in shipped.numbers for p in n.predictions}
     printed = {
         (a.get("data-dataset"), a.get("data-id"), a.get("data-prediction"))
         for tag, a in reader.elements
@@ -422,17 +429,17 @@ def test_every_number_leads_to_its_row_and_from_there_to_its_runs_and_formula(sh
     rows = rows_by_id(pages[0])
     led = 0
     for number in shipped.numbers:
-        text, links, files = rows[anchor("number", number.dataset, number.id)]
-        assert number.id in text
+        text, links, files = rows[anchor("number", number.dataset, str(number.id))]
+        assert str(number.id) in text
         if number.value is not None:
-            formula = anchor("formula", formula_of(number.id))
-            assert formula in links, number.id
+            formula = anchor("formula", formula_of(str(number.id)))
+            assert formula in links, str(number.id)
             assert all(file.endswith(".py") for file in rows[formula][2])
         named = [f for link in links if link.startswith("runs:") for f in rows[link][2]] + files
         missing = set(number.origin.files) - set(named)
-        assert not missing, (number.id, missing)
+        assert not missing, (str(number.id), missing)
         if number.dataset != "outlook" and number.value is not None:
-            assert number.origin.files or number.id.startswith("ladder/"), number.id
+            assert number.origin.files or str(number.id).startswith("ladder/"), str(number.id)
         led += bool(number.origin.files)
     assert led > 400
 
@@ -462,9 +469,12 @@ def test_the_files_and_functions_that_the_page_names_exist(shipped, pages):
     assert "resources/datasets/h100-opt-125m/runs/eager/rep1.log" in ours
     assert not [file for file in ours if not (REPOSITORY / file).is_file()]
     assert files - ours == {"results/ledger.json", "results/ledger.csv"}
-    used = {formula_of(number.id) for number in shipped.numbers}
-    # Those of arms that no shipped data set has.
-    assert {pattern for pattern, _ in FORMULAS} - used == {"attribution/interaction/*"}
+    used = {formula_of(str(number.id)) for number in shipped.numbers}
+    # Those of arms and nodes that neither data set has.
+    assert {pattern for pattern, _ in FORMULAS} - used == {
+        "attribution/interaction/b*",
+        "spread/nodes/*/b*",
+    }
 
 
 def test_every_formula_names_a_function_where_it_is_defined():
@@ -475,7 +485,7 @@ def test_every_formula_names_a_function_where_it_is_defined():
 
 def test_the_runs_of_a_speed_up_name_each_record_and_log(shipped, pages):
     number = find(make_page(shipped, HTML), "h100-opt-125m", "ratio/bundle/b1")
-    place = anchor("number", number.dataset, number.id)
+    place = anchor("number", number.dataset, str(number.id))
     _, links, _ = rows_by_id(pages[0])[place]
     assert "runs:h100-opt-125m:eager" in links
     assert "runs:h100-opt-125m:graphs" in links
@@ -658,10 +668,8 @@ def test_where_the_headline_was_not_measured_another_that_sets_graphs_against_no
     assert (said.action, said.contrast) == ("on", "graph_compiled")
     text = text_of(make_ledger([dataset], numbers))
     assert "the whole interval lies above one: graphs is faster than only-compiled" in text
-    piecewise = FACTORIAL | {
-        "piecewise": {"numerator": "only-compiled", "denominator": "graphs", "note": ""}
-    }
-    dataset = dataset.model_copy(update={"contrasts": piecewise})
+    piecewise = Contrast(numerator="only-compiled", denominator="graphs", role="piecewise")
+    dataset = dataset.model_copy(update={"contrasts": dataset.contrasts | {"piecewise": piecewise}})
     numbers.append(make_number("ratio/piecewise/b1", value=0.5, low=0.4, high=0.6))
     text = text_of(make_ledger([dataset], numbers))
     assert "Not piecewise alone: only-compiled over graphs is 0.50×" in text
@@ -773,14 +781,13 @@ def test_a_claim_is_said_as_firmly_as_it_was_settled(verdict, n, value, said):
     ],
 )
 def test_digits_are_those_that_the_interval_allows(fields, expected):
-    assert (
-        plain(make_number("some/number", **fields)).replace("\N{NO-BREAK SPACE}", " ") == expected
-    )
+    text = plain(make_number("startup/boot/eager", **fields))
+    assert text.replace("\N{NO-BREAK SPACE}", " ") == expected
 
 
 def test_a_missing_number_is_not_printed_and_an_unknown_one_is_a_mistake():
-    with pytest.raises(LabError, match="some/number has no value"):
-        written(make_number("some/number"))
+    with pytest.raises(LabError, match="startup/boot/eager has no value"):
+        written(make_number("startup/boot/eager"))
     page = make_page(make_ledger([], []), HTML)
     with pytest.raises(LabError, match="no number 'ratio/typo/b1'"):
         print_number(page, "made", "ratio/typo/b1")
@@ -795,7 +802,7 @@ positive = st.floats(1e-6, 1e9)
 @given(value=positive, down=st.floats(0.1, 0.999), up=st.floats(1.001, 9.0))
 def test_rounding_keeps_the_order_and_loses_little(value, down, up):
     number = make_number(
-        "some/number", value=value, low=value * down, high=value * up, unit="tok/s"
+        "startup/boot/eager", value=value, low=value * down, high=value * up, unit="tok/s"
     )
     shown = [parsed(text) for text in written(number)]
     assert shown[1] <= shown[0] <= shown[2]
@@ -807,7 +814,7 @@ def test_rounding_keeps_the_order_and_loses_little(value, down, up):
 
 @given(value=positive)
 def test_without_an_interval_four_digits_at_most(value):
-    text = plain(make_number("some/number", value=value, unit="tok/s", n=1)).split(
+    text = plain(make_number("startup/boot/eager", value=value, unit="tok/s", n=1)).split(
         "\N{NO-BREAK SPACE}"
     )[0]
     assert len(re.sub(r"[,.]", "", text).strip("0")) <= 4

@@ -99,7 +99,12 @@ def _check_contrasts(config: Config) -> None:
                 f"config: arms.{name}: no contrast uses this arm; "
                 "add one under contrasts or remove the arm"
             )
-    if config.headline not in contrasts:
+    if config.headline is None and "primary" not in {c.role for c in contrasts.values()}:
+        raise LabError(
+            "config: contrasts: none has the role primary; give one `role: primary`, "
+            "or name one under headline"
+        )
+    if config.headline is not None and config.headline not in contrasts:
         raise LabError(
             f"config: headline: there is no contrast {config.headline!r}; "
             f"name one of {', '.join(contrasts)}"

@@ -1,5 +1,6 @@
 """A contrast: the ratio of two arms, and the role that it plays in the report."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,3 +37,10 @@ class Contrast(BaseModel):
         "`compile_graphed`, `compile_ungraphed`, `co_resident`, `upgrade` or `other`",
     )
     note: str = Field("", description="what a reader should know")
+
+
+def headline_of(contrasts: Mapping[str, Contrast], chosen: str | None = None) -> str | None:
+    """The contrast to lead with: the chosen one, else the first of role primary, else None."""
+    if chosen in contrasts:
+        return chosen
+    return next((name for name, c in contrasts.items() if c.role == "primary"), None)

@@ -258,4 +258,8 @@ class Config(Part):
         description="ratios of two timed arms' throughput, by name; every timed arm must be in "
         "one; `null` removes one",
     )
-    headline: Name = Field("bundle", description="the contrast that the report leads with")
+    headline: Name | None = Field(
+        None,
+        description="the contrast that the report leads with; `null` takes the one of role "
+        "`primary`",
+    )

@@ -111,9 +111,9 @@ def draw_models(page: Page) -> Drawn:
     # Those that know the profile as well lie on top of those that do not: they are in the table.
     models = sorted(
         {
-            number.id.split("/")[1]
+            str(number.id).split("/")[1]
             for number in page.ledger.numbers
-            if number.id.startswith("model/") and "-profiled/" not in number.id
+            if str(number.id).startswith("model/") and "-profiled/" not in str(number.id)
         }
     )
     having = [d for d in page.ledger.datasets if matching(page, d.name, "model/*")]
@@ -397,7 +397,7 @@ def _by_arm(page: Page, name: str, title: str, pattern: str, factor: float, unit
 def _timed(page: Page, dataset: Dataset) -> list[str]:
     """Timed arms, the headline's first; without doubles that only check noise or observer."""
     sides = {
-        key: [contrast["denominator"], contrast["numerator"]]
+        key: [contrast.denominator, contrast.numerator]
         for key, contrast in dataset.contrasts.items()
     }
     checks = {arm for key in ("noise", "observer") for arm in sides.get(key, [])}
@@ -506,7 +506,7 @@ def _sides(page: Page, contrast: str, dataset: Dataset | None = None) -> str:
     for candidate in [dataset] if dataset else page.ledger.datasets:
         if contrast in candidate.contrasts:
             sides = candidate.contrasts[contrast]
-            return f"{sides['numerator']} / {sides['denominator']}"
+            return f"{sides.numerator} / {sides.denominator}"
     return contrast
 
 
@@ -525,7 +525,7 @@ def _ends(series: Series) -> str:
 def _errors(page: Page, dataset: Dataset, model: str) -> str:
     errors = matching(page, dataset.name, f"model/{model}/error/b*")
     said = [
-        f"{plain(n).removesuffix(' (single observation)')} at batch {n.id.rsplit('/b', 1)[1]}"
+        f"{plain(n).removesuffix(' (single observation)')} at batch {str(n.id).rsplit('/b', 1)[1]}"
         for n in errors
     ]
     return f"the {model} model is off by {', '.join(said)}"
@@ -538,7 +538,7 @@ def _seconds(page: Page, dataset: Dataset, arm: str, spans: Sequence[str]) -> fl
     """
     found = [find(page, dataset.name, f"startup/{span}/{arm}") for span in spans]
     known = [number for number in found if number is not None and number.value is not None]
-    compiling = [number for number in known if number.id.startswith("startup/compile_")]
+    compiling = [number for number in known if str(number.id).startswith("startup/compile_")]
     repeats = sum(number.n for number in compiling)
     return math.fsum(
         float(number.value or 0) * (number.n / repeats if number in compiling else 1)
@@ -552,7 +552,7 @@ def _drawing(name: str, title: str, alt: str, series: Series, figure: Figure) ->
         (
             [f"batch {size}"],
             [
-                (numbers[size].dataset, numbers[size].id) if size in numbers else None
+                (numbers[size].dataset, str(numbers[size].id)) if size in numbers else None
                 for _, numbers in series
             ],
         )

@@ -1,26 +1,29 @@
 """The ledger: every number that the report prints, with its predictions and verdicts.
 
 A number reaches a page only from here, by data set and id; the ids are those of
-`cudagraph_lab.ledger.drafts`.
+`cudagraph_lab.ledger.catalogue`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from cudagraph_lab.config.contrast import headline_of
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.ledger.catalogue import NumberId, parse
+from cudagraph_lab.ledger.registered_names import named_here, predicted_as, speaks_of
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import Verdict, judge, judge_claim
 from cudagraph_lab.observations.dataset import Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cudagraph_lab.ledger.drafts import Draft
+    from cudagraph_lab.ledger.results import Result
 
 SCHEMA_VERSION = 1
 MANY_REPEATS = 100  # beyond it the exact number is no advice
@@ -56,7 +59,7 @@ class Origin(LedgerPart):
 class Number(LedgerPart):
     """One number of the report."""
 
-    id: str
+    id: NumberId
     dataset: str
     value: float | bool | None
     unit: str
@@ -86,7 +89,7 @@ def build_ledger(
     datasets: list["tuple[Dataset, pd.DataFrame]"],
     predictions: list[Prediction],
     registered: Mapping[str, Mapping[str, str]],
-    config: Mapping[str, Any],
+    settings: Settings,
     measured_here: Sequence[str],
     further: Sequence[Number] = (),
     absent_datasets: Sequence[str] = (),
@@ -97,31 +100,25 @@ def build_ledger(
     where an observation cannot be a measurement (not positive, not finite).
     """
     # Here, since the page needs the shapes of this module and waits for no SciPy.
-    from cudagraph_lab.ledger.drafts import absent, comparison_numbers, draft_numbers
+    from cudagraph_lab.ledger.quantities.comparison import comparison_results
+    from cudagraph_lab.ledger.walk import dataset_results
 
-    datasets = in_order(datasets, config["headline"], measured_here)
+    datasets = in_order(datasets, settings.headline, measured_here)
     numbers: list[Number] = []
     for position, (dataset, table) in enumerate(datasets):
-        drafts = draft_numbers(dataset, table, config)
+        results = dataset_results(dataset, table, settings)
         if position == 0:
-            drafts += comparison_numbers(datasets, config)
+            results += comparison_results(datasets, settings.seed)
         about = [p for p in predictions if _speaks_about(p, dataset)]
-        known = {draft.id for draft in drafts}
-        for prediction in about:
-            if not any(sign in prediction.number for sign in "*?[") and (
-                prediction.number not in known
-            ):
-                known.add(prediction.number)
-                drafts.append(
-                    absent(prediction.number, prediction.unit, "not observed in this data set")
-                )
+        results += _not_observed(results, dataset, about)
         numbers += [
-            _judge_draft(draft, dataset, about, registered.get(dataset.name, {}))
-            for draft in drafts
+            _judge_result(result, dataset, about, registered.get(dataset.name, {}))
+            for result in results
         ]
+    names = (headline_of(dataset.contrasts, settings.headline) for dataset, _ in datasets)
     return Ledger(
         schema_version=SCHEMA_VERSION,
-        headline=config["headline"],
+        headline=settings.headline or next(filter(None, names), "primary"),
         measured_here=list(measured_here),
         absent=list(absent_datasets),
         datasets=[dataset for dataset, _ in datasets],
@@ -130,7 +127,9 @@ def build_ledger(
 
 
 def in_order(
-    datasets: list["tuple[Dataset, pd.DataFrame]"], headline: str, measured_here: Sequence[str]
+    datasets: list["tuple[Dataset, pd.DataFrame]"],
+    headline: str | None,
+    measured_here: Sequence[str],
 ) -> list["tuple[Dataset, pd.DataFrame]"]:
     """What was measured here first, then what answers the headline's question, then the rest."""
 
@@ -138,12 +137,38 @@ def in_order(
 
     def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[int, bool, bool]:
         dataset, _ = pair
-        contrast = dataset.contrasts.get(headline, {})
-        sides = [dataset.arms.get(contrast.get(side, "")) for side in ("numerator", "denominator")]
-        answers = all(arm is not None and arm.status == "ok" for arm in sides)
+        contrast = dataset.contrasts.get(headline_of(dataset.contrasts, headline) or "")
+        answers = contrast is not None and all(
+            side in dataset.arms and dataset.arms[side].status == "ok"
+            for side in (contrast.numerator, contrast.denominator)
+        )
         return place.get(dataset.name, len(place)), not answers, dataset.platform == "cpu"
 
     return sorted(datasets, key=rank)
+
+
+def _not_observed(
+    results: list["Result"], dataset: Dataset, predictions: list[Prediction]
+) -> list["Result"]:
+    """The numbers that predictions name and that a data set does not have.
+
+    Raises LabError where no quantity has such an id.
+    """
+    from cudagraph_lab.ledger.results import absent
+
+    known = {text for result in results for text in predicted_as(result.id, dataset.contrasts)}
+    missing = {}
+    for prediction in predictions:
+        if any(sign in prediction.number for sign in "*?[") or prediction.number in known:
+            continue
+        try:
+            number = parse(prediction.number)
+        except ValueError as error:
+            raise LabError(f"prediction {prediction.id}: {error}; correct its number") from None
+        missing[number] = absent(
+            named_here(number, dataset.contrasts), "not observed in this data set"
+        )
+    return list(missing.values())
 
 
 def _speaks_about(prediction: Prediction, dataset: Dataset) -> bool:
@@ -152,23 +177,25 @@ def _speaks_about(prediction: Prediction, dataset: Dataset) -> bool:
     )
 
 
-def _judge_draft(
-    draft: "Draft", dataset: Dataset, predictions: list[Prediction], registered: Mapping[str, str]
+def _judge_result(
+    result: "Result", dataset: Dataset, predictions: list[Prediction], registered: Mapping[str, str]
 ) -> Number:
     judged = [
-        _judge_prediction(draft, dataset, prediction, registered)
+        _judge_prediction(result, dataset, prediction, registered)
         for prediction in predictions
-        if fnmatchcase(draft.id, prediction.number)
+        if speaks_of(prediction.number, result.id, dataset.contrasts)
     ]
     unpredicted = None
     if not judged:
-        unpredicted = draft.unpredicted or "no prediction was registered for this number"
-    files = [file for arm in draft.arms for file in dataset.files.get(arm, [])]
-    files += draft.files
-    fields = draft.model_dump(
-        exclude={"arms", "files", "exact", "outcome", "settle", "unpredicted"}
+        unpredicted = result.unpredicted or "no prediction was registered for this number"
+    files = [file for arm in result.arms for file in dataset.files.get(arm, [])]
+    files += result.files
+    fields = result.model_dump(
+        exclude={"id", "arms", "files", "exact", "outcome", "settle", "unpredicted"}
     )
     return Number(
+        id=result.id,
+        unit=result.id.quantity.unit,
         **fields,
         dataset=dataset.name,
         predictions=judged,
@@ -178,27 +205,29 @@ def _judge_draft(
 
 
 def _judge_prediction(
-    draft: "Draft", dataset: Dataset, prediction: Prediction, registered: Mapping[str, str]
+    result: "Result", dataset: Dataset, prediction: Prediction, registered: Mapping[str, str]
 ) -> Judged:
     low, high = prediction.low, prediction.high
     settle = None
     verdict: Verdict
     if isinstance(prediction.value, bool):
-        if draft.value is None or draft.outcome is None:
+        if result.value is None or result.outcome is None:
             verdict = "not measured"
         else:
-            verdict = judge_claim(draft.outcome, draft.n == 1, bool(draft.value), prediction.value)
+            verdict = judge_claim(
+                result.outcome, result.n == 1, bool(result.value), prediction.value
+            )
         if verdict == "inconclusive":
             settle = "more repeats"
     else:
         if low is None or high is None:
             raise LabError(f"prediction {prediction.id}: a number needs low and high")
-        verdict = judge(draft.value, draft.low, draft.high, low, high)
-        if draft.value is not None and draft.low is None and draft.n > 1 and not draft.exact:
+        verdict = judge(result.value, result.low, result.high, low, high)
+        if result.value is not None and result.low is None and result.n > 1 and not result.exact:
             # Several repeats without an interval: the bare value settles nothing.
             verdict = "inconclusive"
         if verdict == "inconclusive":
-            more = draft.settle(low, high) if draft.settle else None
+            more = result.settle(low, high) if result.settle else None
             settle = "more repeats may not settle it"
             if more and more > MANY_REPEATS:
                 settle = f"more than {MANY_REPEATS} more repeats per arm"
@@ -233,7 +262,7 @@ def ledger_table(ledger: Ledger) -> "pd.DataFrame":
 
     rows = []
     for number in ledger.numbers:
-        row = number.model_dump(exclude={"predictions", "origin"})
+        row = number.model_dump(exclude={"predictions", "origin"}) | {"id": str(number.id)}
         row["files"] = " ".join(number.origin.files)
         judged = [prediction.model_dump() for prediction in number.predictions] or [{}]
         rows += [

@@ -9,10 +9,12 @@ An id is a `NumberId`; text only where it is written or matched against a predic
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+from cudagraph_lab.config.contrast import Role
 
 KEYS = frozenset(
     {
@@ -52,6 +54,10 @@ class NumberId:
             return dict(self.keys).get(key)
         raise AttributeError(key)
 
+    def replace(self, **keys: str | int) -> "NumberId":
+        """The id of the same quantity with other values of these keys."""
+        return self.quantity(**{**dict(self.keys), **keys})
+
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let pydantic read an id from text and write it as text."""
@@ -68,6 +74,9 @@ class Quantity:
     template: str
     unit: str
     label: str  # in words, singular, without its keys
+    computed_by: tuple[str, ...]  # functions; names, since to import them all takes long
+    better: Literal["higher", "lower"] | None = None
+    roles: frozenset[Role] | None = None  # contrasts that it is computed for; None for all
 
     def __call__(self, **keys: str | int) -> NumberId:
         """The id with these keys. Raises TypeError where a key is missing or not one of its."""
@@ -79,6 +88,10 @@ class Quantity:
     def key_names(self) -> tuple[str, ...]:
         """The keys of its ids, in their order."""
         return tuple(re.findall(r"\{(\w+)\}", self.template))
+
+    def is_for(self, role: Role) -> bool:
+        """Whether it is computed for contrasts of this role."""
+        return self.roles is None or role in self.roles
 
     def read(self, text: str) -> NumberId | None:
         """The id that this text is, if it is one of this quantity."""
@@ -101,90 +114,303 @@ def _pattern(template: str) -> re.Pattern[str]:
     )
 
 
-THROUGHPUT = Quantity("throughput/{arm}/b{batch}", "tok/s", "throughput")
-FIRST_TOKEN = Quantity("first_token/{arm}/b{batch}", "s", "first token")
-STEP = Quantity("step/{arm}/b{batch}", "s", "decode step")
-FIRST_CALL = Quantity("first_call/{arm}/b{batch}", "tok/s", "first call")
-SPREAD_BETWEEN = Quantity("spread/between/{arm}/b{batch}", "relative", "spread between processes")
-SPREAD_WITHIN = Quantity("spread/within/{arm}/b{batch}", "relative", "spread within a process")
-SPREAD_NODES = Quantity("spread/nodes/{arm}/b{batch}", "relative", "spread between nodes")
-ENERGY = Quantity("energy/{arm}/b{batch}", "J/token", "energy of a token")
+# What no section, prediction or table asks of other contrasts is not computed for them.
+OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
+OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
+OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
+
+# What computes several quantities, from the top of the package.
+MEAN = ("observations.dataset.observe", "statistics.estimates.estimate_mean")
+PROFILE = ("engine.profile_trace.summarise_decode_steps",)
+CAPTURE_FIT = ("models.costs.fit_capture_cost",)
+BACK_TESTED = ("models.extrapolation.backtest",)
+PAID_BACK = ("models.costs.break_even", "statistics.estimates.draw_locations")
+COUNT = ("observations.dataset.observe",)
+LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
+LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
+
+THROUGHPUT = Quantity("throughput/{arm}/b{batch}", "tok/s", "throughput", MEAN, better="higher")
+FIRST_TOKEN = Quantity("first_token/{arm}/b{batch}", "s", "first token", MEAN, better="lower")
+STEP = Quantity(
+    "step/{arm}/b{batch}",
+    "s",
+    "decode step",
+    ("ledger.cells.step_cell", "statistics.estimates.estimate_mean"),
+    better="lower",
+)
+FIRST_CALL = Quantity("first_call/{arm}/b{batch}", "tok/s", "first call", MEAN, better="higher")
+SPREAD_BETWEEN = Quantity(
+    "spread/between/{arm}/b{batch}",
+    "relative",
+    "spread between processes",
+    ("statistics.estimates.variance_components",),
+    better="lower",
+)
+SPREAD_WITHIN = Quantity(
+    "spread/within/{arm}/b{batch}",
+    "relative",
+    "spread within a process",
+    ("statistics.estimates.variance_components",),
+    better="lower",
+)
+SPREAD_NODES = Quantity(
+    "spread/nodes/{arm}/b{batch}",
+    "relative",
+    "spread between nodes",
+    ("ledger.quantities.arms.node_spread", "statistics.estimates.variance_components"),
+    better="lower",
+)
+ENERGY = Quantity(
+    "energy/{arm}/b{batch}",
+    "J/token",
+    "energy of a token",
+    MEAN,
+    better="lower",
+)
 REPLAYED_SHARE = Quantity(
-    "replay/full_share/{arm}/b{batch}", "share", "steps that replayed a full graph"
+    "replay/full_share/{arm}/b{batch}",
+    "share",
+    "steps that replayed a full graph",
+    ("observations.dataset.decode_steps", "observations.dataset.share_in_mode"),
+    better="higher",
 )
 PADDED_TOKENS = Quantity(
-    "replay/padded_tokens/{arm}/b{batch}", "tokens", "tokens a step was padded to"
+    "replay/padded_tokens/{arm}/b{batch}",
+    "tokens",
+    "tokens a step was padded to",
+    ("observations.dataset.decode_steps",),
+    better="lower",
 )
-RATIO = Quantity("ratio/{contrast}/b{batch}", "x", "speed-up")
+RATIO = Quantity(
+    "ratio/{contrast}/b{batch}",
+    "x",
+    "speed-up",
+    ("statistics.estimates.estimate_contrast",),
+    better="higher",
+)
 REPEATS_TO_HALVE = Quantity(
-    "repeats_to_halve/{contrast}/b{batch}", "repeats", "repeats to halve the interval"
+    "repeats_to_halve/{contrast}/b{batch}",
+    "repeats",
+    "repeats to halve the interval",
+    ("statistics.estimates.more_repeats_to_halve",),
+    better="lower",
+    roles=OF_GAINS,
 )
-FADE = Quantity("shape/fade/{contrast}", "holds", "fade")
-NO_INVERSION = Quantity("shape/no_inversion/{contrast}", "holds", "no inversion")
-FADE_TO = Quantity("fade/{contrast}/b{batch}/to_b{to}", "x", "speed-up over that at a larger batch")
-POSITION_OF_B8 = Quantity("shape/position_of_b8/{contrast}", "share", "position of batch 8")
+FADE = Quantity(
+    "shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",), roles=OF_PRIMARY
+)
+NO_INVERSION = Quantity(
+    "shape/no_inversion/{contrast}",
+    "holds",
+    "no inversion",
+    ("statistics.estimates.judge_no_inversion",),
+    better="higher",
+    roles=OF_GAINS,
+)
+POSITION_OF_B8 = Quantity(
+    "shape/position_of_b8/{contrast}",
+    "share",
+    "position of batch 8",
+    ("ledger.quantities.contrasts.contrast_results", "statistics.estimates.draw_locations"),
+    roles=OF_PRIMARY,
+)
+FADE_TO = Quantity(
+    "fade/{contrast}/b{batch}/to_b{to}",
+    "x",
+    "speed-up over that at a larger batch",
+    ("statistics.estimates.fade_samples", "statistics.estimates.estimate_sample"),
+    roles=OF_PRIMARY,
+)
 DIFFERENCE = Quantity(
-    "difference/{contrast}/{dataset}/b{batch}", "x", "speed-up over that of another data set"
+    "difference/{contrast}/{dataset}/b{batch}",
+    "x",
+    "speed-up over that of another data set",
+    ("ledger.quantities.comparison.comparison_results", "statistics.estimates.estimate_contrast"),
 )
 INTERACTION = Quantity(
-    "attribution/interaction/b{batch}", "x", "interaction of compilation and graphs"
+    "attribution/interaction/b{batch}",
+    "x",
+    "interaction of compilation and graphs",
+    ("statistics.estimates.estimate_contrast",),
 )
-SHARE = Quantity("attribution/{contrast}_share/b{batch}", "share", "share of the speed-up")
-PASSES = Quantity("capture/passes", "passes", "capture passes")
-PASSES_OF_ARM = Quantity("capture/passes/{arm}", "passes", "capture passes")
-SHAPES_PIECEWISE = Quantity("capture/shapes/piecewise", "shapes", "shapes captured piecewise")
-SHAPES_FULL = Quantity("capture/shapes/full", "shapes", "shapes captured in full")
-CAPTURE_S = Quantity("capture/seconds", "s", "capture")
-CAPTURE_GIB = Quantity("capture/gib", "GiB", "memory of the graphs")
-CAPTURE_S_PER_GRAPH = Quantity("capture/seconds_per_graph", "s", "capture of one more graph")
-CAPTURE_MIB_PER_GRAPH = Quantity("capture/mib_per_graph", "MiB", "memory of one more graph")
-CAPTURE_S_FIXED = Quantity("capture/seconds_fixed", "s", "capture, beside its graphs")
-CAPTURE_MIB_FIXED = Quantity("capture/mib_fixed", "MiB", "memory beside the graphs")
-STARTUP = Quantity("startup/{phase}/{arm}", "s", "start-up")
-KV_TOKENS = Quantity("kv/tokens/{arm}", "tokens", "KV cache")
-KV_TOKENS_LOST = Quantity("kv/tokens_lost", "tokens", "KV cache lost to graphs")
-KV_REQUESTS_LOST = Quantity("kv/requests_lost", "requests", "KV cache lost to graphs")
-COMPILE_COLD_S = Quantity("compile_cache/cold_s", "s", "compilation with an empty cache")
-COMPILE_WARM_S = Quantity("compile_cache/warm_s", "s", "compilation with a warm cache")
-COMPILE_SAVED_S = Quantity("compile_cache/saved_s", "s", "compilation saved by the cache")
-KERNELS = Quantity("profile/kernels_per_step/{arm}/b{batch}", "kernels", "kernels a step")
-LAUNCHES = Quantity("profile/launches_per_step/{arm}/b{batch}", "launches", "launches a step")
+SHARE = Quantity(
+    "attribution/{contrast}_share/b{batch}",
+    "share",
+    "share of the speed-up",
+    ("models.launch.attribution", "statistics.estimates.draw_locations"),
+)
+PASSES = Quantity("capture/passes", "passes", "capture passes", COUNT)
+PASSES_OF_ARM = Quantity("capture/passes/{arm}", "passes", "capture passes", COUNT)
+SHAPES_PIECEWISE = Quantity(
+    "capture/shapes/piecewise", "shapes", "shapes captured piecewise", COUNT
+)
+SHAPES_FULL = Quantity("capture/shapes/full", "shapes", "shapes captured in full", COUNT)
+CAPTURE_S = Quantity("capture/seconds", "s", "capture", MEAN, better="lower")
+CAPTURE_GIB = Quantity("capture/gib", "GiB", "memory of the graphs", MEAN, better="lower")
+CAPTURE_S_PER_GRAPH = Quantity(
+    "capture/seconds_per_graph", "s", "capture of one more graph", CAPTURE_FIT, better="lower"
+)
+CAPTURE_MIB_PER_GRAPH = Quantity(
+    "capture/mib_per_graph", "MiB", "memory of one more graph", CAPTURE_FIT, better="lower"
+)
+CAPTURE_S_FIXED = Quantity(
+    "capture/seconds_fixed", "s", "capture, beside its graphs", CAPTURE_FIT, better="lower"
+)
+CAPTURE_MIB_FIXED = Quantity(
+    "capture/mib_fixed", "MiB", "memory beside the graphs", CAPTURE_FIT, better="lower"
+)
+STARTUP = Quantity("startup/{phase}/{arm}", "s", "start-up", MEAN, better="lower")
+KV_TOKENS = Quantity("kv/tokens/{arm}", "tokens", "KV cache", COUNT, better="higher")
+KV_TOKENS_LOST = Quantity(
+    "kv/tokens_lost",
+    "tokens",
+    "KV cache lost to graphs",
+    ("models.costs.kv_tokens_lost",),
+    better="lower",
+)
+KV_REQUESTS_LOST = Quantity(
+    "kv/requests_lost",
+    "requests",
+    "KV cache lost to graphs",
+    ("models.costs.kv_tokens_lost",),
+    better="lower",
+)
+COMPILE_COLD_S = Quantity(
+    "compile_cache/cold_s", "s", "compilation with an empty cache", MEAN, better="lower"
+)
+COMPILE_WARM_S = Quantity(
+    "compile_cache/warm_s", "s", "compilation with a warm cache", MEAN, better="lower"
+)
+COMPILE_SAVED_S = Quantity(
+    "compile_cache/saved_s",
+    "s",
+    "compilation saved by the cache",
+    ("ledger.quantities.startup.compile_cache_results",),
+    better="higher",
+)
+KERNELS = Quantity(
+    "profile/kernels_per_step/{arm}/b{batch}", "kernels", "kernels a step", PROFILE, better="lower"
+)
+LAUNCHES = Quantity(
+    "profile/launches_per_step/{arm}/b{batch}",
+    "launches",
+    "launches a step",
+    PROFILE,
+    better="lower",
+)
 GRAPH_LAUNCHES = Quantity(
-    "profile/graph_launches_per_step/{arm}/b{batch}", "launches", "replays a step"
+    "profile/graph_launches_per_step/{arm}/b{batch}", "launches", "replays a step", PROFILE
 )
-BUSY_S = Quantity("profile/device_busy_s_per_step/{arm}/b{batch}", "s", "GPU work a step")
-OPERATORS = Quantity("profile/operators_per_step/{arm}/b{batch}", "operators", "operators a step")
-US_PER_LAUNCH = Quantity("launches/us_per_launch/b1", "us", "cost of a launch")
-LAUNCH_SPEED_UP = Quantity("launches/asymptotic_speed_up", "x", "most that fewer launches can gain")
+BUSY_S = Quantity(
+    "profile/device_busy_s_per_step/{arm}/b{batch}", "s", "GPU work a step", PROFILE, better="lower"
+)
+OPERATORS = Quantity(
+    "profile/operators_per_step/{arm}/b{batch}",
+    "operators",
+    "operators a step",
+    PROFILE,
+    better="lower",
+)
+US_PER_LAUNCH = Quantity(
+    "launches/us_per_launch/b1",
+    "us",
+    "cost of a launch",
+    (
+        "engine.profile_trace.summarise_decode_steps",
+        "ledger.quantities.launch_models.launch_model_results",
+    ),
+    better="lower",
+)
+LAUNCH_SPEED_UP = Quantity(
+    "launches/asymptotic_speed_up",
+    "x",
+    "most that fewer launches can gain",
+    ("engine.profile_trace.summarise_decode_steps", "ledger.quantities.profile.profile_results"),
+    better="higher",
+)
 LAUNCH_BREAK_EVEN = Quantity(
-    "launches/break_even_call", "calls", "call at which capture pays, in launches"
+    "launches/break_even_call",
+    "calls",
+    "call at which capture pays, in launches",
+    ("models.costs.launch_break_even_call",),
+    better="lower",
 )
-MODEL_RATIO = Quantity("model/{model}/ratio/b{batch}", "x", "speed-up by a launch model")
-MODEL_ERROR = Quantity("model/{model}/error/b{batch}", "relative", "error of a launch model")
-SAVED_MS = Quantity("saved_ms_per_step/b{batch}", "ms", "saved a step")
-BREAK_EVEN_STEPS = Quantity("break_even/steps/b{batch}", "steps", "break-even")
-BREAK_EVEN_TOKENS = Quantity("break_even/tokens/b{batch}", "tokens", "break-even")
-BREAK_EVEN_S = Quantity("break_even/seconds/b{batch}", "s", "break-even")
-DEPLOY_TAX = Quantity("deploy/tax_min_per_day", "min/day", "serving time lost to restarts")
-OUTPUTS_DIFFERING = Quantity("outputs/differing/b{batch}", "arms", "arms with other outputs")
-LADDER_GRAPHS = Quantity("ladder/{ladder}/graphs", "graphs", "graphs captured")
-LADDER_PADDED = Quantity("ladder/{ladder}/padded_share", "share", "padding among the tokens")
-LADDER_MISSED = Quantity("ladder/{ladder}/missed_share", "share", "steps without a graph")
-LADDER_STEP_S = Quantity("ladder/{ladder}/mean_step_s", "s", "mean step of the batch mix")
-LADDER_SAVED_S = Quantity("ladder/best/saved_s", "s", "saved at every start")
+MODEL_RATIO = Quantity(
+    "model/{model}/ratio/b{batch}", "x", "speed-up by a launch model", LAUNCH_MODEL, better="higher"
+)
+MODEL_ERROR = Quantity(
+    "model/{model}/error/b{batch}", "relative", "error of a launch model", LAUNCH_MODEL
+)
+SAVED_MS = Quantity(
+    "saved_ms_per_step/b{batch}",
+    "ms",
+    "saved a step",
+    ("ledger.cells.step_cell", "statistics.estimates.draw_locations"),
+    better="higher",
+)
+BREAK_EVEN_STEPS = Quantity(
+    "break_even/steps/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
+)
+BREAK_EVEN_TOKENS = Quantity(
+    "break_even/tokens/b{batch}", "tokens", "break-even", PAID_BACK, better="lower"
+)
+BREAK_EVEN_S = Quantity("break_even/seconds/b{batch}", "s", "break-even", PAID_BACK, better="lower")
+DEPLOY_TAX = Quantity(
+    "deploy/tax_min_per_day",
+    "min/day",
+    "serving time lost to restarts",
+    ("models.costs.deploy_tax_min_per_day",),
+    better="lower",
+)
+OUTPUTS_DIFFERING = Quantity(
+    "outputs/differing/b{batch}",
+    "arms",
+    "arms with other outputs",
+    ("observations.dataset.compare_outputs",),
+    better="lower",
+)
+LADDER_GRAPHS = Quantity("ladder/{ladder}/graphs", "graphs", "graphs captured", LADDERS)
+LADDER_PADDED = Quantity(
+    "ladder/{ladder}/padded_share", "share", "padding among the tokens", LADDERS, better="lower"
+)
+LADDER_MISSED = Quantity(
+    "ladder/{ladder}/missed_share", "share", "steps without a graph", LADDERS, better="lower"
+)
+LADDER_STEP_S = Quantity(
+    "ladder/{ladder}/mean_step_s",
+    "s",
+    "mean step of the batch mix",
+    ("models.costs.mix_step_s",),
+    better="lower",
+)
+LADDER_SAVED_S = Quantity(
+    "ladder/best/saved_s", "s", "saved at every start", CAPTURE_FIT, better="higher"
+)
 EXTRAPOLATION = Quantity(
-    "extrapolation/{device}/{model}/tp{tp}/{dtype}/b{batch}", "x", "extrapolated speed-up"
+    "extrapolation/{device}/{model}/tp{tp}/{dtype}/b{batch}",
+    "x",
+    "extrapolated speed-up",
+    ("models.extrapolation.extrapolate", "ledger.outlook.answer"),
+    better="higher",
 )
-BACKTEST_HITS = Quantity("backtest/hits", "pairs", "published pairs inside their bracket")
-BACKTEST_TESTED = Quantity("backtest/tested", "pairs", "published pairs tested")
+BACKTEST_HITS = Quantity(
+    "backtest/hits", "pairs", "published pairs inside their bracket", BACK_TESTED, better="higher"
+)
+BACKTEST_TESTED = Quantity("backtest/tested", "pairs", "published pairs tested", BACK_TESTED)
 BACKTEST_INFEASIBLE = Quantity(
-    "backtest/infeasible", "pairs", "published pairs faster than the roofline"
+    "backtest/infeasible", "pairs", "published pairs faster than the roofline", BACK_TESTED
 )
 BACKTEST_HIT_RATE = Quantity(
-    "backtest/hit_rate", "share", "share of published pairs inside their bracket"
+    "backtest/hit_rate",
+    "share",
+    "share of published pairs inside their bracket",
+    BACK_TESTED,
+    better="higher",
 )
-BACKTEST_WIDTH = Quantity("backtest/median_width", "x", "median width of the brackets")
-BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up")
+BACKTEST_WIDTH = Quantity(
+    "backtest/median_width", "x", "median width of the brackets", BACK_TESTED, better="lower"
+)
+BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up", BACK_TESTED, better="higher")
 
 # In the order in which an id is read: what has no key comes before what has.
 QUANTITIES: tuple[Quantity, ...] = tuple(

@@ -13,6 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from cudagraph_lab.ledger.build import Judged, Number, Origin
+from cudagraph_lab.ledger.catalogue import (
+    BACKTEST,
+    BACKTEST_HIT_RATE,
+    BACKTEST_HITS,
+    BACKTEST_INFEASIBLE,
+    BACKTEST_TESTED,
+    BACKTEST_WIDTH,
+    EXTRAPOLATION,
+    NumberId,
+)
 from cudagraph_lab.ledger.verdicts import judge
 from cudagraph_lab.models.extrapolation import (
     FILES,
@@ -63,10 +73,10 @@ def answer(
 def outlook_numbers(questions: list[Mapping[str, Any]]) -> list[Number]:
     """The configured extrapolations, the claims about them, and the back-test behind them."""
     anchors, devices, models = _tables()
-    drafts: dict[str, Number] = {}
+    brackets: dict[NumberId, Number] = {}
     for question in questions:
         number = _bracket_number(question, answer(question), [])
-        drafts[number.id] = number
+        brackets[number.id] = number
     for name, claim in anchors.claims.items():
         for verdict in judge_claim(name, anchors, devices, models):
             question = {
@@ -76,9 +86,9 @@ def outlook_numbers(questions: list[Mapping[str, Any]]) -> list[Number]:
                 **verdict.setting.model_dump(),
             }
             number = _bracket_number(question, verdict.bracket, [_claimed(name, claim, verdict)])
-            drafts[number.id] = number
+            brackets[number.id] = number
     tested = backtest(anchors, devices, models)
-    return [*drafts.values(), *(_backtested(row) for row in tested.rows), *_summary(tested)]
+    return [*brackets.values(), *(_backtested(row) for row in tested.rows), *_summary(tested)]
 
 
 def _tables() -> Any:
@@ -90,7 +100,7 @@ def _tables() -> Any:
     )
 
 
-def _number(id: str, value: float | None, unit: str, **fields: Any) -> Number:
+def _number(id: NumberId, value: float | None, **fields: Any) -> Number:
     empty: dict[str, Any] = {
         "n": 0, "low": None, "high": None, "method": None, "note": None, "missing": None,
         "predictions": [], "unpredicted": "no prediction was registered for this number",
@@ -99,18 +109,17 @@ def _number(id: str, value: float | None, unit: str, **fields: Any) -> Number:
         id=id,
         dataset=OUTLOOK,
         value=value,
-        unit=unit,
+        unit=id.quantity.unit,
         origin=Origin(rule="build_ledger", files=[f"config/{path.name}" for path in FILES]),
         **{**empty, **fields},
     )
 
 
 def _bracket_number(question: Mapping[str, Any], bracket: Bracket, judged: list[Judged]) -> Number:
-    device, model, tp = question["device"], question["model"], question["tp"]
+    keys = ("device", "model", "tp", "dtype", "batch")
     return _number(
-        f"extrapolation/{device}/{model}/tp{tp}/{question['dtype']}/b{question['batch']}",
+        EXTRAPOLATION(**{key: question[key] for key in keys}),
         None,
-        "x",
         low=bracket.low,
         high=bracket.high,
         method="from overlap to additive over the ends of the constants",
@@ -147,9 +156,8 @@ def _backtested(row: BacktestRow) -> Number:
             f"roofline of {row.floor_s * 1000:.3g} ms: no evidence either way",
         )
     return _number(
-        f"backtest/{row.pair}",
+        BACKTEST(pair=row.pair),
         row.published,
-        "x",
         n=1,
         note="; ".join(notes) or None,
         predictions=[
@@ -172,13 +180,13 @@ def _backtested(row: BacktestRow) -> Number:
 def _summary(tested: Backtest) -> list[Number]:
     none = "no pair out of sample"
     return [
-        _number("backtest/hits", tested.hits, "pairs", n=tested.tested),
-        _number("backtest/tested", tested.tested, "pairs", n=tested.tested),
-        _number("backtest/infeasible", tested.infeasible, "pairs", n=tested.tested,
+        _number(BACKTEST_HITS(), tested.hits, n=tested.tested),
+        _number(BACKTEST_TESTED(), tested.tested, n=tested.tested),
+        _number(BACKTEST_INFEASIBLE(), tested.infeasible, n=tested.tested,
                 note="published faster than the roofline allows; a hit there is no evidence"),
-        _number("backtest/hit_rate", tested.hit_rate, "share", n=tested.tested,
+        _number(BACKTEST_HIT_RATE(), tested.hit_rate, n=tested.tested,
                 missing=None if tested.tested else none),
-        _number("backtest/median_width", tested.median_width, "x", n=tested.tested,
+        _number(BACKTEST_WIDTH(), tested.median_width, n=tested.tested,
                 missing=None if tested.tested else none,
                 note="high over low of the brackets: how little a hit says"),
     ]  # fmt: skip

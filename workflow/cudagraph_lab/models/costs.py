@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.ladder import LadderCost, ladder_cost, pad
+from cudagraph_lab.models.ladder import ladder_cost, pad
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,6 @@ class BreakEven:
     not rounded up; all three are None, with the reason, where nothing is saved.
     """
 
-    batch: int
-    saved_ms_per_step: float
     steps: float | None
     tokens: float | None
     serving_s: float | None
@@ -56,15 +54,6 @@ class GraphMemory:
     requests: float
 
 
-@dataclass(frozen=True)
-class MixCost:
-    """A batch mix served with one ladder; `mean_step_s` is the mean over the mix's steps."""
-
-    ladder: LadderCost
-    mean_step_s: float
-    tokens_per_s: float
-
-
 def break_even(
     startup_cost_s: float, eager_step_s: float, graph_step_s: float, batch: int
 ) -> BreakEven:
@@ -79,16 +68,9 @@ def break_even(
         raise LabError("step seconds: must be above 0 in both arms")
     saved_s = eager_step_s - graph_step_s
     if saved_s <= 0:
-        return BreakEven(
-            batch,
-            saved_s * 1e3,
-            None,
-            None,
-            None,
-            f"the graph arm saves nothing per step at batch {batch}",
-        )
+        return BreakEven(None, None, None, f"the graph arm saves nothing per step at batch {batch}")
     steps = startup_cost_s / saved_s
-    return BreakEven(batch, saved_s * 1e3, steps, steps * batch, steps * graph_step_s, None)
+    return BreakEven(steps, steps * batch, steps * graph_step_s, None)
 
 
 def deploy_tax_min_per_day(startup_cost_s: float, restarts_per_day: float) -> float:
@@ -136,14 +118,14 @@ def kv_tokens_lost(eager_tokens: int, graph_tokens: int, max_model_len: int) -> 
     return GraphMemory(tokens, tokens / max_model_len)
 
 
-def mix_cost(
+def mix_step_s(
     histogram: Mapping[int, int],
     sizes: tuple[int, ...],
     batches: Sequence[int],
     eager_step_s: Sequence[float],
     graph_step_s: Sequence[float],
-) -> MixCost:
-    """What a batch mix costs with the given capture sizes, from measured step seconds.
+) -> float:
+    """Mean seconds per step of a batch mix with the given capture sizes, from measured steps.
 
     A step runs at its rung's graph time, or above the top rung at its own batch's eager
     time. Times between the measured `batches` are read off straight lines; `histogram` is
@@ -170,8 +152,7 @@ def mix_cost(
                 f"{batches[0]} to {batches[-1]}; measure that size"
             )
         seconds += count * float(np.interp(size, measured, np.asarray(arm, dtype=np.float64)))
-    tokens = cost.replayed_tokens + cost.missed_tokens
-    return MixCost(cost, seconds / cost.steps, tokens / seconds)
+    return seconds / cost.steps
 
 
 def _line(x: Sequence[float], y: Sequence[float]) -> CostFit:

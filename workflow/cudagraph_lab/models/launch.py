@@ -46,15 +46,13 @@ class LaunchPrediction:
     """What one launch model says about one batch.
 
     `information` says in words what the prediction was allowed to see; `in_sample` is true
-    where that includes the eager cell it predicts. `launch_bill_s` is the calibrated bill,
-    and `bill_per_launch_s` its share per launch where a profile counted them.
+    where that includes the eager cell it predicts. `launch_bill_s` is the calibrated bill.
     """
 
     model: str
     hidden_share: float
     batch: int
     launch_bill_s: float
-    bill_per_launch_s: float | None
     eager_step_s: float
     graph_step_s: float
     ratio: float
@@ -239,7 +237,6 @@ def predict(
                     hidden_share=share,
                     batch=batch,
                     launch_bill_s=bill,
-                    bill_per_launch_s=bill / profile.eager_launches if profile else None,
                     eager_step_s=eager,
                     graph_step_s=graph,
                     ratio=eager / graph,

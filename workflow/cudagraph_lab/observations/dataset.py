@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.engine.graph_modes import asks_for_graphs
 from cudagraph_lab.errors import LabError, say
@@ -114,7 +115,7 @@ class Dataset(BaseModel):
     last_measured_at: str | None
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
     arms: dict[str, Arm]
-    contrasts: dict[str, dict[str, str]]
+    contrasts: dict[str, Contrast]
     caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
@@ -126,7 +127,7 @@ def read_dataset(
     name: str,
     records: Iterable[Path],
     description: Mapping[str, Any],
-    contrasts: Mapping[str, Mapping[str, str]],
+    contrasts: Mapping[str, Mapping[str, Any]],
     not_measurable: Mapping[str, Mapping[str, str]],
     expected: Mapping[str, Mapping[str, Any]],
 ) -> "tuple[Dataset, pd.DataFrame]":
@@ -178,6 +179,7 @@ def read_dataset(
     whole = next((r for _, r in read if r.status == "ok"), example)
     times = [record.measured_at for _, record in read if record.measured_at]
     nodes = nodes_of([record for _, record in read if record.status == "ok"])
+    compared = merge_contrasts(description.get("contrasts", {}), contrasts)
     dataset = Dataset(
         name=name,
         title=description.get("title", name),
@@ -206,14 +208,11 @@ def read_dataset(
         last_measured_at=max(times, default=None),
         order=order_run([record for _, record in read]),
         arms=arms,
-        contrasts={
-            key: {"note": "", **value}
-            for key, value in {**description.get("contrasts", {}), **contrasts}.items()
-        },
+        contrasts=compared,
         caveat=description.get("caveat"),
         notes=[
             *description.get("notes", []),
-            *apart(nodes, {**description.get("contrasts", {}), **contrasts}),
+            *apart(nodes, compared),
         ],
         outputs=compare_outputs([r for r in timed if r.status == "ok"]),
         files={arm: [shown(path) for path, _ in members] for arm, members in by_arm.items()},
@@ -302,8 +301,25 @@ def nodes_of(records: list[Record]) -> dict[str, dict[str, list[int]]]:
     return nodes
 
 
+def merge_contrasts(
+    described: Mapping[str, Mapping[str, Any]], configured: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Contrast]:
+    """The contrasts of a data set: its own and the configuration's, each pair of arms once.
+
+    Where both compare the same arms, or have the same name, the configuration's counts.
+    """
+    own = {name: Contrast.model_validate(value) for name, value in described.items()}
+    mine = {name: Contrast.model_validate(value) for name, value in configured.items()}
+    names = {(c.numerator, c.denominator): name for name, c in mine.items()}
+    merged: dict[str, Contrast] = {}
+    for name, contrast in own.items():
+        kept = names.get((contrast.numerator, contrast.denominator), name)
+        merged[kept] = mine.get(kept, contrast)
+    return {**merged, **mine}
+
+
 def apart(
-    nodes: Mapping[str, Mapping[str, list[int]]], contrasts: Mapping[str, Mapping[str, str]]
+    nodes: Mapping[str, Mapping[str, list[int]]], contrasts: Mapping[str, Contrast]
 ) -> list[str]:
     """One line per contrast whose two arms did not run on the same nodes, so that it holds
     their difference as well; an arm that was not measured is not apart.
@@ -311,14 +327,14 @@ def apart(
     lines = []
     for name, contrast in contrasts.items():
         on = [
-            {node for node, arms in nodes.items() if contrast[side] in arms}
-            for side in ("numerator", "denominator")
+            {node for node, arms in nodes.items() if side in arms}
+            for side in (contrast.numerator, contrast.denominator)
         ]
         if all(on) and on[0] != on[1]:
             how = "never ran on the same node" if not on[0] & on[1] else "ran on different nodes"
             some = "some repeats of " if on[0] & on[1] else ""
             lines.append(
-                f"{name}: {some}{contrast['numerator']} and {contrast['denominator']} {how}, "
+                f"{name}: {some}{contrast.numerator} and {contrast.denominator} {how}, "
                 "so that their ratio holds the difference between the nodes too"
             )
     return lines

@@ -56,11 +56,11 @@ def written(number: Number) -> tuple[str, str | None, str | None]:
     Raises LabError for a number that has no value: nothing is printed in its place.
     """
     if number.value is None:
-        raise LabError(f"{number.dataset}: {number.id} has no value; print its reason instead")
+        raise LabError(f"{number.dataset}: {number.id!s} has no value; print its reason instead")
     if isinstance(number.value, bool):
         return claim_in_words(number), None, None
     factor, _ = unit_of(number)
-    signed = number.id.startswith("model/") and "/error/" in number.id
+    signed = str(number.id).startswith("model/") and "/error/" in str(number.id)
     value = number.value * factor
     if number.low is None or number.high is None or not number.high > number.low:
         return trimmed(value, signed, _significant(number)), None, None

@@ -98,9 +98,10 @@ def leading_contrast(page: Page, dataset: str) -> str | None:
 def sets_graphs_against_none(page: Page, dataset: str, contrast: str) -> bool:
     """Whether the first side of a contrast replays graphs and the second does not."""
     facts = page.datasets[dataset]
-    sides = facts.contrasts.get(contrast, {})
+    sides = facts.contrasts.get(contrast)
     numerator, denominator = (
-        facts.arms.get(sides.get(side, "")) for side in ("numerator", "denominator")
+        facts.arms.get(side)
+        for side in ((sides.numerator, sides.denominator) if sides else ("", ""))
     )
     return (
         facts.platform == "cuda"
@@ -114,7 +115,7 @@ def sets_graphs_against_none(page: Page, dataset: str, contrast: str) -> bool:
 def noisy_batches(page: Page, dataset: str) -> list[int]:
     """Batch sizes at which the interval of an arm against itself leaves out 1."""
     return [
-        int(number.id.rsplit("/b", 1)[1])
+        int(str(number.id).rsplit("/b", 1)[1])
         for number in matching(page, dataset, "ratio/noise/b*")
         if number.low is not None and number.high is not None and not number.low <= 1 <= number.high
     ]
@@ -132,7 +133,7 @@ def advise(page: Page, dataset: str) -> Advice:
     if not sets_graphs_against_none(page, dataset, contrast):
         contrast = page.ledger.headline
     ratios = {
-        int(number.id.rsplit("/b", 1)[1]): number
+        int(str(number.id).rsplit("/b", 1)[1]): number
         for number in matching(page, dataset, f"ratio/{contrast}/b*")
     }
     if not ratios:

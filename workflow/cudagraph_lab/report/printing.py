@@ -41,9 +41,9 @@ def make_page(ledger: Ledger, form: Form) -> Page:
     """The ledger, indexed. Raises LabError where an id occurs twice in a data set."""
     numbers: dict[tuple[str, str], Number] = {}
     for number in ledger.numbers:
-        key = (number.dataset, number.id)
+        key = (number.dataset, str(number.id))
         if key in numbers:
-            raise LabError(f"ledger: {number.dataset} has two numbers {number.id}; rebuild it")
+            raise LabError(f"ledger: {number.dataset} has two numbers {number.id!s}; rebuild it")
         numbers[key] = number
     arm_of_file = {
         file: (dataset.name, arm)
@@ -61,7 +61,7 @@ def anchor(*parts: str) -> str:
 
 def find(page: Page, dataset: str, number: str) -> Number | None:
     """A number of the ledger, or None where the ledger does not speak of it."""
-    return page.numbers.get((dataset, number))
+    return page.numbers.get((dataset, str(number)))
 
 
 def matching(page: Page, dataset: str, pattern: str, measured: bool = True) -> list[Number]:
@@ -70,7 +70,7 @@ def matching(page: Page, dataset: str, pattern: str, measured: bool = True) -> l
         number
         for (name, _), number in page.numbers.items()
         if name == dataset
-        and fnmatchcase(number.id, pattern)
+        and fnmatchcase(str(number.id), pattern)
         and (has_value(number) or not measured)
     ]
 
@@ -93,7 +93,7 @@ def _part(page: Page, number: Number, part: str, text: str, prediction: str = ""
 
 
 def _about(page: Page, number: Number, parts: Markup) -> Markup:
-    return page.form.about(number.dataset, number.id, parts)
+    return page.form.about(number.dataset, str(number.id), parts)
 
 
 def n_of(page: Page, number: Number, in_row: bool = False) -> Markup:
@@ -115,7 +115,7 @@ def value_of(page: Page, number: Number, repeats: bool = False, in_row: bool = F
         )
     if in_row:
         return _interval(page, number, repeats, lambda text: text)
-    anchored = partial(page.form.link, anchor("number", number.dataset, number.id))
+    anchored = partial(page.form.link, anchor("number", number.dataset, str(number.id)))
     return _about(page, number, _interval(page, number, repeats, anchored))
 
 
@@ -182,7 +182,7 @@ def _follow(page: Page, text: str, unit: str) -> Markup:
 
 def anchor_of(number: Number, prediction: Judged) -> str:
     """Where the verdict board holds a prediction of a number."""
-    return anchor("verdict", number.dataset, prediction.id, number.id)
+    return anchor("verdict", number.dataset, prediction.id, str(number.id))
 
 
 def chips(page: Page, number: Number) -> Markup:

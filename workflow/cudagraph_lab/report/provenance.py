@@ -1,5 +1,6 @@
 """Where numbers come from: the runs behind each, their files, and the functions that made it."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -10,6 +11,7 @@ from markupsafe import Markup
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import QUANTITIES
 from cudagraph_lab.report.printing import (
     Page,
     anchor,
@@ -28,46 +30,9 @@ from cudagraph_lab.report.tables import Table
 # unbroken row: a page with thousands of runs stays one that can be read.
 FILES_NAMED = 10
 
-# What computes each kind of number, by pattern of ids; the first that fits counts. Names, since
-# to import all that computes would take a page longer than to be written.
-FORMULAS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("throughput/*", ("observations.dataset.observe", "statistics.estimates.estimate_mean")),
-    ("first_token/*", ("observations.dataset.observe", "statistics.estimates.estimate_mean")),
-    ("first_call/*", ("observations.dataset.observe", "statistics.estimates.estimate_mean")),
-    ("step/*", ("ledger.drafts.step_cell", "statistics.estimates.estimate_mean")),
-    ("spread/*", ("statistics.estimates.variance_components",)),
-    ("replay/*", ("observations.dataset.decode_steps", "observations.dataset.share_in_mode")),
-    ("ratio/*", ("statistics.estimates.estimate_contrast",)),
-    ("repeats_to_halve/*", ("statistics.estimates.more_repeats_to_halve",)),
-    (
-        "difference/*",
-        ("ledger.drafts.comparison_numbers", "statistics.estimates.estimate_contrast"),
-    ),
-    ("shape/no_inversion/*", ("statistics.estimates.judge_no_inversion",)),
-    ("shape/fade/*", ("statistics.estimates.judge_fade",)),
-    ("shape/*", ("ledger.drafts.draft_numbers", "statistics.estimates.draw_locations")),
-    ("attribution/interaction/*", ("statistics.estimates.estimate_contrast",)),
-    ("attribution/*", ("models.launch.attribution", "statistics.estimates.draw_locations")),
-    ("model/*", ("models.launch.predict", "models.launch.predict_eager_step_s")),
-    ("saved_ms_per_step/*", ("ledger.drafts.step_cell", "statistics.estimates.draw_locations")),
-    ("break_even/*", ("models.costs.break_even", "statistics.estimates.draw_locations")),
-    ("deploy/*", ("models.costs.deploy_tax_min_per_day",)),
-    ("capture/*_per_graph", ("models.costs.fit_capture_cost",)),
-    ("capture/*_fixed", ("models.costs.fit_capture_cost",)),
-    ("capture/*", ("observations.dataset.observe", "statistics.estimates.estimate_mean")),
-    ("startup/*", ("observations.dataset.observe", "statistics.estimates.estimate_mean")),
-    ("compile_cache/*", ("observations.dataset.observe", "statistics.estimates.estimate_mean")),
-    ("kv/*_lost", ("models.costs.kv_tokens_lost",)),
-    ("kv/*", ("observations.dataset.observe",)),
-    ("profile/*", ("engine.profile_trace.summarise_decode_steps",)),
-    ("launches/break_even_call", ("models.costs.launch_break_even_call",)),
-    ("launches/*", ("engine.profile_trace.summarise_decode_steps", "ledger.drafts.draft_numbers")),
-    ("ladder/*/mean_step_s", ("models.costs.mix_cost",)),
-    ("ladder/*/saved_s", ("models.costs.fit_capture_cost",)),
-    ("ladder/*", ("models.ladder.compare_ladders", "models.ladder.ladder_cost")),
-    ("outputs/*", ("observations.dataset.compare_outputs",)),
-    ("extrapolation/*", ("models.extrapolation.extrapolate", "ledger.outlook.answer")),
-    ("backtest/*", ("models.extrapolation.backtest",)),
+# What computes each kind of number, by pattern of ids; the first that fits counts.
+FORMULAS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
+    (re.sub(r"\{\w+\}", "*", quantity.template), quantity.computed_by) for quantity in QUANTITIES
 )
 
 
@@ -107,7 +72,9 @@ def all_numbers(page: Page, dataset: str) -> Table:
         remarks = [form.exempt(t, "said") for t in said if t and "repeats are few" not in t]
         rows.append(
             [
-                form.target(anchor("number", number.dataset, number.id), _computed(page, number)),
+                form.target(
+                    anchor("number", number.dataset, str(number.id)), _computed(page, number)
+                ),
                 value_of(page, number, in_row=True),
                 n_of(page, number, in_row=True) if number.n else form.escape("–"),
                 Markup("; ").join(remarks),
@@ -120,7 +87,7 @@ def all_numbers(page: Page, dataset: str) -> Table:
         form.escape(few),
         form.escape(" Without a verdict: nothing was predicted of it."),
     ]
-    about = [(number.dataset, number.id) for number in numbers]
+    about = [(number.dataset, str(number.id)) for number in numbers]
     return Table([form.escape(column) for column in columns], rows, notes, about=about)
 
 
@@ -143,16 +110,16 @@ def _made_from(page: Page, number: Number) -> Markup:
 def _computed(page: Page, number: Number) -> Markup:
     """A number's id, leading to the formula that it came from, if it came from one."""
     form = page.form
-    pattern = formula_of(number.id)
+    pattern = formula_of(str(number.id))
     if pattern is None or not (has_value(number) or number.origin.files):
-        return form.code(number.id)
-    return form.link(anchor("formula", pattern), form.code(number.id))
+        return form.code(str(number.id))
+    return form.link(anchor("formula", pattern), form.code(str(number.id)))
 
 
 def formulas(page: Page) -> Table:
     """The kinds of numbers in this ledger, and the functions that compute them."""
     form = page.form
-    counted = Counter(formula_of(number.id) for number in page.ledger.numbers)
+    counted = Counter(formula_of(str(number.id)) for number in page.ledger.numbers)
     rows = [
         [
             form.target(anchor("formula", pattern), form.code(pattern)),

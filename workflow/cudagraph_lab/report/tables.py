@@ -96,9 +96,9 @@ def refuted(page: Page, dataset: str) -> list[Markup]:
         which = [(p, number) for p, number in missed if p.id == name]
         prediction, number = which[0]
         if len(which) == 1:
-            what, outcome = label(number.id), value_of(page, number)
+            what, outcome = label(str(number.id)), value_of(page, number)
         else:
-            what = label(number.id.rsplit("/", 2)[0])
+            what = label(str(number.id).rsplit("/", 2)[0])
             counts = {
                 "refuted": len(which),
                 "all": sum(p.id == name and p.verdict != "not measured" for p, _ in pairs),
@@ -165,7 +165,7 @@ def board(page: Page) -> list[tuple[Verdict, Table, Table]]:
         for number, p in members:
             rows = many if spoken[number.dataset, p.id] > SPOKEN_OF_FEW else few
             row = [
-                form.target(anchor_of(number, p), form.exempt(label(number.id), "label")),
+                form.target(anchor_of(number, p), form.exempt(label(str(number.id)), "label")),
                 value_of(page, number) if has_value(number) else form.escape("–"),
                 predicted(page, number, p),
                 form.exempt(title_of(page, number.dataset), "said"),
@@ -243,7 +243,7 @@ def _cell(page: Page, number: Number | None, mark: bool = True) -> Markup:
     if not has_value(number):
         # The verdict says it already where there is one; the reason is in the notes.
         return chips(page, number) or page.form.escape("not measured")
-    text = print_number(page, number.dataset, number.id, "cell")
+    text = print_number(page, number.dataset, str(number.id), "cell")
     return (
         Markup("{} {}").format(text, page.form.escape("single"))
         if mark and is_single(number)
@@ -278,7 +278,7 @@ def _notes(page: Page, numbers: Sequence[Number]) -> list[Markup]:
         if number.note and "in-sample" in number.note:
             notes.append(
                 Markup("{}: {}.").format(
-                    form.exempt(label(number.id), "label"), form.exempt(number.note, "said")
+                    form.exempt(label(str(number.id)), "label"), form.exempt(number.note, "said")
                 )
             )
     bare = [n for n in numbers if not n.predictions and n.value is not None]

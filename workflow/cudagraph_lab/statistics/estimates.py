@@ -82,6 +82,7 @@ class Estimate:
     n: int
     method: str | None
     note: str | None
+    exact: bool = False  # all repeats are equal: no spread is resolved, and none is needed
 
 
 @dataclass(frozen=True)
@@ -523,7 +524,7 @@ def _estimate(cells: Sequence[_Cell], seed: int, level: float) -> Estimate:
     spread = _spread(cells)
     if spread is None:
         why = "one repeat" if n == 1 else "equal repeats, spread not resolved"
-        return Estimate(value, None, None, n, None, f"{why}: no interval")
+        return Estimate(value, None, None, n, None, f"{why}: no interval", exact=n > 1)
 
     method, note = T_METHOD, None
     down = up = spread.half_width(level)

@@ -1,0 +1,88 @@
+"""Renaming contrasts changes no verdict: predictions go by the registered name of the role."""
+
+import json
+from typing import get_args
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.contrast import Contrast, Role
+from cudagraph_lab.design.predictions import read_predictions
+from cudagraph_lab.ledger.build import build_ledger
+from cudagraph_lab.ledger.catalogue import NO_INVERSION, RATIO, SHARE
+from cudagraph_lab.ledger.registered_names import named_here, predicted_as, registered_name
+from cudagraph_lab.ledger.settings import Settings
+from cudagraph_lab.observations.dataset import read_dataset
+
+FACTORIAL = REPOSITORY / "resources" / "datasets" / "h100-factorial"
+CONTRASTS = {
+    name: contrast
+    for file in ("config.yaml", "full.yaml")
+    for name, contrast in yaml.safe_load(
+        (REPOSITORY / "config" / file).read_text(encoding="utf-8")
+    )["contrasts"].items()
+}
+SETTINGS = Settings(seed=0, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1, 8: 1})
+NAMES = sorted(CONTRASTS)
+
+
+def ledger_of(names):
+    """The numbers of a shipped data set by id, each contrast under another name."""
+    contrasts = {names[name]: contrast for name, contrast in CONTRASTS.items()}
+    records = (FACTORIAL / "runs").glob("*/rep*.json")
+    description = yaml.safe_load((FACTORIAL / "dataset.yaml").read_text(encoding="utf-8"))
+    found = read_dataset("h100-factorial", records, description, contrasts, {}, {})
+    predictions = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
+    ledger = build_ledger([found], predictions, {}, SETTINGS, None)
+    return {number.id: number for number in ledger.numbers}
+
+
+def test_renaming_every_contrast_changes_no_number_and_no_verdict():
+    # Each contrast takes the name of the next, the worst renaming for whoever goes by names.
+    names = dict(zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True))
+    before, after = ledger_of({name: name for name in NAMES}), ledger_of(names)
+    renamed = {
+        number.replace(contrast=names[number.contrast]) if number.contrast else number: found
+        for number, found in before.items()
+    }
+    assert renamed.keys() == after.keys()
+    assert any(found.predictions for number, found in after.items() if number.contrast)
+    for number, found in renamed.items():
+        fields = json.loads(found.model_dump_json(exclude={"id"}))
+        assert fields == json.loads(after[number].model_dump_json(exclude={"id"})), str(number)
+
+
+@pytest.mark.parametrize(
+    ("role", "name"), [("primary", "bundle"), ("a_a", "noise"), ("graph", "graph"), ("other", None)]
+)
+def test_a_role_has_the_name_that_predictions_were_registered_with(role, name):
+    assert registered_name(role) == name
+
+
+def test_a_users_own_name_counts_beside_the_registered_one():
+    contrasts = {"switch": Contrast(numerator="graphs", denominator="eager", role="primary")}
+    number = RATIO(contrast="switch", batch=8)
+    assert predicted_as(number, contrasts) == ["ratio/switch/b8", "ratio/bundle/b8"]
+
+
+def test_a_name_taken_from_another_role_does_not_count():
+    contrasts = {
+        "bundle": Contrast(numerator="eager-again", denominator="eager", role="a_a"),
+        "switch": Contrast(numerator="graphs", denominator="eager", role="primary"),
+    }
+    assert predicted_as(RATIO(contrast="bundle", batch=8), contrasts) == ["ratio/noise/b8"]
+
+
+@given(
+    role=st.sampled_from([role for role in get_args(Role) if role != "other"]),
+    name=st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True),
+)
+def test_a_predicted_number_is_found_under_the_name_that_it_has_here(role, name):
+    contrasts = {name: Contrast(numerator="a", denominator="b", role=role)}
+    for number in (NO_INVERSION(contrast=name), SHARE(contrast=name, batch=1)):
+        registered = number.replace(contrast=registered_name(role))
+        assert named_here(registered, contrasts) == number
+        assert str(registered) in predicted_as(number, contrasts)

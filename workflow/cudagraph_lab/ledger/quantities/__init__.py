@@ -1,0 +1,1 @@
+"""The values of the catalogue's quantities, a module for each family."""

@@ -1,0 +1,121 @@
+"""What one arm does at one batch size: rates, steps, spreads, replays; and its outputs."""
+
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from cudagraph_lab.ledger.catalogue import (
+    FIRST_CALL,
+    FIRST_TOKEN,
+    OUTPUTS_DIFFERING,
+    PADDED_TOKENS,
+    REPLAYED_SHARE,
+    SPREAD_BETWEEN,
+    SPREAD_NODES,
+    SPREAD_WITHIN,
+    STEP,
+    THROUGHPUT,
+)
+from cudagraph_lab.ledger.cells import NOT_RUN, Cells, step_cell
+from cudagraph_lab.ledger.results import Result, absent, counted, mean
+from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.statistics import estimates as stats
+
+
+def arm_results(
+    arm: str, batch: int, timed: Cells, first: Cells, reason: str | None, seed: int
+) -> list[Result]:
+    """Rates, steps, spreads and replays of an arm; `reason` says why it has none."""
+    throughput = timed.get((arm, "throughput", batch))
+    if throughput is None:
+        return [absent(THROUGHPUT(arm=arm, batch=batch), reason or NOT_RUN)]
+    means = (
+        (THROUGHPUT, throughput),
+        (FIRST_TOKEN, timed.get((arm, "first_token_s", batch))),
+        (STEP, step_cell(timed, arm, batch)),
+        (FIRST_CALL, first.get((arm, "throughput", batch))),
+    )
+    counts = (
+        (REPLAYED_SHARE, timed.get((arm, "full_share", batch))),
+        (PADDED_TOKENS, timed.get((arm, "padded_tokens", batch))),
+    )
+    return [
+        *(mean(of(arm=arm, batch=batch), cell, seed, [arm]) for of, cell in means if cell),
+        *_spreads(arm, batch, throughput),
+        *(counted(of(arm=arm, batch=batch), cell, [arm]) for of, cell in counts if cell),
+    ]
+
+
+def _spreads(arm: str, batch: int, throughput: list[list[float]]) -> list[Result]:
+    components = stats.variance_components(throughput, name=f"{arm} at batch {batch}")
+    results = []
+    for quantity, spread in (
+        (SPREAD_BETWEEN, components.between_cv),
+        (SPREAD_WITHIN, components.within_cv),
+    ):
+        number = quantity(arm=arm, batch=batch)
+        results.append(
+            absent(number, "one observation has no spread")
+            if spread is None
+            else Result(
+                id=number, value=spread, n=components.repeats, note=components.note, arms=[arm]
+            )
+        )
+    return results
+
+
+def node_spread(dataset: Dataset, table: pd.DataFrame, arm: str, batch: int) -> Result:
+    """Spread of an arm's throughput between the nodes that it ran on, beyond that of repeats.
+
+    One-way random effects, as between repeats and iterations: here the nodes are the groups
+    and the repeats' means, on logs, their members.
+    """
+    number = SPREAD_NODES(arm=arm, batch=batch)
+    rows = table[
+        (table["arm"] == arm)
+        & (table["batch"] == batch)
+        & (table["role"] == "timed")
+        & (table["quantity"] == "throughput")
+    ]
+    means = {
+        int(cast("int", repeat)): float(np.exp(np.log(values).mean()))
+        for repeat, values in rows.groupby("repeat")["value"]
+    }
+    nodes = [
+        [means[repeat] for repeat in arms[arm] if repeat in means]
+        for arms in dataset.nodes.values()
+        if arm in arms
+    ]
+    nodes = [repeats for repeats in nodes if repeats]
+    if len(nodes) < 2:
+        return absent(number, "measured on fewer than two nodes")
+    if all(len(repeats) == 1 for repeats in nodes):
+        return absent(number, "one repeat per node: nodes and repeats cannot be told apart")
+    components = stats.variance_components(nodes, name=str(number))
+    return Result(
+        id=number,
+        value=components.between_cv,
+        n=components.repeats,
+        note="nodes differ by less than their repeats do: spread between them set to 0"
+        if components.note
+        else None,
+        arms=[arm],
+    )
+
+
+def output_results(dataset: Dataset) -> list[Result]:
+    """How many arms wrote other tokens than the reference, by batch size."""
+    return [
+        Result(
+            id=OUTPUTS_DIFFERING(batch=compared.batch),
+            value=float(len(compared.differing)),
+            n=len(compared.arms),
+            note="; ".join(
+                [f"{arm} forks {where}" for arm, where in compared.differing.items()]
+                + [f"distinct tokens in the request compared: {compared.distinct_tokens}"]
+            ),
+            arms=compared.arms,
+        )
+        for compared in dataset.outputs
+    ]

@@ -1,0 +1,164 @@
+"""What a start costs: capture, compilation, phases of the start-up, and the KV cache."""
+
+import math
+
+from cudagraph_lab.config.contrast import Contrast
+from cudagraph_lab.ledger.catalogue import (
+    CAPTURE_GIB,
+    CAPTURE_MIB_FIXED,
+    CAPTURE_MIB_PER_GRAPH,
+    CAPTURE_S,
+    CAPTURE_S_FIXED,
+    CAPTURE_S_PER_GRAPH,
+    COMPILE_COLD_S,
+    COMPILE_SAVED_S,
+    COMPILE_WARM_S,
+    KV_REQUESTS_LOST,
+    KV_TOKENS,
+    KV_TOKENS_LOST,
+    PASSES,
+    PASSES_OF_ARM,
+    SHAPES_FULL,
+    SHAPES_PIECEWISE,
+    STARTUP,
+    NumberId,
+)
+from cudagraph_lab.ledger.cells import Cells, missing_arm
+from cudagraph_lab.ledger.results import Result, absent, counted, mean
+from cudagraph_lab.models import costs
+from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.statistics import estimates as stats
+
+NO_LOG = "the start-up log was not kept"
+
+
+def capture_results(dataset: Dataset, headline: Contrast, cells: Cells) -> list[Result]:
+    """Passes, shapes, seconds and memory of the capture of the headline's arms."""
+    graphs, eager = headline.numerator, headline.denominator
+
+    def result(number: NumberId, arm: str, quantity: str) -> Result:
+        cell = cells.get((arm, quantity, None))
+        if cell is None:
+            return absent(number, missing_arm(dataset, arm) or NO_LOG)
+        if number.quantity.unit in ("s", "GiB"):
+            return mean(number, cell, 0, [arm])
+        return counted(number, cell, [arm])
+
+    return [
+        result(PASSES(), graphs, "passes"),
+        result(SHAPES_PIECEWISE(), graphs, "shapes_piecewise"),
+        result(SHAPES_FULL(), graphs, "shapes_full"),
+        result(CAPTURE_S(), graphs, "capture_seconds"),
+        result(CAPTURE_GIB(), graphs, "capture_gib"),
+        result(PASSES_OF_ARM(arm=eager), eager, "passes"),
+    ]
+
+
+def startup_results(dataset: Dataset, cells: Cells, seed: int) -> list[Result]:
+    """Phases of every start, and the KV cache that it left room for."""
+    results = []
+    for (arm, quantity, _), cell in cells.items():
+        if dataset.arms[arm].purpose == "profile":
+            continue
+        if quantity.startswith("span_") and all(value > 0 for repeat in cell for value in repeat):
+            phase = quantity.removeprefix("span_").removesuffix("_s")
+            results.append(mean(STARTUP(phase=phase, arm=arm), cell, seed, [arm]))
+        elif quantity.startswith("compile_"):
+            phase = quantity.removesuffix("_s")
+            results.append(mean(STARTUP(phase=phase, arm=arm), cell, seed, [arm]))
+        elif quantity == "kv_cache_tokens":
+            results.append(counted(KV_TOKENS(arm=arm), cell, [arm]))
+    return results
+
+
+def fit_of_captures(startup: Cells) -> tuple[costs.CaptureCost | None, list[str]]:
+    """Seconds and MiB per graph over all captures of a data set, and the arms that entered."""
+    points = [
+        (graphs, seconds, gib * 1024)
+        for (arm, quantity, _), cell in startup.items()
+        if quantity == "capture_graphs"
+        for (graphs,), (seconds,), (gib,) in zip(
+            cell,
+            startup.get((arm, "capture_seconds", None), []),
+            startup.get((arm, "capture_gib", None), []),
+            strict=False,
+        )
+    ]
+    arms = sorted({arm for arm, quantity, _ in startup if quantity == "capture_graphs"})
+    columns = [list(column) for column in zip(*points, strict=True)] if points else [[], [], []]
+    return costs.fit_capture_cost(*columns), arms
+
+
+def capture_fit_results(cells: Cells) -> list[Result]:
+    """What one more graph costs, and what a capture costs beside its graphs."""
+    fit, arms = fit_of_captures(cells)
+    if fit is None:
+        return []
+    quantile = stats.t_quantile(fit.points - 2)
+    return [
+        Result(
+            id=quantity(),
+            value=value,
+            n=fit.points,
+            low=value - quantile * error,
+            high=value + quantile * error,
+            method="t on the least-squares line",
+            note=f"least-squares slope over {fit.points} captures of different ladders",
+            arms=arms,
+        )
+        for quantity, value, error in (
+            (CAPTURE_S_PER_GRAPH, fit.seconds.per_graph, fit.seconds.per_graph_se),
+            (CAPTURE_MIB_PER_GRAPH, fit.mib.per_graph, fit.mib.per_graph_se),
+            (CAPTURE_S_FIXED, fit.seconds.intercept, fit.seconds.intercept_se),
+            (CAPTURE_MIB_FIXED, fit.mib.intercept, fit.mib.intercept_se),
+        )
+    ]
+
+
+def kv_results(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Result]:
+    """KV-cache tokens and requests of full length that graphs cost at equal memory."""
+    arms = [headline.numerator, headline.denominator]
+    kept = [c for arm in arms if (c := startup.get((arm, "kv_cache_tokens", None))) is not None]
+    if len(kept) < 2:
+        return []
+    with_graphs, without = (math.fsum(value for (value,) in c) / len(c) for c in kept)
+    lost = costs.kv_tokens_lost(round(without), round(with_graphs), dataset.max_model_len)
+    n = min(len(cell) for cell in kept)
+    note = f"at equal memory; a request of max_model_len has {dataset.max_model_len} tokens"
+    return [
+        Result(id=number, value=value, n=n, note=note, arms=arms)
+        for number, value in ((KV_TOKENS_LOST(), lost.tokens), (KV_REQUESTS_LOST(), lost.requests))
+    ]
+
+
+def compile_cache_results(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Result]:
+    """Compile seconds with a cold and a warm cache, over arms with the headline's arguments."""
+    graphs = headline.numerator
+    if graphs not in dataset.arms:
+        return []
+    arguments = dataset.arms[graphs].engine_args
+    alike = [arm for arm, facts in dataset.arms.items() if facts.engine_args == arguments]
+
+    def compilation(number: NumberId, state: str) -> Result:
+        cells = (startup.get((arm, f"compile_{state}_s", None), []) for arm in alike)
+        seconds = [value for cell in cells for repeat in cell for value in repeat]
+        if not seconds:
+            return absent(number, f"no start with a {state} compile cache was run")
+        return mean(number, [[value] for value in seconds], 0, alike)
+
+    cold, warm = compilation(COMPILE_COLD_S(), "cold"), compilation(COMPILE_WARM_S(), "warm")
+    saved = COMPILE_SAVED_S()
+    if cold.value is None or warm.value is None:
+        return [cold, warm, absent(saved, "needs a cold and a warm start")]
+    return [
+        cold,
+        warm,
+        Result(
+            id=saved,
+            value=float(cold.value) - float(warm.value),
+            n=min(cold.n, warm.n),
+            note="of the seconds that vLLM counts as compilation; a start saves more, see "
+            "startup/boot; the capture runs again regardless",
+            arms=alike,
+        ),
+    ]

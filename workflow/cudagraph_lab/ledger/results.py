@@ -1,0 +1,79 @@
+"""A result: what a data set says of one number, before predictions are judged by it."""
+
+import math
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict
+
+from cudagraph_lab.ledger.catalogue import NumberId
+from cudagraph_lab.statistics import estimates as stats
+
+# How many more repeats would settle the value against two bounds; None where none can be told.
+Settle = Callable[[float, float], int | None]
+
+
+class Result(BaseModel):
+    """One number of a data set; its unit is that of its quantity."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    id: NumberId
+    value: float | bool | None
+    n: int = 0
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+    note: str | None = None
+    missing: str | None = None  # why there is no value
+    arms: list[str] = []
+    files: list[str] = []  # beside those of the arms: another data set's
+    outcome: str | None = None  # of a claim
+    exact: bool = False  # a count, or the same value in every repeat: needs no interval
+    settle: Settle | None = None
+    unpredicted: str | None = None
+
+
+def absent(number: NumberId, reason: str) -> Result:
+    """A number that has no value, with the reason."""
+    return Result(id=number, value=None, missing=reason)
+
+
+def estimated(
+    number: NumberId, estimate: stats.Estimate, arms: list[str], settle: Settle | None = None
+) -> Result:
+    """A number with the interval of an estimate."""
+    return Result(
+        id=number,
+        value=estimate.value,
+        n=estimate.n,
+        low=estimate.low,
+        high=estimate.high,
+        method=estimate.method,
+        note=estimate.note,
+        exact=estimate.exact,
+        arms=arms,
+        settle=settle,
+    )
+
+
+def mean(number: NumberId, cell: list[list[float]], seed: int, arms: list[str]) -> Result:
+    """The mean over the repeats of a cell, with its interval."""
+    return estimated(number, stats.estimate_mean(cell, seed, name=str(number)), arms)
+
+
+def counted(number: NumberId, cell: list[list[float]], arms: list[str]) -> Result:
+    """A count or share that should not vary: its value, and the range where it does."""
+    means = [math.fsum(repeat) / len(repeat) for repeat in cell]
+    same = max(means) - min(means) < 1e-12
+    note = None if same else f"differs between repeats, from {min(means):g} to {max(means):g}"
+    return Result(
+        id=number,
+        value=math.fsum(means) / len(means),
+        n=len(means),
+        low=None if same else min(means),
+        high=None if same else max(means),
+        method=None if same else "range over repeats",
+        exact=same,
+        note=note,
+        arms=arms,
+    )

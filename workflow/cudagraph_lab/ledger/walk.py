@@ -1,0 +1,68 @@
+"""All numbers of one data set, family by family, before they are judged."""
+
+import pandas as pd
+
+from cudagraph_lab.config.contrast import headline_of
+from cudagraph_lab.ledger.cells import Cells, cells_of
+from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
+from cudagraph_lab.ledger.quantities.contrasts import (
+    contrast_results,
+    interaction_results,
+    share_results,
+)
+from cudagraph_lab.ledger.quantities.costs import cost_results
+from cudagraph_lab.ledger.quantities.ladders import ladder_results
+from cudagraph_lab.ledger.quantities.launch_models import launch_model_results
+from cudagraph_lab.ledger.quantities.profile import profile_results
+from cudagraph_lab.ledger.quantities.startup import (
+    capture_fit_results,
+    capture_results,
+    compile_cache_results,
+    kv_results,
+    startup_results,
+)
+from cudagraph_lab.ledger.results import Result
+from cudagraph_lab.ledger.settings import Settings
+from cudagraph_lab.observations.dataset import Dataset
+
+
+def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
+    """All numbers of one data set; `table` has the columns of `observations.dataset`."""
+    seed = settings.seed
+    timed, startup = cells_of(table, role="timed"), cells_of(table, role="startup")
+    profiled = cells_of(table, role="profile")
+    name = headline_of(dataset.contrasts, settings.headline)
+    headline = dataset.contrasts[name] if name else None
+    results = _of_arms(dataset, table, timed, seed)
+    for contrast in dataset.contrasts:
+        results += contrast_results(dataset, contrast, timed, seed)
+    if headline is not None:
+        mix, rungs = settings.batch_mix, settings.ladder_rungs
+        results += share_results(dataset, headline, timed, seed)
+        results += interaction_results(dataset, timed, seed)
+        results += capture_results(dataset, headline, startup)
+        results += launch_model_results(dataset, headline, timed, profiled, seed)
+        results += cost_results(dataset, headline, timed, startup, settings.restarts_per_day, seed)
+        results += kv_results(dataset, headline, startup)
+        results += compile_cache_results(dataset, headline, startup)
+        results += ladder_results(dataset, headline, timed, startup, mix, rungs)
+    return [
+        *results,
+        *output_results(dataset),
+        *startup_results(dataset, startup, seed),
+        *capture_fit_results(startup),
+        *profile_results(dataset, headline, profiled),
+    ]
+
+
+def _of_arms(dataset: Dataset, table: pd.DataFrame, timed: Cells, seed: int) -> list[Result]:
+    first = cells_of(table, role="first")
+    results = []
+    for arm, facts in dataset.arms.items():
+        if facts.purpose != "timed":
+            continue
+        for batch in dataset.batch_sizes:
+            results += arm_results(arm, batch, timed, first, facts.reason, seed)
+            if len(dataset.nodes) > 1:
+                results.append(node_spread(dataset, table, arm, batch))
+    return results
