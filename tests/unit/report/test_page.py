@@ -19,7 +19,8 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number, build_ledger
 from cudagraph_lab.ledger.outlook import outlook_numbers
-from cudagraph_lab.observations.dataset import Arm, Dataset, read_dataset
+from cudagraph_lab.observations.dataset import Dataset, read_dataset
+from cudagraph_lab.observations.validity import Arm
 from cudagraph_lab.report.markup import HTML, MARKDOWN, escape_markdown
 from cudagraph_lab.report.number_format import digits, plain, written
 from cudagraph_lab.report.page import advise, render_html, render_markdown

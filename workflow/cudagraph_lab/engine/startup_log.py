@@ -17,13 +17,13 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from cudagraph_lab.engine.capture_bars import Pass, Routine, bars_in, note_pass, routine_of
+from cudagraph_lab.engine.capture_bars import Routine, bars_in, note_pass, routine_of
+from cudagraph_lab.engine.log_engines import Boot, Statement, boot_of, live_boots, new_boot
 from cudagraph_lab.engine.log_lines import Said, Speaker, may_tell, said_in, telling_lines
 from cudagraph_lab.engine.log_wordings import BACKEND_NAMES, Event, read_message, release
 from cudagraph_lab.errors import LabError
@@ -84,41 +84,6 @@ class EngineLog(BaseModel):
     sources: dict[str, list[Source]]
 
 
-@dataclass(frozen=True)
-class _Statement:
-    process: str | None  # None: the engine's own
-    facts: dict[str, str]
-    line: int
-    text: str
-
-    def number(self, name: str) -> float:
-        """The value of a fact; below every value where it is not stated."""
-        value = self.facts.get(name)
-        return float("-inf") if value is None else float(value.replace(",", ""))
-
-
-@dataclass
-class _Boot:
-    """What one engine has said so far."""
-
-    place: str | None
-    engine: str | None
-    pid: str | None
-    began_at: int
-    spoke_at: int
-    must_size: bool = False  # a V1 engine whose beginning is in the log
-    replaced: bool = False
-    stated: dict[Event, list[_Statement]] = field(default_factory=dict)
-    heard: set[tuple[str | None, str, str]] = field(default_factory=set)
-    profiled: dict[Routine, int] = field(default_factory=dict)
-    passes: list[Pass] = field(default_factory=list)
-
-    @property
-    def name(self) -> str | None:
-        """How the log calls this engine."""
-        return " ".join(filter(None, (self.place, self.engine))) or None
-
-
 def read_startup_log(path: Path) -> StartupFacts:
     """Read the facts of a log's engine, or of the first by name of several; see `read_engines`."""
     return _first(read_engines(path))
@@ -158,7 +123,7 @@ def parse_engines(lines: Iterable[str]) -> list[EngineLog]:
 
 
 def _parse(lines: Iterable[tuple[int, str]]) -> list[EngineLog]:
-    boots: list[_Boot] = []
+    boots: list[Boot] = []
     now = 0
     for number, line in lines:
         if not may_tell(line):
@@ -169,102 +134,55 @@ def _parse(lines: Iterable[tuple[int, str]]) -> list[EngineLog]:
                 _read_bars(boots, said, number, now)
             elif (read := read_message(said.text)) is not None:
                 _note(boots, said, *read, number, now)
-    found = [_result(boot) for boot in _live(boots)]
-    return sorted(found, key=lambda one: [part.zfill(9) if part.isdigit() else part
-                                          for part in re.split(r"(\d+)", one.engine or "")])  # fmt: skip
+    found = [_result(boot) for boot in live_boots(boots)]
+    return sorted(found, key=_by_name)
+
+
+def _by_name(one: EngineLog) -> list[str]:
+    """What puts DP2 before DP10."""
+    return [part.zfill(9) for part in re.split(r"(\d+)", one.engine or "")]
 
 
 def _first(engines: list[EngineLog]) -> StartupFacts:
-    return engines[0].facts if engines else _result(_Boot(None, None, None, 0, 0)).facts
+    return engines[0].facts if engines else _result(Boot(None, None, None, 0, 0)).facts
 
 
-def _live(boots: list[_Boot]) -> list[_Boot]:
-    """The boots in whose place no other has begun."""
-
-    def gives_way(old: _Boot, new: _Boot) -> bool:
-        if old.replaced:
-            return True
-        places = {old.place, new.place}
-        apart = len(places) == 2 and None not in places and "pid=" not in f"{places}"
-        names = [re.sub(r"\d+$", "", one.engine or "") for one in (old, new)]
-        beside = old.engine != new.engine and names[0] == names[1]
-        return not apart and not beside and old.spoke_at < new.began_at
-
-    return [
-        boot
-        for n, boot in enumerate(boots)
-        if not boot.replaced and not any(gives_way(boot, later) for later in boots[n + 1 :])
-    ]
-
-
-def _boot_of(boots: list[_Boot], speaker: Speaker) -> tuple[_Boot | None, bool]:
-    """The boot that a line is of, and whether a line of nobody known begins one."""
-    live = _live(boots)
-    fitting = [
-        boot
-        for boot in live
-        if not any(
-            one is not None and other is not None and one != other
-            for one, other in (
-                (boot.place, speaker.place),
-                (boot.engine, speaker.engine),
-                (boot.pid, speaker.engine_pid),
-            )
-        )
-    ]
-    if len(fitting) > 1 and speaker.engine is not None:
-        named = [boot for boot in fitting if boot.engine == speaker.engine]
-        # One container's or replica's engine is not another's of the same name.
-        fitting = named if len(named) == 1 else fitting
-    if not fitting and len(live) == 1 and live[0].engine == speaker.engine:
-        # An engine whose beginning is missing, where another's is there, is that other.
-        fitting = live if "began" in live[0].stated and live[0].place == speaker.place else []
-    if len(fitting) == 1:
-        return fitting[0], False
-    return None, not fitting
-
-
-def _new_boot(boots: list[_Boot], speaker: Speaker, now: int) -> _Boot:
-    boots.append(_Boot(speaker.place, speaker.engine, speaker.engine_pid, now, now))
-    return boots[-1]
-
-
-def _read_bars(boots: list[_Boot], said: Said, line: int, now: int) -> None:
+def _read_bars(boots: list[Boot], said: Said, line: int, now: int) -> None:
     for label, shapes in bars_in(said.text):
-        boot, unknown = _boot_of(boots, said.speaker)
+        boot, unknown = boot_of(boots, said.speaker)
         if boot is None and unknown:
-            live = _live(boots)
+            live = live_boots(boots)
             # A bar tells little of whose it is, so it begins no engine beside another.
             boot = live[0] if len(live) == 1 else None if live else (
-                _new_boot(boots, said.speaker, now)
+                new_boot(boots, said.speaker, now)
             )  # fmt: skip
         if boot is not None:
             note_pass(boot.passes, label, shapes, line, said.text.strip())
 
 
 def _note(
-    boots: list[_Boot], said: Said, event: Event, facts: dict[str, str], line: int, now: int
+    boots: list[Boot], said: Said, event: Event, facts: dict[str, str], line: int, now: int
 ) -> None:
     """Note what a logger's message states, in the boot that it belongs to."""
-    boot, unknown = _boot_of(boots, said.speaker)
+    boot, unknown = boot_of(boots, said.speaker)
     if event == "began" and boot is not None and said.speaker.engine_pid not in (None, boot.pid):
         boot = None if boot.pid is not None else boot
     again = (said.speaker.process, said.stamp, said.text)
     if event == "began":
         if boot is not None:
             boot.replaced = True
-        boot = _new_boot(boots, said.speaker, now)
+        boot = new_boot(boots, said.speaker, now)
         boot.must_size = "V1" in said.text
     elif boot is None:
         if not unknown:
             return
-        boot = _new_boot(boots, said.speaker, now)
+        boot = new_boot(boots, said.speaker, now)
     elif again in boot.heard:
         return  # Ray prints what its workers say once more
     elif event in ("model", "sized") and "came_up" in boot.stated:
         # An engine that came up does not load or size again: this is the next one.
         boot.replaced = True
-        boot = _new_boot(boots, Speaker(boot.place, boot.engine, boot.pid), now)
+        boot = new_boot(boots, Speaker(boot.place, boot.engine, boot.pid), now)
     boot.place = boot.place or said.speaker.place
     boot.engine = boot.engine or said.speaker.engine
     boot.pid = boot.pid or said.speaker.engine_pid
@@ -277,40 +195,40 @@ def _note(
     if event == "profiled":
         for name, shapes in _PROFILED.findall(said.text):
             boot.profiled["FULL" if name == "FULL" else "PIECEWISE"] = int(shapes)
-    statement = _Statement(said.speaker.process, facts, line, said.text.strip())
+    statement = Statement(said.speaker.process, facts, line, said.text.strip())
     boot.stated.setdefault(event, []).append(statement)
 
 
 _PROFILED = re.compile(r"\b(PIECEWISE|FULL)=(\d{1,9}) \(largest=", re.ASCII)
 
 
-def _own(statements: list[_Statement]) -> list[_Statement]:
+def _own(statements: list[Statement]) -> list[Statement]:
     """The engine's own statements where there are any, else those of its workers."""
     return [one for one in statements if one.process is None] or statements
 
 
-def _most(statements: list[_Statement], *names: str) -> _Statement | None:
+def _most(statements: list[Statement], *names: str) -> Statement | None:
     """The statement whose facts are largest, compared in this order."""
-    key: Callable[[_Statement], list[float]] = lambda one: [one.number(name) for name in names]  # noqa: E731
+    key: Callable[[Statement], list[float]] = lambda one: [one.number(name) for name in names]  # noqa: E731
     return max(_own(statements), key=key, default=None)
 
 
-def _earliest(statements: list[_Statement], name: str) -> _Statement | None:
+def _earliest(statements: list[Statement], name: str) -> Statement | None:
     """The first statement of a fact, of several workers that of the first by name."""
     stating = [one for one in statements if name in one.facts]
     return min(_own(stating), key=lambda one: one.process or "", default=None)
 
 
-def _compiled(boot: _Boot) -> list[_Statement]:
+def _compiled(boot: Boot) -> list[Statement]:
     """The statements whose sum is the compile time; none where it cannot be told.
 
     Since 0.17 every model (language model, encoder, draft) states its own total; before,
     a later total holds the earlier ones.
     """
-    if (whole := _most(boot.stated.get("came_up", []), "compilation")) is not None:
-        if "compilation" in whole.facts:
-            return [whole]
-    by_process: dict[str | None, list[_Statement]] = {}
+    whole = _most(boot.stated.get("came_up", []), "compilation")
+    if whole is not None and "compilation" in whole.facts:
+        return [whole]
+    by_process: dict[str | None, list[Statement]] = {}
     for one in _own(boot.stated.get("compiled", [])):
         by_process.setdefault(one.process, []).append(one)
     if not by_process:
@@ -329,11 +247,11 @@ def _compiled(boot: _Boot) -> list[_Statement]:
     return max(sums, key=lambda stated: sum(one.number("compile_seconds") for one in stated))
 
 
-def _result(boot: _Boot) -> EngineLog:
+def _result(boot: Boot) -> EngineLog:
     facts: dict[str, Any] = dict.fromkeys(StartupFacts.model_fields)
     sources: dict[str, list[Source]] = {}
 
-    def take(statement: _Statement | None, *names: str) -> None:
+    def take(statement: Statement | None, *names: str) -> None:
         for name in names:
             if statement is not None and name in statement.facts:
                 facts[name] = statement.facts[name].replace(",", "")
@@ -349,7 +267,7 @@ def _result(boot: _Boot) -> EngineLog:
     take(least, "kv_cache_tokens")
     take(_most(stated.get("came_up", []), "init_engine_seconds"), "init_engine_seconds")
     for event in ("pool", "estimated"):
-        first = {one.process: one for one in reversed(_own(stated.get(event, [])))}  # type: ignore[call-overload]
+        first = {one.process: one for one in reversed(_own(stated.get(event, [])))}
         take(_most(list(first.values()), "estimated_gib"), "estimated_gib")
     if compiled := _compiled(boot):
         name = "compilation" if "compilation" in compiled[0].facts else "compile_seconds"
