@@ -28,15 +28,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from cudagraph_lab.models import costs
-from cudagraph_lab.models.ladder import (
-    LadderCost,
-    compare_ladders,
+from cudagraph_lab.engine.capture_sizes import (
     full_decode_sizes,
     pad,
     vllm_capture_sizes,
     vllm_defaults,
 )
+from cudagraph_lab.models import costs
+from cudagraph_lab.models.ladder import LadderCost, compare_ladders
 from cudagraph_lab.models.launch import (
     HIDDEN_SHARE,
     LaunchPrediction,
@@ -889,13 +888,13 @@ def _ladders(
     The saving is the captures left out times the fitted seconds per graph, where several
     ladder lengths were captured.
     """
-    if dataset.device_memory_gib is None:
+    if dataset.device_memory_gib is None or dataset.vllm is None:
         return []
     mix = {int(batch): int(count) for batch, count in config["batch_mix"].items()}
     max_num_seqs, max_tokens = vllm_defaults(
         dataset.device_memory_gib, dataset.device, "cpu" if dataset.platform == "cpu" else "cuda"
     )
-    default = vllm_capture_sizes(max_num_seqs, max_tokens)
+    default = vllm_capture_sizes(max_num_seqs, max_tokens, dataset.vllm)
     compared = compare_ladders(mix, default, config["ladder_rungs"])
     note = (
         f"batch mix of {len(mix)} sizes from {min(mix)} to {max(mix)} (batch_mix); "
