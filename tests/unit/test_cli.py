@@ -148,7 +148,7 @@ def test_extrapolate_prints_a_bracket_with_its_assumptions(capsys):
     assert 1 <= answer["low"] < answer["high"]
     assert answer["assumptions"]
     main([*question, "--tp", "2"])
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert all(assumption in printed for assumption in answer["assumptions"])
 
 

@@ -2,8 +2,11 @@
 
 import argparse
 import json
+import textwrap
 from dataclasses import asdict
 from typing import Any
+
+WIDTH = 98
 
 
 def add_extrapolate(commands: Any) -> None:
@@ -57,7 +60,7 @@ def _extrapolate(options: argparse.Namespace) -> None:
     print(f"{where}, batch {options.batch}: graphs gain between {bracket.low:.2f}x (launches")
     print(f"hidden behind GPU work) and {bracket.high:.2f}x (launches on top of it), if:")
     for assumption in bracket.assumptions:
-        print(f"- {assumption}")
+        print(textwrap.fill(f"- {assumption}", WIDTH, subsequent_indent="  "))
     if outside:
-        print(f"Outside of what this was ever checked on: {'; '.join(outside)}.")
-        print("There the true gain may lie outside of the bracket.")
+        said = f"Outside of what this was ever checked on: {'; '.join(outside)}."
+        print(textwrap.fill(f"{said} There the true gain may lie outside of the bracket.", WIDTH))

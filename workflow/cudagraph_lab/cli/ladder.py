@@ -101,7 +101,7 @@ def _lines(answer: Any) -> list[str]:
             padding = "nothing replayed" if share is None else f"{share:.1%} of tokens padding"
             lines.append(
                 f"{name}: {len(cost.sizes)} sizes up to {cost.sizes[-1]}, {padding}, "
-                f"{cost.missed_steps} of {cost.steps} decode steps above the top"
+                f"{cost.missed_steps} of {cost.steps} steps above the top"
             )
     if answer.default_unknown:
         lines.append(f"vLLM's own choice: not known: {answer.default_unknown}")
@@ -114,8 +114,12 @@ def _lines(answer: Any) -> list[str]:
         gib = "memory not known" if saving.gib is None else f"{saving.gib:.2f} GiB"
         word = "saves" if fewer >= 0 else "changes"
         lines.append(
-            f"{what}, {word} about {saving.seconds:.1f} s of start-up and {gib} "
-            "(by the log's capture, every graph alike)"
+            f"{what}, {word} about {saving.seconds:.1f} s of start-up and {gib} (every graph alike)"
+        )
+    if answer.best.sizes[-1] < engine.most_tokens:
+        lines.append(
+            f"Decode steps of more than {answer.best.sizes[-1]} tokens (none here; at most "
+            f"{engine.most_tokens}) would run without a graph"
         )
     return [*lines, answer.option]
 

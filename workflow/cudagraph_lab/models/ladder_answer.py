@@ -140,7 +140,7 @@ def today_of(log: StepLog, engine: Engine) -> Today:
 
 def _outside(tokens: int, steps: int, sizes: Sequence[int] | None, engine: Engine) -> Outside:
     if tokens > engine.most_tokens:
-        reason = f"more likely a prefill: a decode step carries at most {engine.most_tokens} tokens"
+        reason = f"more likely a prefill (decode carries at most {engine.most_tokens})"
         return Outside(tokens, steps, True, reason)
     if sizes and tokens > sizes[-1]:
         reason = f"above the largest captured size ({sizes[-1]})"
