@@ -206,6 +206,8 @@ FRAMES = st.sampled_from(
         "\x1b[36m(APIServer pid=3)\x1b[0m {}",
         "[pod/chat-0/vllm] {}",
         "json",
+        "json in a container",
+        "json in a store",
         "docker",
     ]
 )
@@ -214,10 +216,13 @@ ORDER = ("began", "backend", "model", "compiled", "profiled", "estimated", "avai
 
 
 def framed(frame: str, process: str, message: str) -> str:
-    if frame == "json":
+    if frame.startswith("json"):
         name, _, pid = process.strip("() ").partition(" pid=")
         own = {"processName": name, "process": int(pid)} if pid else {}
-        return json.dumps({"level": "INFO", "logger": "vllm.v1", **own, "message": message})
+        line = json.dumps({"level": "INFO", "logger": "vllm.v1", **own, "message": message})
+        if frame == "json in a store":
+            return json.dumps({"stream": "stdout", "log": line})
+        return f"vllm-1  | {line}" if frame == "json in a container" else line
     line = f"{process}{HEAD}{message}"
     return json.dumps({"log": line + "\n", "stream": "stdout"}) if frame == "docker" else (
         frame.format(line)

@@ -58,6 +58,13 @@ def test_speculative_tokens_and_an_own_maximum():
             vllm_capture_sizes(8, 8192, version)
 
 
+def test_ten_sizes_for_forty_requests_with_three_drafts():
+    mix = {4 * requests: 1 for requests in range(1, 41)}
+    assert best_ladder(mix, 10) == tuple(range(16, 161, 16))
+    cost = ladder_cost(mix, vllm_capture_sizes(40, 8192, "0.22.1", speculative_tokens=3))
+    assert cost.missed_steps == 0
+
+
 def test_an_own_list_is_taken_as_vllm_takes_it():
     assert own_capture_sizes([64, 8, 1, 8], 8192) == (1, 8, 64)
     assert own_capture_sizes([64, 8, 1], 32) == (1, 8)

@@ -51,7 +51,18 @@ _PLACE = re.compile(
 )
 
 # Where JSON loggers, container runtimes and log stores keep the text of a line.
-_JSON_TEXTS = ("message", "msg", "log", "MESSAGE", "textPayload", "jsonPayload", "line", "event")
+_JSON_TEXTS = (
+    "message",
+    "msg",
+    "log",
+    "MESSAGE",
+    "textPayload",
+    "jsonPayload",
+    "line",
+    "event",
+    "text",
+    "record",
+)
 _JSON_DEPTH = 3
 
 
@@ -116,30 +127,32 @@ def telling_lines(stream: io.BufferedReader | gzip.GzipFile) -> Iterator[tuple[i
     yield number, unfinished
 
 
-def said_in(line: str, depth: int = 0) -> Iterator[Said]:
-    """What stands in one line (no line ends in it): messages, and text outside of them."""
+def said_in(line: str, before: str = "", depth: int = 0) -> Iterator[Said]:
+    """What stands in one line (no line ends in it): messages, and text outside of them.
+
+    `before` and `depth` are of the JSON that the line was in: what stood before it.
+    """
     text = line[:LONGEST_LINE]
-    bare = False
     if depth < _JSON_DEPTH and (read := _from_json(text)) is not None:
-        for part in read.replace("\r", "\n").split("\n"):
-            yield from said_in(part, depth + 1)
+        prefix, inner = read
+        for part in inner.replace("\r", "\n").split("\n"):
+            yield from said_in(part, before + prefix, depth + 1)
         return
-    bare = depth > 0
-    if _COLOUR_HINT.search(text):
-        text = _COLOUR.sub("", text)
+    if _COLOUR_HINT.search(before + text):
+        before, text = _COLOUR.sub("", before), _COLOUR.sub("", text)
     text = text.partition("'")[0].partition("`")[0].strip(_FRAME)
     headers = list(_HEADER.finditer(text))
-    before = text[: headers[0].start()] if headers else text
-    yield Said(_speaker(before), before, is_message=False)
-    if bare and not headers:
-        # A JSON logger's message has no header; the names of its processes stand before it.
-        prefix = re.match(r"(?:\([^()]*\) )*", text)
-        start = prefix.end() if prefix else 0
+    outside = text[: headers[0].start()] if headers else text
+    yield Said(_speaker(before + outside), outside, is_message=False)
+    if depth > 0 and not headers:
+        # A JSON logger's message has no header; the names of processes may stand before it.
+        named = re.match(r"(?:\([^()]*\) )*", text)
+        start = named.end() if named else 0
         message = text[start : start + LONGEST_MESSAGE]
-        yield Said(_speaker(text[:start]), message, is_message=True)
+        yield Said(_speaker(before + text[:start]), message, is_message=True)
     for header in headers:
         message = text[header.end() :][:LONGEST_MESSAGE]
-        speaker = _speaker(text[: header.start()])
+        speaker = _speaker(before + text[: header.start()])
         yield Said(speaker, message, is_message=True, stamp=header[0])
 
 
@@ -164,8 +177,8 @@ def _speaker(prefix: str) -> Speaker:
     )
 
 
-def _from_json(text: str) -> str | None:
-    """The text inside a line of a JSON log, with the process that it names; else None."""
+def _from_json(text: str) -> tuple[str, str] | None:
+    """What stands before the JSON of a line, with the process it names, and its text; else None."""
     start, end = text.find('{"'), text.rfind("}")
     if start < 0 or end < start:
         return None
@@ -173,22 +186,21 @@ def _from_json(text: str) -> str | None:
         document = json.loads(text[start : end + 1])
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, dict):
-        return None
-    found = _text_of(document)
+    found = _text_of(document, _JSON_DEPTH) if isinstance(document, dict) else None
     if found is None:
         return None
-    name, pid = document.get("processName"), document.get("process")
+    name = document.get("processName", document.get("process_name"))
+    pid = document.get("process", document.get("pid"))
     known = isinstance(name, str) and re.fullmatch(r"\w*(?:EngineCore|Worker)\w*", name)
     process = f"({name} pid={pid}) " if known and isinstance(pid, int) else ""
-    return text[:start] + process + found
+    return text[:start] + process, found
 
 
-def _text_of(document: dict[str, Any]) -> str | None:
+def _text_of(document: dict[str, Any], depth: int) -> str | None:
     for key in _JSON_TEXTS:
         value = document.get(key)
-        if isinstance(value, dict):
-            value = _text_of(value) if key == "jsonPayload" else None
+        if isinstance(value, dict) and depth:
+            value = _text_of(value, depth - 1)
         if isinstance(value, str):
             return value
     return None
