@@ -181,12 +181,11 @@ class Resolved(Model):
     block_size: int | None
     num_gpu_blocks: int | None
     enable_prefix_caching: bool | None
-    # Read since the second version of the harness; null: not known.
-    speculative_tokens: int | None = None
+    optimization_level: int | None = None
     tensor_parallel_size: int | None = None
     pipeline_parallel_size: int | None = None
     data_parallel_size: int | None = None
-    optimization_level: int | None = None
+    speculative_tokens: int | None = None
 
 
 class Span(Model):
