@@ -11,7 +11,7 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab report docs test bench audit setup setup-dev lint format lock clean
+.PHONY: help lab report docs test fuzz bench audit setup setup-dev lint format lock clean
 
 help: ## say what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ docs: setup ## render the example in docs/ from the shipped records; needs chrom
 
 test: setup-dev ## run the tests; those of the report in a browser need npm and chromium
 	$(BIN)/pytest $(ARGS)
+
+fuzz: setup-dev ## run all properties at random, with 2,500 examples each
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
 bench: setup ## measure what waiting costs, half an hour; ARGS="PART ..." for parts of it
 	$(BIN)/python -m bench $(ARGS)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
@@ -21,6 +22,25 @@ DATASETS = REPOSITORY / "resources" / "datasets"
 CONFIG = REPOSITORY / "config" / "config.yaml"
 
 Edit = Callable[[dict[str, Any]], None]
+
+# The same code is always green or always red; `make fuzz` looks further, at random.
+FUZZ_EXAMPLES = 2500
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.register_profile("fuzz", max_examples=FUZZ_EXAMPLES, deadline=None, print_blob=True)
+settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the fuzz profile win over the numbers of examples that single tests set."""
+    if config.getoption("--hypothesis-profile") != "fuzz":
+        return
+    for item in items:
+        test = getattr(item, "obj", None)
+        own = getattr(test, "_hypothesis_internal_use_settings", None)
+        if own is not None:
+            test._hypothesis_internal_use_settings = settings(
+                own, max_examples=FUZZ_EXAMPLES, derandomize=False
+            )
 
 
 @pytest.fixture(scope="session")

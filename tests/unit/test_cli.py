@@ -27,7 +27,118 @@ def test_ladder_prints_the_best_sizes(tmp_path, capsys):
     # vLLM's own ladder pads 9 to 16 and 33 to 40.
     assert answer["default"]["padded_tokens"] == 5 * 7 + 5 * 7
     main(["ladder", "--batches", str(batches), "--rungs", "3"])
-    assert "cudagraph_capture_sizes: [1, 9, 33]" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Engine: vLLM 0.22.1, max_num_seqs 256, ")
+    assert lines[-1] == """--compilation-config '{"cudagraph_capture_sizes": [1, 9, 33]}'"""
+    # Of an engine with drafts, counted in requests: the same steps carry four tokens each.
+    options = ["--requests", "--speculative-tokens", "3", "--max-num-seqs", "40", "--rungs", "3"]
+    main(["ladder", "--batches", str(batches), *options, "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["best"]["sizes"] == [4, 36, 132]
+    assert answer["batches_are"] == "requests per step"
+    assert (answer["default"]["sizes"][-1], len(answer["default"]["sizes"])) == (320, 39)
+    assert answer["engine"]["speculative_tokens"] == 3
+    main(["ladder", "--batches", str(batches), "--sizes", "1", "16", "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["in_use"]["missed_steps"], answer["rungs_allowed"]) == (5, 2)
+
+
+STATS = """\
+(APIServer pid=5) INFO 10-01 10:00:10 [loggers.py:1] Engine 000: Running: 30 reqs, Waiting: 0 reqs
+(APIServer pid=5) INFO 10-01 10:00:10 [cuda_graph.py:1] **CUDAGraph Config Settings:**
+(APIServer pid=5) INFO 10-01 10:00:10 [cuda_graph.py:1] - Mode: FULL_AND_PIECEWISE
+(APIServer pid=5) INFO 10-01 10:00:10 [cuda_graph.py:1] - Capture sizes: [1, 2, 4, 8]
+(APIServer pid=5) INFO 10-01 10:00:10 [cuda_graph.py:1] **CUDAGraph Stats:**
+(APIServer pid=5) INFO 10-01 10:00:10 [cuda_graph.py:1] | 5 | 8 | 3 | FULL | 100 |
+(APIServer pid=5) INFO 10-01 10:00:10 [cuda_graph.py:1] | 700 | 700 | 0 | NONE | 2 |
+(APIServer pid=5) INFO 10-01 10:00:20 [cuda_graph.py:1] **CUDAGraph Stats:**
+(APIServer pid=5) INFO 10-01 10:00:20 [cuda_graph.py:1] | 5 | 8 | 3 | FULL | 50 |
+(APIServer pid=5) INFO 10-01 10:00:20 [cuda_graph.py:1] | 30 | 30 | 0 | NONE | 7 |
+(APIServer pid=5) INFO 10-01 10:00:20 [cuda_graph.py:1] | 3 | 4 | 1 | PIECEWISE | 4 |
+"""
+CAPTURE = """\
+INFO 10-01 09:59:00 [core.py:1] Initializing a V1 LLM engine (v0.17.1) with config: x
+INFO 10-01 09:59:10 [kv.py:1] GPU KV cache size: 5 tokens
+Capturing CUDA graphs (mixed prefill-decode, PIECEWISE): 100%|#| 4/4 [00:01<00:00, 1it/s]
+Capturing CUDA graphs (decode, FULL): 100%|#| 4/4 [00:01<00:00, 1it/s]
+INFO 10-01 09:59:20 [runner.py:1] Graph capturing finished in 4 secs, took 0.16 GiB
+"""
+
+
+def test_ladder_reads_a_servers_log(tmp_path, capsys):
+    log = tmp_path / "server.log"
+    log.write_text(CAPTURE + STATS, encoding="utf-8")
+    main(["ladder", "--log", str(log), "--rungs", "2", "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    today = answer["today"]
+    assert (today["steps"], today["replayed_steps"], today["padded_tokens"]) == (163, 154, 454)
+    assert today["padded_share"] == pytest.approx(454 / (150 * 8 + 4 * 4))
+    outside = {one["tokens"]: (one["steps"], one["prefill"])
+               for one in today["steps_outside_a_graph"]}  # fmt: skip
+    assert outside == {30: (7, False), 700: (2, True)}
+    assert today["piecewise_steps"] == 4
+    assert answer["engine"]["vllm"] == "0.17.1"  # as the log says
+    assert answer["best"]["sizes"] == [5, 30]
+    # Four graphs instead of eight, of half a second and 0.02 GiB each.
+    assert answer["saving"]["seconds"] == pytest.approx(2.0)
+    assert answer["saving"]["gib"] == pytest.approx(0.08)
+    main(["ladder", "--log", str(log), "--rungs", "2"])
+    text = capsys.readouterr().out
+    assert "154 of 163 steps replayed a graph" in text
+    assert "7 steps of 30 tokens without a graph: above the largest captured size (8)" in text
+    assert "2 steps of 700 tokens without a graph: more likely a prefill" in text
+    assert text.splitlines()[-1] == answer["option"]
+
+
+def test_a_log_that_tells_nothing_is_said_to(tmp_path):
+    log = tmp_path / "other.log"
+    log.write_text("nothing of vLLM\n", encoding="utf-8")
+    for command, said in ((["startup-log", str(log)], "no line of a vLLM start-up"),
+                          (["ladder", "--log", str(log)], "V2 model runner")):  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert said in str(ended.value) and str(log) in str(ended.value)
+
+
+def test_a_log_of_two_engines_gives_a_list(tmp_path, capsys):
+    log = tmp_path / "two.log"
+    log.write_text("".join(
+        f"(EngineCore_DP{n} pid={n}) INFO 06-05 07:28:29 [x.py:1] GPU KV cache size: {n}5 tokens\n"
+        for n in (1, 0)
+    ), encoding="utf-8")  # fmt: skip
+    main(["startup-log", str(log), "--sources"])
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["engine"], one["kv_cache_tokens"]) for one in found] == [
+        ("EngineCore_DP0", 5), ("EngineCore_DP1", 15),
+    ]  # fmt: skip
+    assert found[0]["sources"]["kv_cache_tokens"][0]["line"] == 2
+
+
+def test_extrapolate_takes_a_model_and_a_device_of_ones_own(tmp_path, capsys):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({
+        "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "hidden_act": "silu",
+        "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
+        "vocab_size": 128256,
+    }))  # fmt: skip
+    own = ["extrapolate", "--model", str(config), "--batch", "1", "--json"]
+    main([*own, "--bandwidth-tb-s", "3.35", "--peak-tflops", "989.5"])
+    answer = json.loads(capsys.readouterr().out)
+    main(["extrapolate", "--model", "llama-3-8b", "--batch", "1", "--device", "h100", "--json"])
+    known = json.loads(capsys.readouterr().out)
+    assert (answer["low"], answer["high"]) == (known["low"], known["high"])
+    assert any(line.startswith("device of your own figures") for line in answer["unchecked"])
+    assert any(line.startswith(f"model {config}") for line in answer["unchecked"])
+    assert "weights and cache fit: the device's memory is not known" in answer["assumptions"]
+    # Weights of four bits are read in a quarter of the time.
+    main([*own, "--device", "h100", "--weight-bits", "4"])
+    quarter = json.loads(capsys.readouterr().out)
+    assert quarter["parts"]["weight_bytes"] == known["parts"]["weight_bytes"] / 4
+    assert quarter["high"] > known["high"]
+    assert not any("overstated" in line for line in quarter["assumptions"])
+    main(["extrapolate", "--model", str(config), "--batch", "1", "--device", "a100-80"])
+    printed = capsys.readouterr().out
+    assert "Outside of what this was ever checked on" in printed
 
 
 def test_extrapolate_prints_a_bracket_with_its_assumptions(capsys):
@@ -37,7 +148,7 @@ def test_extrapolate_prints_a_bracket_with_its_assumptions(capsys):
     assert 1 <= answer["low"] < answer["high"]
     assert answer["assumptions"]
     main([*question, "--tp", "2"])
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert all(assumption in printed for assumption in answer["assumptions"])
 
 
@@ -48,6 +159,9 @@ def test_extrapolate_prints_a_bracket_with_its_assumptions(capsys):
         (["ladder", "--batches", "no-such.csv", "--rungs", "3"], "no-such.csv"),
         (["extrapolate", "--device", "h9", "--model", "llama-70b", "--batch", "1"], "h9"),
         (["extrapolate", "--device", "h100", "--model", "llama-9", "--batch", "1"], "llama-9"),
+        (["extrapolate", "--model", "llama-3-8b", "--batch", "1"], "--bandwidth-tb-s"),
+        (["extrapolate", "--model", "no/such.json", "--batch", "1", "--device", "h100"], "no/such"),
+        (["ladder", "--batches", "no-such.csv", "--vllm", "0.9.9"], "no-such.csv"),
         (["simulate", "--truth", '{"launch": 1}'], "launch"),
         (["measure", "--dataset", "d", "--arm", "a", "--repeat", "1", "--weights", "w",
           "--job", "{", "--output", "o"], "make lab"),

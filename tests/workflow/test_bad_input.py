@@ -242,7 +242,7 @@ ONE_MISTAKE = settings(
 )
 
 
-@settings(ONE_MISTAKE, max_examples=500, derandomize=False)
+@settings(ONE_MISTAKE, max_examples=500)
 @given(st.randoms(use_true_random=False))
 def test_every_mistake_ends_in_one_line_that_names_its_key(rng):
     config, named = bad_configuration(rng)

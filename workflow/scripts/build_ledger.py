@@ -9,7 +9,8 @@ from cudagraph_lab.ledger.build import build_ledger, ledger_table
 from cudagraph_lab.ledger.outlook import outlook_numbers
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.models.ladder import read_histogram
-from cudagraph_lab.observations.dataset import Dataset, read_table
+from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.observations.table import read_table
 
 with one_line_errors(snakemake.log[0]):
     given = snakemake.input.batch_mix

@@ -37,7 +37,14 @@ def dataset(runs, left_out=None):
     path = SHIPPED / name / "dataset.yaml"
     description = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
     records = runs.glob("*/rep*.json")
-    return read_dataset(name, records, description, CONFIG["contrasts"], left_out or {}, {})
+    return read_dataset(
+        name,
+        records,
+        description,
+        {name: c.model_dump() for name, c in CONFIG.contrasts.items()},
+        left_out or {},
+        {},
+    )
 
 
 def ledger_of(*datasets, predictions=PREDICTIONS, registered=None):

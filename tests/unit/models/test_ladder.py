@@ -8,18 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.ladder import (
-    VLLM_VERSIONS,
-    best_ladder,
-    compare_ladders,
+from cudagraph_lab.engine.capture_sizes import (
     full_decode_sizes,
-    ladder_cost,
+    own_capture_sizes,
     pad,
-    read_histogram,
     vllm_capture_sizes,
     vllm_defaults,
 )
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.models.ladder import best_ladder, compare_ladders, ladder_cost, read_histogram
+
+VLLM_VERSIONS = ("0.11.0", "0.17.1", "0.22.1", "0.28.0", "0.33.0")
 
 LIMITS = st.tuples(st.integers(1, 2048), st.integers(1, 16384))
 HISTOGRAMS = st.dictionaries(st.integers(1, 600), st.integers(1, 10_000), min_size=1, max_size=40)
@@ -48,14 +47,41 @@ def test_counts_of_the_vllm_rule(max_num_seqs: int, version: str, piecewise: int
     assert (len(sizes), len(full_decode_sizes(sizes, max_num_seqs))) == (piecewise, full)
 
 
+def test_speculative_tokens_and_an_own_maximum():
+    sizes = vllm_capture_sizes(40, 8192, "0.22.1", speculative_tokens=3)
+    assert (len(sizes), sizes[-1]) == (39, 320)
+    assert len(full_decode_sizes(sizes, 40, 3)) == len([size for size in sizes if size <= 160])
+    assert vllm_capture_sizes(6, 8192, "0.22.1", 3, max_capture_size=6) == (1, 2, 4)
+    assert vllm_capture_sizes(6, 8192, "0.22.1", 3, max_capture_size=24) == (1, 2, 4, 8, 16, 24)
+    for version in ("0.14.0", "0.32.0", "1", "new"):
+        with pytest.raises(LabError, match=r"use one of 0\.11, 0\.17 to 0\.28, 0\.33"):
+            vllm_capture_sizes(8, 8192, version)
+
+
+def test_ten_sizes_for_forty_requests_with_three_drafts():
+    mix = {4 * requests: 1 for requests in range(1, 41)}
+    assert best_ladder(mix, 10) == tuple(range(16, 161, 16))
+    cost = ladder_cost(mix, vllm_capture_sizes(40, 8192, "0.22.1", speculative_tokens=3))
+    assert cost.missed_steps == 0
+
+
+def test_an_own_list_is_taken_as_vllm_takes_it():
+    assert own_capture_sizes([64, 8, 1, 8], 8192) == (1, 8, 64)
+    assert own_capture_sizes([64, 8, 1], 32) == (1, 8)
+    assert own_capture_sizes([8, 1], 32, 8) == (1, 8)
+    for sizes, most in (([], None), ([0, 1], None), ([64], None), ([1, 8], 4)):
+        with pytest.raises(LabError):
+            own_capture_sizes(sizes, 32, most)
+
+
 def test_no_known_version_gives_the_23_rungs_of_the_published_log():
     assert 23 not in {len(vllm_capture_sizes(256, 8192, version)) for version in VLLM_VERSIONS}
 
 
 def test_token_limit_off_stride_is_a_size_of_its_own():
-    assert vllm_capture_sizes(256, 100)[-2:] == (96, 100)
-    assert vllm_capture_sizes(256, 3) == (1, 2, 3)
-    assert 100 not in vllm_capture_sizes(256, 101)
+    assert vllm_capture_sizes(256, 100, "0.22.1")[-2:] == (96, 100)
+    assert vllm_capture_sizes(256, 3, "0.22.1") == (1, 2, 3)
+    assert 100 not in vllm_capture_sizes(256, 101, "0.22.1")
     assert 100 in vllm_capture_sizes(100, 8192, "0.33.0")
 
 
@@ -89,7 +115,7 @@ def test_every_batch_up_to_the_maximum_has_a_rung(limits, version):
 
 
 def test_padding_of_the_lab_examples():
-    sizes = vllm_capture_sizes(256, 8192)
+    sizes = vllm_capture_sizes(256, 8192, "0.22.1")
     assert [pad(batch, sizes) for batch in (1, 8, 9, 33, 64)] == [1, 8, 16, 40, 64]
 
 
@@ -164,7 +190,7 @@ def test_a_rare_huge_batch_is_left_to_run_eager_when_that_is_cheaper():
 
 def test_comparison_holds_both_costs():
     histogram = {9: 100, 33: 100}
-    both = compare_ladders(histogram, vllm_capture_sizes(256, 8192), 2)
+    both = compare_ladders(histogram, vllm_capture_sizes(256, 8192, "0.22.1"), 2)
     assert both.default.padded_tokens == 100 * 7 + 100 * 7
     assert (both.best.padded_tokens, both.best.sizes) == (0, (9, 33))
 

@@ -7,13 +7,9 @@ import pytest
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.observations.dataset import (
-    COLUMNS,
-    expected_decode_mode,
-    order_run,
-    read_dataset,
-    read_table,
-)
+from cudagraph_lab.observations.dataset import order_run, read_dataset
+from cudagraph_lab.observations.table import COLUMNS, read_table
+from cudagraph_lab.observations.validity import expected_decode_mode
 from cudagraph_lab.records.record import read_record, records_aside, set_aside
 
 CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager"}}
@@ -145,30 +141,28 @@ def damage(path):
     return path
 
 
-def test_a_damaged_record_is_named_and_set_aside_and_the_rest_goes_on(h100, shipped, capsys):
+def test_a_damaged_record_is_named_and_left_out_and_the_rest_goes_on(h100, shipped, capsys):
     whole, _ = read(h100)
     path = damage(h100 / "eager" / "rep2.json")
-    log = path.with_suffix(".log")
-    log.write_text("its log")
     content = path.read_bytes()
-    dataset, table = read(h100)
-    (aside,) = path.parent.glob("rep2.json.damaged-*")
-    assert aside.read_bytes() == content
-    assert not path.exists()
+    mend = f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
+    for _ in range(2):  # and again, for as long as it stays there
+        dataset, table = read(h100)
+        assert path.read_bytes() == content
+        assert capsys.readouterr().err.splitlines() == [
+            f"cudagraph-lab: {path}: not a record of a run (JSONDecodeError); left out, "
+            f"the rest goes on; {mend}"
+        ]
+        assert dataset.arms["eager"].repeats == whole.arms["eager"].repeats - 1
+        assert set(table[table.arm == "eager"].repeat) == {1, 3}
+        (warning,) = set(dataset.arms["eager"].warnings) - set(whole.arms["eager"].warnings)
+        assert warning == (
+            "repeat 2 is not believed and left out: not a record of a run (JSONDecodeError); "
+            f"{mend}"
+        )
+    aside = set_aside(path)
     assert path in records_aside(path.parents[1])
-    # Its log goes with it: a new measurement would write over it.
-    assert not log.exists()
-    assert len(list(path.parent.glob("rep2.log.damaged-*"))) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert said == [
-        f"cudagraph-lab: {path}: not a record of a run (JSONDecodeError); "
-        f"set aside as {aside.name}, the rest goes on; to measure it again: make lab ARGS={path}"
-    ]
-    assert dataset.arms["eager"].repeats == whole.arms["eager"].repeats - 1
-    assert set(table[table.arm == "eager"].repeat) == {1, 3}
-    # Said again, without a word on standard error, for as long as it is missing.
-    again, _ = read(h100)
-    (warning,) = set(again.arms["eager"].warnings) - set(whole.arms["eager"].warnings)
+    (warning,) = set(read(h100)[0].arms["eager"].warnings) - set(whole.arms["eager"].warnings)
     assert warning == (
         f"repeat 2 is not believed and set aside as {aside.name}: "
         "not a record of a run (JSONDecodeError)"
@@ -179,12 +173,15 @@ def test_a_damaged_record_is_named_and_set_aside_and_the_rest_goes_on(h100, ship
     assert aside.exists()
 
 
-def test_an_arm_whose_only_record_is_set_aside_is_missing_with_the_reason(h100):
-    damage(h100 / "eager-profile" / "rep1.json")
-    for _ in range(2):
-        arm = read(h100)[0].arms["eager-profile"]
-        assert (arm.status, arm.repeats) == ("missing", 0)
-        assert arm.reason.startswith("repeat 1 is not believed and set aside as rep1.json.damaged-")
+def test_an_arm_whose_only_record_is_left_out_is_missing_with_the_reason(h100):
+    path = damage(h100 / "eager-profile" / "rep1.json")
+    arm = read(h100)[0].arms["eager-profile"]
+    assert (arm.status, arm.repeats) == ("missing", 0)
+    assert arm.reason.startswith("repeat 1 is not believed and left out: not a record of a run")
+    aside = set_aside(path)
+    arm = read(h100)[0].arms["eager-profile"]
+    assert (arm.status, arm.repeats) == ("missing", 0)
+    assert arm.reason.startswith(f"repeat 1 is not believed and set aside as {aside.name}: ")
 
 
 def test_where_no_record_is_believed_nothing_is_renamed(h100):
@@ -384,9 +381,10 @@ def test_a_batch_above_the_ladder_costs_no_other_batch_its_numbers(h100, edit_re
         edit_record(path, shorten_ladder)
     dataset, table = read(h100)
     assert dataset.arms["graphs"].status == "ok"
-    assert "batch 64 is above the largest captured size (40): it ran without a graph" in (
-        dataset.arms["graphs"].warnings
-    )
+    assert (
+        "batch 64: decode steps of 64 tokens are above the largest captured size (40): "
+        "they ran without a graph"
+    ) in dataset.arms["graphs"].warnings
     assert set(table[table.arm == "graphs"].batch.dropna()) == {1, 8, 9, 33, 64}
 
 

@@ -120,12 +120,12 @@ OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
 OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
 
 # What computes several quantities, from the top of the package.
-MEAN = ("observations.dataset.observe", "statistics.estimates.estimate_mean")
+MEAN = ("observations.table.observe", "statistics.estimates.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
 BACK_TESTED = ("models.extrapolation.backtest",)
 PAID_BACK = ("models.costs.break_even", "statistics.estimates.draw_locations")
-COUNT = ("observations.dataset.observe",)
+COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
 
@@ -171,14 +171,14 @@ REPLAYED_SHARE = Quantity(
     "replay/full_share/{arm}/b{batch}",
     "share",
     "steps that replayed a full graph",
-    ("observations.dataset.decode_steps", "observations.dataset.share_in_mode"),
+    ("observations.validity.decode_steps", "observations.validity.share_in_mode"),
     better="higher",
 )
 PADDED_TOKENS = Quantity(
     "replay/padded_tokens/{arm}/b{batch}",
     "tokens",
     "tokens a step was padded to",
-    ("observations.dataset.decode_steps",),
+    ("observations.validity.decode_steps",),
     better="lower",
 )
 RATIO = Quantity(
@@ -366,7 +366,7 @@ OUTPUTS_DIFFERING = Quantity(
     "outputs/differing/b{batch}",
     "arms",
     "arms with other outputs",
-    ("observations.dataset.compare_outputs",),
+    ("observations.outputs.compare_outputs",),
     better="lower",
 )
 LADDER_GRAPHS = Quantity("ladder/{ladder}/graphs", "graphs", "graphs captured", LADDERS)

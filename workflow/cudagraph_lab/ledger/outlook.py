@@ -9,6 +9,7 @@ data set, since no run of ours is behind them:
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from cudagraph_lab.models.extrapolation import (
     read_models,
     resolve_constants,
 )
+from cudagraph_lab.models.own import own_device, read_model_config, unchecked
 
 OUTLOOK = "outlook"
 
@@ -68,6 +70,44 @@ def answer(
         kernels_per_layer=kernels_per_layer or constants.kernels_per_layer,
         replay_us=constants.replay_us,
     )
+
+
+def answer_own(
+    question: Mapping[str, Any],
+    launch_us: tuple[float, float] | None = None,
+    kernels_per_layer: tuple[float, float] | None = None,
+) -> tuple[Bracket, list[str]]:
+    """The bracket for one's own model or device, and what of it was never checked.
+
+    As `answer`, where `model` may be the path of a config.json, `device` None beside
+    `bandwidth_tb_s` and `peak_tflops`, and `weight_bits` bits per weight or None.
+    """
+    anchors, devices, models = _tables()
+    constants = resolve_constants(anchors, models)
+    name = question["model"]
+    notes: list[str] = []
+    if name not in models and ("/" in name or name.endswith(".json")):
+        model, notes = read_model_config(Path(name))
+    else:
+        model = find(models, name, "model")
+    base = find(devices, question["device"], "device") if question["device"] else None
+    device = own_device(question["bandwidth_tb_s"], question["peak_tflops"], base)
+    bracket = extrapolate(
+        device,
+        model,
+        question["batch"],
+        question["tp"],
+        question["dtype"],
+        context=question["context"],
+        launch_us=launch_us or constants.launch_us,
+        kernels_per_layer=kernels_per_layer or constants.kernels_per_layer,
+        replay_us=constants.replay_us,
+        weight_bits=question["weight_bits"],
+    )
+    changed = question["bandwidth_tb_s"] or question["peak_tflops"]
+    named = {**question, "device": "of your own figures" if changed else question["device"]}
+    outside = unchecked(named, model, models, anchors)
+    return replace(bracket, assumptions=[*bracket.assumptions, *notes]), outside
 
 
 def outlook_numbers(questions: list[Mapping[str, Any]]) -> list[Number]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cudagraph_lab.engine.capture_sizes import pad
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.ladder import ladder_cost, pad
+from cudagraph_lab.models.ladder import ladder_cost
 
 
 @dataclass(frozen=True)

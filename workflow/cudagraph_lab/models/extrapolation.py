@@ -44,7 +44,7 @@ class Device(_Strict):
     name: str
     memory_bandwidth_gb_s: Positive
     peak_16bit_dense_tflops: Positive
-    memory_gib: Positive
+    memory_gib: Positive | None  # None: not known
     l2_mib: Positive | None
     bf16: bool
     source: Source
@@ -68,7 +68,7 @@ class Model(_Strict):
     learned_positions: int = 0
     experts: Count = 1
     experts_per_token: Count = 1
-    published_parameters: Positive
+    published_parameters: Positive | None = None
     source: Source
 
     @property
@@ -360,11 +360,13 @@ def extrapolate(
     launch_us: Range,
     kernels_per_layer: Range,
     replay_us: float,
+    weight_bits: float | None = None,
 ) -> Bracket:
     """Bracket the speed-up ratio of graphs over eager for one decode step.
 
     `context` is the mean number of tokens that a request holds in the KV cache; `launch_us`
-    is host microseconds per launch, `replay_us` what a graph leaves per kernel. With g the
+    is host microseconds per launch, `replay_us` what a graph leaves per kernel; `weight_bits`
+    takes the place of the dtype's bits per weight. With g the
     GPU work, k the kernels, l and r those two costs, the graph step is g + k r, and the eager
     step is g + k l (additive) or max(k l, g + k r) (overlap). Low and high are over both
     models and the ends of both ranges.
@@ -380,7 +382,7 @@ def extrapolate(
             raise LabError(f"{name}: must be (low, high) with 0 < low <= high, got {low}, {high}")
     if not replay_us >= 0:
         raise LabError(f"replay_us: must not be negative, got {replay_us}")
-    roof = roofline(device, model, batch, tp, dtype, context)
+    roof = roofline(device, model, batch, tp, dtype, context, weight_bits)
     gpu_s = roof.gpu_s
     overlap, additive = [], []
     for kernels, launch in product(kernels_per_layer, launch_us):
@@ -394,7 +396,7 @@ def extrapolate(
         high=max(overlap + additive),
         overlap=(min(overlap), max(overlap)),
         additive=(min(additive), max(additive)),
-        assumptions=_assumptions(model, tp, dtype, context),
+        assumptions=_assumptions(device, model, tp, dtype, context, weight_bits),
         parts=StepParts(
             weight_bytes=roof.weight_bytes,
             kv_bytes=roof.kv_bytes,
@@ -431,7 +433,13 @@ class Roofline:
 
 
 def roofline(
-    device: Device, model: Model, batch: int, tp: int, dtype: Dtype, context: int
+    device: Device,
+    model: Model,
+    batch: int,
+    tp: int,
+    dtype: Dtype,
+    context: int,
+    weight_bits: float | None = None,
 ) -> Roofline:
     """Roofline of one decode step per device, at the full documented bandwidth and peak.
 
@@ -445,11 +453,14 @@ def roofline(
         raise LabError(f"tp {tp}: does not divide the model's {model.heads} heads; use a divisor")
     if dtype == "bf16" and not device.bf16:
         raise LabError(f"dtype bf16: {device.name} has no bf16; use fp16")
-    weight_bytes = model.parameters_used(model.experts_read(batch)) * WEIGHT_BYTES[dtype] / tp
+    if weight_bits is not None and not 0 < weight_bits <= 64:
+        raise LabError(f"weight_bits: must be above 0 and at most 64, got {weight_bits}")
+    bytes_each = WEIGHT_BYTES[dtype] if weight_bits is None else weight_bits / 8
+    weight_bytes = model.parameters_used(model.experts_read(batch)) * bytes_each / tp
     kv_heads = max(model.kv_heads // tp, 1)
     kv_bytes = model.kv_bytes_per_token * kv_heads / model.kv_heads * batch * context
-    held = model.parameters * WEIGHT_BYTES[dtype] / tp + kv_bytes
-    if held > device.memory_gib * 2**30:
+    held = model.parameters * bytes_each / tp + kv_bytes
+    if device.memory_gib is not None and held > device.memory_gib * 2**30:
         raise LabError(
             f"tp {tp}, dtype {dtype}: weights and cache take {held / 2**30:.0f} GiB a device, "
             f"{device.name} has {device.memory_gib:g}; raise tp or lower batch or context"
@@ -563,10 +574,16 @@ def _verdict(bracket: Bracket, claim: Claim) -> Verdict:
     return "undecided"
 
 
-def _assumptions(model: Model, tp: int, dtype: Dtype, context: int) -> list[str]:
+def _assumptions(
+    device: Device,
+    model: Model,
+    tp: int,
+    dtype: Dtype,
+    context: int,
+    weight_bits: float | None,
+) -> list[str]:
     assumptions = [
-        "GPU work is the roofline at full documented bandwidth and peak: the least it can be, "
-        "so the gain is overstated",
+        "GPU work is the roofline at full documented bandwidth and peak: the least it can be",
         "launches outside the layers and host work outside the launches are left out",
         "kernels per layer are the same for every architecture, and the same in both arms: "
         "what compilation fuses is not modelled",
@@ -577,10 +594,16 @@ def _assumptions(model: Model, tp: int, dtype: Dtype, context: int) -> list[str]
             "every device has a host process of its own; all-reduces between devices are left "
             "out, launches and time, for want of a sourced figure"
         )
-    if dtype == "fp8":
+    if weight_bits is not None:
+        assumptions.append(
+            f"weights take {weight_bits:g} bits each; products are counted at the 16-bit peak"
+        )
+    elif dtype == "fp8":
         assumptions.append("fp8 halves the weights; products are counted at the 16-bit peak")
     if model.experts > 1:
         assumptions.append("tokens are routed evenly and independently over the experts")
+    if device.memory_gib is None:
+        assumptions.append("weights and cache fit: the device's memory is not known")
     return assumptions
 
 

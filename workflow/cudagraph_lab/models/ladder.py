@@ -1,26 +1,24 @@
-"""Capture sizes: vLLM's own rule, the padding it costs, and the best ladder for a batch mix.
+"""What capture sizes cost a mix of steps in padding, and the best ladder for it.
 
-A ladder is an ascending tuple of capture sizes, its rungs. A step of `b` requests runs on
-the smallest rung that is at least `b`; above the top rung it runs eager, which is a miss.
+A ladder is an ascending tuple of capture sizes, its rungs. A step of `b` tokens runs on the
+smallest rung that is at least `b`; above the top rung it runs without a graph, which is a miss.
+Without speculative decoding a decode step carries one token per request.
 """
 
 import re
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from cudagraph_lab.engine.capture_sizes import pad
 from cudagraph_lab.errors import LabError
-
-VLLM_VERSIONS = ("0.11.0", "0.17.1", "0.22.1", "0.28.0", "0.33.0")
 
 
 @dataclass(frozen=True)
 class LadderCost:
-    """What a ladder does to a batch histogram; counts are steps, tokens are one per request."""
+    """What a ladder does to a batch histogram; counts are steps."""
 
     sizes: tuple[int, ...]
     steps: int
@@ -49,77 +47,6 @@ class LadderComparison:
     default: LadderCost
     best: LadderCost
     rungs_allowed: int
-
-
-def vllm_capture_sizes(
-    max_num_seqs: int, max_num_batched_tokens: int, version: str = "0.22.1"
-) -> tuple[int, ...]:
-    """Capture sizes that vLLM chooses by itself, one token per request and decode step.
-
-    Source: vLLM 0.22.1, `VllmConfig._set_cudagraph_sizes` in config/vllm.py: the maximum is
-    min(2 * max_num_seqs, 512, max_num_batched_tokens); sizes are 1, 2, 4, then by 8 up to
-    248, then by 16 from 256, and `max_num_batched_tokens` if it does not exceed the maximum.
-    0.11.0 steps by 8 throughout and 0.33.0 adds `max_num_seqs`. Not covered: the ceiling of
-    1024 that 0.28.0 has on sm100 devices, `performance_mode`, speculative decoding, and
-    sequence parallelism.
-
-    Raises LabError for a version whose rule is not known here, or a limit below 1.
-    """
-    if version not in VLLM_VERSIONS:
-        raise LabError(
-            f"version {version!r}: no capture-size rule known for it; "
-            f"use one of {', '.join(VLLM_VERSIONS)}"
-        )
-    for name, value in (
-        ("max_num_seqs", max_num_seqs),
-        ("max_num_batched_tokens", max_num_batched_tokens),
-    ):
-        if value < 1:
-            raise LabError(f"{name}: must be at least 1, got {value}")
-    maximum = min(2 * max_num_seqs, 512, max_num_batched_tokens)
-    sizes = {size for size in (1, 2, 4) if size <= maximum}
-    if version == "0.11.0":
-        sizes.update(range(8, maximum + 1, 8))
-        return tuple(sorted(sizes))
-    sizes.update(range(8, min(maximum + 1, 256), 8))
-    sizes.update(range(256, maximum + 1, 16))
-    if max_num_batched_tokens <= maximum:
-        sizes.add(max_num_batched_tokens)
-    if version == "0.33.0" and max_num_seqs <= maximum:
-        sizes.add(max_num_seqs)
-    return tuple(sorted(sizes))
-
-
-def full_decode_sizes(sizes: tuple[int, ...], max_num_seqs: int) -> tuple[int, ...]:
-    """Those capture sizes that a FULL decode graph is captured for: at most one per request."""
-    return tuple(size for size in sizes if size <= max_num_seqs)
-
-
-def vllm_defaults(
-    device_memory_gib: float, device_name: str, platform: Literal["cuda", "cpu"]
-) -> tuple[int, int]:
-    """(max_num_seqs, max_num_batched_tokens) that the `LLM` class of vLLM 0.22.1 defaults to.
-
-    Source: vLLM 0.22.1, `EngineArgs.get_batch_defaults` in engine/arg_utils.py, for one
-    worker. vLLM lowers the second to max_num_seqs * max_model_len where that is smaller,
-    which this function does not know about.
-    """
-    if platform == "cpu":
-        return 256, 4096
-    if device_memory_gib >= 70 and "a100" not in device_name.lower():
-        return 1024, 16384
-    return 256, 8192
-
-
-def pad(batch: int, sizes: tuple[int, ...]) -> int | None:
-    """The rung that a batch runs on, or None above the top rung, where it runs eager.
-
-    `sizes` must be ascending. Raises LabError for a batch below 1.
-    """
-    if batch < 1:
-        raise LabError(f"batch: must be at least 1, got {batch}")
-    index = bisect_left(sizes, batch)
-    return sizes[index] if index < len(sizes) else None
 
 
 def ladder_cost(histogram: Mapping[int, int], sizes: tuple[int, ...]) -> LadderCost:

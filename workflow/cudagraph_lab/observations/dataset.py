@@ -1,86 +1,33 @@
 """From the records of one data set to a tidy table of observations, and what is known beside them.
 
-The table is long: one row per observed number, with arm, repeat, batch and
-iteration, so that every figure later is an aggregate of one `quantity`. Arms that
-cannot be believed keep their reason and lose their numbers here, in one place.
+Arms that cannot be believed keep their reason and lose their numbers here, in one place.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.design.runs import SIMULATED
-from cudagraph_lab.engine.graph_modes import asks_for_graphs
 from cudagraph_lab.errors import LabError, say
+from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
+from cudagraph_lab.observations.outputs import Outputs, compare_outputs
+from cudagraph_lab.observations.table import COLUMNS, Row, observe
+from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
 from cudagraph_lab.records.record import (
     SET_ASIDE,
-    Call,
-    Cell,
     NotBelievedError,
     Record,
-    Request,
-    Resolved,
-    conflict,
-    dotted,
     log_of,
     read_record,
     records_aside,
-    set_aside,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-
-GIB = 1 << 30
-COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
-# Decode steps that may run in another mode than the arm's before it is not believed:
-# the last and first steps of a staggered batch are mixed.
-PROOF_TOLERANCE = 0.05
-
-# What must be equal within a data set beside the requests, and how an error calls it.
-SHARED_CONDITIONS = (
-    "kind",
-    "environment.platform",
-    "environment.device",
-    "environment.driver",
-    "environment.vllm",
-    "environment.torch",
-    "environment.lock",
-)
-
-Row = tuple[str, int, int | None, str, int, str, float]
-ArmStatus = Literal["ok", "failed", "invalid", "not_measurable", "missing"]
-
-
-class Arm(BaseModel):
-    """One arm of a data set: whether its numbers count, and why not where they do not."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    status: ArmStatus
-    reason: str | None
-    purpose: str
-    engine_args: dict[str, Any]
-    repeats: int
-    resolved: str | None  # compile mode / graph mode that vLLM chose
-    warnings: list[str]
-
-
-class Outputs(BaseModel):
-    """Whether all timed arms wrote the same greedy tokens at one batch size."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    batch: int
-    arms: list[str]  # those compared, the reference first
-    differing: dict[str, str]  # arm to where its first request forks from the reference's
-    distinct_tokens: int  # in the reference's first request: few make equality weak evidence
 
 
 class Dataset(BaseModel):
@@ -137,15 +84,16 @@ def read_dataset(
     where there is none; `contrasts` are the configuration's; `not_measurable` holds, by platform,
     the arms that cannot be measured there, with the reason; `expected` holds the requests
     that the configuration makes of the data set measured now, by arm. Returns the data set
-    and a table with COLUMNS. A record that is not believed is set aside and said to be.
+    and a table with COLUMNS. A record that is not believed is left out and said to be.
     Raises LabError naming the file and what differs where the records are not one data
     set, and where there are none, or none that is believed.
     """
     paths = sorted(records)
     if not paths:
         raise LabError(f"data set {name!r} has no records; measure it or take it out of `compare`")
-    read = read_believed(name, paths)
-    aside = reasons_aside(name, paths[0].parents[1])
+    read, left_out = read_believed(name, paths)
+    for arm, reasons in reasons_aside(name, paths[0].parents[1]).items():
+        left_out.setdefault(arm, []).extend(reasons)
     if (read[0][1].kind == "simulated") != name.startswith(SIMULATED):
         raise LabError(
             f"{read[0][0]}: {read[0][1].kind} data under the name {name!r}; simulated data, and no "
@@ -166,7 +114,7 @@ def read_dataset(
             for record in those:
                 if record.status == "ok":
                     rows += observe(record)
-    for arm, reasons in aside.items():
+    for arm, reasons in left_out.items():
         if arm in arms:
             arms[arm] = arms[arm].model_copy(update={"warnings": arms[arm].warnings + reasons})
         else:
@@ -241,12 +189,14 @@ def absent_arm(status: ArmStatus, reason: str) -> Arm:
     )
 
 
-def read_believed(name: str, paths: list[Path]) -> list[tuple[Path, Record]]:
-    """The records that are believed; the others are set aside, and standard error says so.
+def read_believed(
+    name: str, paths: list[Path]
+) -> tuple[list[tuple[Path, Record]], dict[str, list[str]]]:
+    """The records that are believed, and by arm why others are left out, as the terminal is told.
 
-    Where none is believed, nothing is renamed: that is no damage to a file, but another
-    directory or another version. Neither are files of this repository, which git brings
-    back. Raises LabError in both cases, naming a file.
+    No file is renamed or changed. Where none is believed, that is no damage to a file, but
+    another directory or another version; and files of this repository git brings back.
+    Raises LabError in both cases, naming a file.
     """
     read: list[tuple[Path, Record]] = []
     refused: list[tuple[Path, NotBelievedError]] = []
@@ -255,15 +205,17 @@ def read_believed(name: str, paths: list[Path]) -> list[tuple[Path, Record]]:
             read.append((path, read_record(path, name)))
         except NotBelievedError as error:
             refused.append((path, error))
+    reasons: dict[str, list[str]] = {}
     for path, refusal in refused:
         if not read or path.is_relative_to(REPOSITORY / "resources"):
             raise refusal
-        aside = set_aside(path)
-        say(
-            f"cudagraph-lab: {path}: {refusal.reason}; set aside as {aside.name}, "
-            f"the rest goes on; to measure it again: make lab ARGS={path}"
+        mend = f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
+        say(f"cudagraph-lab: {path}: {refusal.reason}; left out, the rest goes on; {mend}")
+        reasons.setdefault(path.parent.name, []).append(
+            f"repeat {path.stem.removeprefix('rep')} is not believed and left out: "
+            f"{refusal.reason}; {mend}"
         )
-    return read
+    return read, reasons
 
 
 def reasons_aside(name: str, runs: Path) -> dict[str, list[str]]:
@@ -345,288 +297,6 @@ def shown(path: Path) -> str:
     return str(path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path)
 
 
-def refuse_mixture(read: list[tuple[Path, Record]]) -> None:
-    """Raise LabError naming file and condition where two records are not of one data set."""
-    for name in SHARED_CONDITIONS:
-        # A run that failed early could not say everything.
-        said = [(p, value) for p, r in read if (value := dotted(r, name)) is not None]
-        for path, value in said:
-            if value != said[0][1]:
-                _refuse((name, value, said[0][1]), path, said[0][0])
-    first_of: dict[str, tuple[Path, Record]] = {}
-    for path, record in read:
-        for key in (record.arm, record.request.purpose):
-            other_path, other = first_of.setdefault(key, (path, record))
-            found = conflict(record.request, other.request, record.arm == other.arm)
-            if found:
-                _refuse(found, path, other_path)
-
-
-def _refuse(difference: tuple[str, Any, Any], path: Path, other: Path) -> NoReturn:
-    name, value, expected = difference
-    raise LabError(
-        f"{path}: {name} is {value!r}, but {expected!r} in {other}; these are two data sets: "
-        "give one of them another name (`dataset` in the configuration)"
-    )
-
-
-def refuse_other_design(
-    read: list[tuple[Path, Record]], expected: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Raise LabError where the configuration asks for something else than was measured.
-
-    `expected` maps an arm to its request; which weights were taken is the data set's own.
-    """
-    for path, record in read:
-        if record.arm not in expected:
-            continue
-        known = record.request.model_dump()
-        chosen = {key: known[key] for key in ("weights", "revision", "order", "dummy_values")}
-        asked = Request.model_validate({**expected[record.arm], **chosen})
-        found = conflict(asked, record.request, same_arm=True)
-        if found:
-            name, now, then = found
-            raise LabError(
-                f"{path}: measured with {name} {then!r}, the configuration asks for {now!r}; "
-                "set `dataset` to a new name there, or put the old value back"
-            )
-
-
-def expected_decode_mode(resolved: Resolved, batch: int) -> str:
-    """The runtime mode of a pure decode step of this batch size.
-
-    Source: vLLM's dispatcher: above the largest captured size nothing is replayed.
-    """
-    if batch > max(resolved.capture_sizes, default=0):
-        return "NONE"
-    return "FULL" if resolved.cudagraph_mode.startswith("FULL") else resolved.cudagraph_mode
-
-
-def beyond_ladder(records: list[Record], resolved: Resolved) -> list[str]:
-    """Which batch sizes of an arm with graphs are above its largest captured size."""
-    if resolved.cudagraph_mode == "NONE":
-        return []
-    top = max(resolved.capture_sizes, default=0)
-    batches = sorted({cell.batch for record in records for cell in record.cells})
-    return [
-        f"batch {batch} is above the largest captured size ({top}): it ran without a graph"
-        for batch in batches
-        if batch > top
-    ]
-
-
-def decode_steps(call: Call, batch: int) -> dict[tuple[str, int], int]:
-    """Steps that carried exactly one token per request: (mode, padded tokens) to count."""
-    counted: dict[tuple[str, int], int] = {}
-    for step in call.steps or []:
-        if step.unpadded_tokens == batch:
-            key = (step.mode, step.padded_tokens)
-            counted[key] = counted.get(key, 0) + step.count
-    return counted
-
-
-def share_in_mode(call: Call, batch: int, mode: str) -> float | None:
-    """Share of the decode steps of a call that ran in this graph mode; None if unobserved."""
-    counted = decode_steps(call, batch)
-    total = sum(counted.values())
-    if not total:
-        return None
-    return sum(count for (ran, _), count in counted.items() if ran == mode) / total
-
-
-def judge_arm(records: list[Record]) -> Arm:
-    """Whether an arm's numbers count: it ran, and what ran is what its arguments ask for."""
-    whole = [record for record in records if record.status == "ok"]
-    request = records[0].request
-    status: ArmStatus = "ok"
-    reason = None
-    warnings = [
-        f"repeat {record.repeat} failed ({record.failure.kind}): {record.failure.reason}"
-        for record in records
-        if record.failure
-    ]
-    resolved = next((r.resolved for r in whole if r.resolved), None)
-    if not whole:
-        status, reason = "failed", warnings[0]
-    elif resolved is not None:
-        asked = asks_for_graphs(request.engine_args)
-        if records[0].environment.platform != "cuda":
-            asked = "no"
-        graphs = resolved.cudagraph_mode != "NONE"
-        if asked == "yes" and not graphs:
-            status = "invalid"
-            reason = "asks for CUDA graphs, but vLLM resolved cudagraph_mode to NONE"
-        elif graphs and asked == "no":
-            status = "invalid"
-            reason = f"asks for no graphs, but vLLM resolved {resolved.cudagraph_mode}"
-        else:
-            status, reason = _judge_replay(whole, resolved)
-            warnings += beyond_ladder(whole, resolved)
-    return Arm(
-        status=status,
-        reason=reason,
-        purpose=request.purpose,
-        engine_args=request.engine_args,
-        repeats=len(whole),
-        resolved=f"{resolved.compile_mode} / {resolved.cudagraph_mode}" if resolved else None,
-        warnings=(warnings if whole else []) + condition_warnings(whole),
-    )
-
-
-# Reasons for lower clocks that say nothing of the measurement.
-HARMLESS_CLOCK_REASONS = {"gpu_idle", "applications_clocks_setting", "display_clock_setting"}
-
-
-def condition_warnings(records: list[Record]) -> list[str]:
-    """What a reader should know of the conditions: unsteady iterations, throttling, company."""
-    from cudagraph_lab.statistics.estimates import steady_state
-
-    warnings = []
-    for record in records:
-        where = f"repeat {record.repeat}"
-        observed = any(call.steps for cell in record.cells for call in cell.timed())
-        timed = record.kind == "measured" and record.request.purpose == "timed"
-        if timed and record.cells and not observed:
-            warnings.append(f"{where}: which graphs were replayed was not observed")
-        for cell in record.cells:
-            steadiness = steady_state([call.throughput for call in cell.timed()] or [1.0])
-            if steadiness.flagged:
-                warnings.append(
-                    f"{where}, batch {cell.batch}: {steadiness.reason}; {steadiness.remedy}"
-                )
-        reasons = {r for c in record.conditions for r in c.throttle_reasons or []}
-        if throttled := sorted(reasons - HARMLESS_CLOCK_REASONS):
-            warnings.append(f"{where}: the GPU lowered its clocks ({', '.join(throttled)})")
-        if any(c.foreign_processes for c in record.conditions):
-            warnings.append(f"{where}: another process used the device meanwhile")
-    return warnings
-
-
-def _judge_replay(records: list[Record], resolved: Resolved) -> tuple[ArmStatus, str | None]:
-    for record in records:
-        for cell in record.cells:
-            mode = expected_decode_mode(resolved, cell.batch)
-            for call in cell.timed():
-                share = share_in_mode(call, cell.batch, mode)
-                if share is not None and share < 1 - PROOF_TOLERANCE:
-                    return "invalid", (
-                        f"repeat {record.repeat}, batch {cell.batch}: only {share:.0%} of the "
-                        f"decode steps ran as {mode}"
-                    )
-    return "ok", None
-
-
-def observe(record: Record) -> list[Row]:
-    """All numbers of one believed record as rows of the table."""
-    rows: list[Row] = []
-
-    def add(batch: int | None, role: str, iteration: int, **quantities: float | None) -> None:
-        rows.extend(
-            (record.arm, record.repeat, batch, role, iteration, quantity, float(value))
-            for quantity, value in quantities.items()
-            if value is not None
-        )
-
-    for cell in record.cells:
-        for _, group in groupby(enumerate(cell.calls), key=lambda pair: pair[1].role):
-            for iteration, (_, call) in enumerate(group, start=1):
-                decode = decode_steps(call, cell.batch)
-                steps = sum(decode.values())
-                add(
-                    cell.batch,
-                    call.role,
-                    iteration,
-                    throughput=call.throughput,
-                    decode_s_per_step=fmean(call.decode_s_per_step)
-                    if call.decode_s_per_step
-                    else None,
-                    first_token_s=fmean(call.first_token_s) if call.first_token_s else None,
-                    full_share=share_in_mode(call, cell.batch, "FULL"),
-                    padded_tokens=sum(padded * n for (_, padded), n in decode.items()) / steps
-                    if steps
-                    else None,
-                )
-    startup = record.startup
-    if startup is not None:
-        for span in startup.spans:
-            add(None, "startup", 1, **{f"span_{span.name}_s": span.seconds})
-        capture, log = startup.capture, startup.log
-        passes: dict[str, int] = {}
-        seconds = gib = None
-        if capture is not None:
-            seconds, gib = capture.seconds, capture.pool_bytes / GIB
-            for graph in capture.graphs:
-                passes[graph.routine] = passes.get(graph.routine, 0) + 1
-        elif log is not None:
-            seconds, gib = log.capture_seconds, log.capture_gib
-            passes = {p.routine: p.shapes for p in log.passes if p.routine and p.shapes is not None}
-        add(
-            None,
-            "startup",
-            1,
-            **{f"compile_{startup.compile_cache_was or 'unknown'}_s": startup.compile_seconds},
-            capture_seconds=seconds,
-            capture_gib=gib,
-            capture_graphs=sum(passes.values()) or None,
-            # A log that says nothing of graphs tells of no capture only where the engine
-            # came up; an engine that came up did.
-            passes=len(passes) if capture or not log else len(log.passes),
-            shapes_piecewise=passes.get("PIECEWISE"),
-            shapes_full=passes.get("FULL"),
-            kv_cache_tokens=startup.kv_cache_tokens,
-        )
-    for profile in record.profile or []:
-        add(
-            profile.batch,
-            "profile",
-            1,
-            kernels_per_step=profile.kernels_per_step,
-            launches_per_step=profile.launches_per_step,
-            graph_launches_per_step=profile.graph_launches_per_step,
-            device_busy_s_per_step=profile.device_busy_s_per_step,
-            operators_per_step=profile.operators_per_step,
-        )
-    return rows
-
-
-def compare_outputs(records: list[Record]) -> list[Outputs]:
-    """Compare the greedy outputs of all arms, batch by batch, with the first arm's by name.
-
-    An arm differs where any request of any of its repeats does; batches without kept
-    outputs are left out.
-    """
-    by_batch: dict[int, list[tuple[str, Cell]]] = {}
-    for record in sorted(records, key=lambda record: (record.arm, record.repeat)):
-        for cell in record.cells:
-            if cell.output_sha256 and cell.output_token_ids:
-                by_batch.setdefault(cell.batch, []).append((record.arm, cell))
-    compared = []
-    for batch, cells in sorted(by_batch.items()):
-        _, reference = cells[0]
-        tokens = (reference.output_token_ids or [[]])[0]
-        differing: dict[str, str] = {}
-        for arm, cell in cells[1:]:
-            if cell.output_sha256 == reference.output_sha256 or arm in differing:
-                continue
-            own = (cell.output_token_ids or [[]])[0]
-            fork = next((i for i, pair in enumerate(zip(tokens, own, strict=False), 1)
-                         if pair[0] != pair[1]), None)  # fmt: skip
-            differing[arm] = (
-                f"at token {fork} of the first request"
-                if fork
-                else ("in another request than the first, whose tokens are not kept")
-            )
-        compared.append(
-            Outputs(
-                batch=batch,
-                arms=list(dict.fromkeys(arm for arm, _ in cells)),
-                differing=differing,
-                distinct_tokens=len(set(tokens)),
-            )
-        )
-    return compared
-
-
 def order_run(records: list[Record]) -> list[list[str]]:
     """Per repeat, the arms in the order in which they began; empty where no time is known."""
     order: dict[int, list[str]] = {}
@@ -634,10 +304,3 @@ def order_run(records: list[Record]) -> list[list[str]]:
     for _, repeat, arm in begun:
         order.setdefault(repeat, []).append(arm)
     return [arms for _, arms in sorted(order.items())]
-
-
-def read_table(path: Path) -> "pd.DataFrame":
-    """The observations as they were written: exact values, whole batch sizes."""
-    import pandas as pd
-
-    return pd.read_csv(path, dtype={"batch": "Int64"})

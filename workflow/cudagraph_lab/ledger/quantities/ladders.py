@@ -3,6 +3,12 @@
 from collections.abc import Mapping
 
 from cudagraph_lab.config.contrast import Contrast
+from cudagraph_lab.engine.capture_sizes import (
+    full_decode_sizes,
+    pad,
+    vllm_capture_sizes,
+    vllm_defaults,
+)
 from cudagraph_lab.ledger.catalogue import (
     LADDER_GRAPHS,
     LADDER_MISSED,
@@ -14,14 +20,7 @@ from cudagraph_lab.ledger.cells import Cells, location_of, step_cell
 from cudagraph_lab.ledger.quantities.startup import fit_of_captures
 from cudagraph_lab.ledger.results import Result, absent
 from cudagraph_lab.models import costs
-from cudagraph_lab.models.ladder import (
-    LadderCost,
-    compare_ladders,
-    full_decode_sizes,
-    pad,
-    vllm_capture_sizes,
-    vllm_defaults,
-)
+from cudagraph_lab.models.ladder import LadderCost, compare_ladders
 from cudagraph_lab.observations.dataset import Dataset
 
 
@@ -39,12 +38,13 @@ def ladder_results(
     saving is the captures left out times the fitted seconds per graph, where several ladder
     lengths were captured.
     """
-    if dataset.device_memory_gib is None:
+    if dataset.device_memory_gib is None or dataset.vllm is None:
         return []
     max_num_seqs, max_tokens = vllm_defaults(
         dataset.device_memory_gib, dataset.device, "cpu" if dataset.platform == "cpu" else "cuda"
     )
-    compared = compare_ladders(mix, vllm_capture_sizes(max_num_seqs, max_tokens), rungs)
+    default = vllm_capture_sizes(max_num_seqs, max_tokens, dataset.vllm)
+    compared = compare_ladders(mix, default, rungs)
     ladders = {"default": compared.default, "best": compared.best}
     graphs = {
         name: len(cost.sizes) + len(full_decode_sizes(cost.sizes, max_num_seqs))

@@ -5,9 +5,11 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
+from cudagraph_lab.cli.extrapolate import add_extrapolate
+from cudagraph_lab.cli.ladder import add_ladder
+from cudagraph_lab.cli.startup_log import add_startup_log
 from cudagraph_lab.errors import LabError, one_line_errors, say
 from cudagraph_lab.files import write_json
 
@@ -20,46 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    log = commands.add_parser("startup-log", help="facts of a vLLM start-up log, as JSON")
-    log.add_argument("file", type=Path, metavar="FILE")
-    log.set_defaults(run=_startup_log)
-
-    ladder = commands.add_parser(
-        "ladder", help="the best capture sizes for a histogram of batch sizes, against vLLM's"
-    )
-    ladder.add_argument(
-        "--batches", type=Path, required=True, metavar="FILE", help="batch size and count per line"
-    )
-    ladder.add_argument("--rungs", type=int, required=True, help="capture sizes allowed, at most")
-    ladder.add_argument("--max-num-seqs", type=int, default=256, help="of the engine (%(default)s)")
-    ladder.add_argument(
-        "--max-num-batched-tokens", type=int, default=8192, help="of the engine (%(default)s)"
-    )
-    ladder.add_argument("--json", action="store_true", help="print JSON")
-    ladder.set_defaults(run=_ladder)
-
-    question = commands.add_parser(
-        "extrapolate", help="how much graphs should matter on hardware that was not measured"
-    )
-    question.add_argument("--device", required=True, help="a name of config/devices.yaml")
-    question.add_argument("--model", required=True, help="a name of config/models.yaml")
-    question.add_argument("--batch", type=int, required=True)
-    question.add_argument("--tp", type=int, default=1, help="tensor parallelism (%(default)s)")
-    question.add_argument("--dtype", choices=["bf16", "fp16", "fp8"], default="bf16")
-    question.add_argument(
-        "--context", type=int, default=1024, help="mean tokens in a request's cache (%(default)s)"
-    )
-    for constant, what in (("launch-us", "microseconds per launch"),
-                           ("kernels-per-layer", "launches per layer and step")):  # fmt: skip
-        question.add_argument(
-            f"--{constant}",
-            type=float,
-            nargs=2,
-            metavar=("LOW", "HIGH"),
-            help=f"{what}, if measured",
-        )
-    question.add_argument("--json", action="store_true", help="print JSON")
-    question.set_defaults(run=_extrapolate)
+    add_startup_log(commands)
+    add_ladder(commands)
+    add_extrapolate(commands)
 
     simulated = commands.add_parser(
         "simulate", help="write a simulated data set of known truth under results/"
@@ -69,12 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     simulated.add_argument("--iterations", type=int, default=5)
     simulated.add_argument("--seed", type=int, default=1)
     simulated.add_argument("--truth", default="{}", help="constants of the machine, as JSON")
+    simulated.add_argument("--json", action="store_true", help="print JSON")
     simulated.set_defaults(run=_simulate)
 
     environment = commands.add_parser(
         "build-environment", help="build vLLM's environment now, for measurements to find"
     )
     _take_environment(environment)
+    environment.add_argument("--json", action="store_true", help="print JSON")
     environment.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     environment.set_defaults(run=_build_environment)
 
@@ -115,56 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
 
 
-def _startup_log(options: argparse.Namespace) -> None:
-    from cudagraph_lab.engine.startup_log import read_startup_log
-
-    try:
-        facts = read_startup_log(options.file)
-    except OSError as error:
-        raise LabError(f"{options.file}: {error.strerror}; name a log that can be read") from None
-    print(facts.model_dump_json(indent=1))
-
-
-def _ladder(options: argparse.Namespace) -> None:
-    from cudagraph_lab.models.ladder import compare_ladders, read_histogram, vllm_capture_sizes
-
-    histogram = read_histogram(options.batches)
-    default = vllm_capture_sizes(options.max_num_seqs, options.max_num_batched_tokens)
-    comparison = compare_ladders(histogram, default, options.rungs)
-    if options.json:
-        print(json.dumps(asdict(comparison), indent=1))
-        return
-    for title, cost in (
-        ("vLLM's default", comparison.default),
-        (f"best of at most {comparison.rungs_allowed}", comparison.best),
-    ):
-        share = cost.padded_share
-        padding = "nothing is replayed" if share is None else f"{share:.1%} of all tokens padding"
-        print(
-            f"{title}: {len(cost.sizes)} sizes, {padding}, {cost.missed_steps} steps above the top"
-        )
-    print(f"cudagraph_capture_sizes: {list(comparison.best.sizes)}")
-
-
-def _extrapolate(options: argparse.Namespace) -> None:
-    from cudagraph_lab.ledger.outlook import answer
-
-    asked = {key: getattr(options, key) for key in ("device", "model", "batch", "tp", "dtype")}
-    bracket = answer(
-        {**asked, "context": options.context},
-        options.launch_us and tuple(options.launch_us),
-        options.kernels_per_layer and tuple(options.kernels_per_layer),
-    )
-    if options.json:
-        print(json.dumps({**asked, "context": options.context, **asdict(bracket)}, indent=1))
-        return
-    where = f"{options.model} on {options.tp} x {options.device}, {options.dtype}"
-    print(f"{where}, batch {options.batch}: graphs gain between {bracket.low:.2f}x (launches")
-    print(f"hidden behind GPU work) and {bracket.high:.2f}x (launches on top of it), if:")
-    for assumption in bracket.assumptions:
-        print(f"- {assumption}")
-
-
 def _simulate(options: argparse.Namespace) -> None:
     from pydantic import ValidationError
 
@@ -178,8 +95,8 @@ def _simulate(options: argparse.Namespace) -> None:
         raise LabError(f"--truth: {where}: {first['msg']}") from None
     directory = Path("results") / options.dataset
     size = (options.repeats, options.iterations, options.seed)
-    for path in simulate(truth, options.dataset, directory, *size):
-        print(path)
+    paths = [str(path) for path in simulate(truth, options.dataset, directory, *size)]
+    print(json.dumps({"files": paths}, indent=1) if options.json else "\n".join(paths))
 
 
 def _take_environment(parser: argparse.ArgumentParser) -> None:
@@ -212,7 +129,7 @@ def _build_environment(options: argparse.Namespace) -> None:
 
     python = str(vllm_python(options.vllm_python, options.cache_dir, options.platform))
     if options.output is None:
-        print(python)
+        print(json.dumps({"python": python}) if options.json else python)
     else:
         write_json(options.output, {"python": python})
 
@@ -245,7 +162,3 @@ def _measure(options: argparse.Namespace) -> None:
             f"{options.weights}: not whole ({type(error).__name__}); remove it to choose anew"
         ) from None
     measure(job, weights)
-
-
-if __name__ == "__main__":
-    main()

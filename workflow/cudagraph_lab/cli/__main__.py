@@ -1,0 +1,5 @@
+"""`python -m cudagraph_lab.cli COMMAND`."""
+
+from cudagraph_lab.cli import main
+
+main()

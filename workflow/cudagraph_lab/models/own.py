@@ -1,0 +1,154 @@
+"""One's own model and device for an extrapolation, and what the model was ever checked on."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.models.extrapolation import Anchors, Device, Model
+
+# Families whose feed-forward has two matrices; the others with a known activation have three.
+_UNGATED = frozenset(
+    {"opt", "gpt2", "gpt_neox", "gptj", "gpt_bigcode", "bloom", "falcon", "mpt", "phi",
+     "starcoder2", "codegen", "stablelm_epoch", "nemotron"}
+)  # fmt: skip
+_NOT_MODELLED = {
+    "kv_lora_rank": "latent attention",
+    "n_shared_experts": "shared experts",
+    "shared_expert_intermediate_size": "shared experts",
+    "ssm_cfg": "state space layers",
+    "mamba_d_state": "state space layers",
+    "linear_num_value_heads": "linear attention",
+    "encoder_layers": "an encoder",
+}
+
+
+def read_model_config(path: Path) -> tuple[Model, list[str]]:
+    """A decoder from its Hugging Face `config.json`, and what was assumed in reading it.
+
+    Of a multimodal model the text part is read. Raises LabError naming the file and the key for
+    what is missing, and for an architecture that the roofline does not model.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError(f"--model {path}: not a model's config.json ({error})") from None
+    notes: list[str] = []
+    for part in ("thinker_config", "text_config", "llm_config", "language_config"):
+        if isinstance(config, dict) and isinstance(config.get(part), dict):
+            config = config[part]
+            notes.append(f"only the text part ({part}) is counted; encoders and their host work "
+                         "are left out")  # fmt: skip
+    if not isinstance(config, dict):
+        raise LabError(f"--model {path}: not a model's config.json (no object)")
+    for key, what in _NOT_MODELLED.items():
+        if config.get(key):
+            raise LabError(f"--model {path}: {key}: {what} are not modelled; no answer is given")
+    if set(config.get("layer_types") or []) - {"full_attention", "sliding_attention"}:
+        raise LabError(f"--model {path}: layer_types: only attention layers are modelled")
+
+    def number(*names: str, default: int | None = None) -> int:
+        for name in names:
+            if isinstance(config.get(name), int):
+                return int(config[name])
+        if default is None:
+            raise LabError(f"--model {path}: {names[0]}: missing; give a decoder's config.json")
+        return default
+
+    heads = number("num_attention_heads", "n_head")
+    hidden = number("hidden_size", "n_embd")
+    experts = number("num_local_experts", "num_experts", "n_routed_experts", default=1)
+    family = str(config.get("model_type", ""))
+    activation = str(config.get("hidden_act", config.get("activation_function", "")))
+    gated = family not in _UNGATED
+    if gated and "silu" not in activation and "swi" not in activation:
+        notes.append(f"the feed-forward of {family or 'this model'} is taken as gated")
+    if experts > 1:
+        notes.append("a mixture of experts is counted by the experts that its tokens reach")
+    if config.get("quantization_config") is not None:
+        notes.append("config.json names a quantization; weights are counted by dtype or "
+                     "--weight-bits")  # fmt: skip
+    dense_ffn = number("intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
+    try:
+        model = Model(
+            layers=number("num_hidden_layers", "n_layer"),
+            hidden=hidden,
+            heads=heads,
+            kv_heads=number("num_key_value_heads", default=heads),
+            head_dim=number("head_dim", default=hidden // max(heads, 1)),
+            ffn=number("moe_intermediate_size", default=dense_ffn) if experts > 1 else dense_ffn,
+            gated_ffn=gated,
+            vocab=number("vocab_size"),
+            tied_embeddings=bool(config.get("tie_word_embeddings", False)),
+            experts=experts,
+            experts_per_token=number("num_experts_per_tok") if experts > 1 else 1,
+            source=str(path),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LabError(f"--model {path}: {first['loc'][0]}: {first['msg']}") from None
+    return model, notes
+
+
+def own_device(
+    bandwidth_tb_s: float | None,
+    peak_tflops: float | None,
+    base: Device | None,
+) -> Device:
+    """A device of one's own figures, or `base` with those given in the place of its own.
+
+    Bandwidth in 1e12 bytes a second, peak in dense 16-bit TFLOP/s. Raises LabError for figures
+    that are missing or not above 0.
+    """
+    if base is None and (bandwidth_tb_s is None or peak_tflops is None):
+        raise LabError("device: name one with --device, or give --bandwidth-tb-s and --peak-tflops")
+    for option, value in (("--bandwidth-tb-s", bandwidth_tb_s), ("--peak-tflops", peak_tflops)):
+        if value is not None and not 0 < value < float("inf"):
+            raise LabError(f"{option}: must be above 0, got {value}")
+    if base is None:
+        base = Device(
+            name="your device",
+            memory_bandwidth_gb_s=1,
+            peak_16bit_dense_tflops=1,
+            memory_gib=None,
+            l2_mib=None,
+            bf16=True,
+            source="the command line",
+        )
+    changed: dict[str, float] = {}
+    if bandwidth_tb_s is not None:
+        changed["memory_bandwidth_gb_s"] = bandwidth_tb_s * 1000
+    if peak_tflops is not None:
+        changed["peak_16bit_dense_tflops"] = peak_tflops
+    return base.model_copy(update=changed)
+
+
+def unchecked(
+    question: Mapping[str, Any], model: Model, models: Mapping[str, Model], anchors: Anchors
+) -> list[str]:
+    """What of a question lies outside of the published pairs that the model was checked on.
+
+    `question` has device, model, batch, tp, dtype and context, and weight_bits or None.
+    """
+    pairs = anchors.pairs.values()
+    said = []
+    for key in ("device", "model", "tp", "dtype"):
+        known = sorted({getattr(pair, key) for pair in pairs})
+        if question[key] not in known:
+            said.append(f"{key} {question[key]} (checked: {', '.join(map(str, known))})")
+    together = sorted({f"{pair.model} on {pair.device}" for pair in pairs})
+    if not said and f"{question['model']} on {question['device']}" not in together:
+        said.append(f"{question['model']} on {question['device']} (checked: {', '.join(together)})")
+    for key, value, values in (
+        ("batch", question["batch"], [pair.batch for pair in pairs]),
+        ("context", question["context"], [pair.context for pair in pairs]),
+        ("layers", model.layers, [models[pair.model].layers for pair in pairs]),
+    ):
+        if not min(values) <= value <= max(values):
+            said.append(f"{key} {value} (checked: {min(values)} to {max(values)})")
+    if question.get("weight_bits") is not None:
+        said.append(f"weights of {question['weight_bits']:g} bits (checked: by dtype only)")
+    return said

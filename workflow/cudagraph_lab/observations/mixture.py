@@ -1,0 +1,66 @@
+"""Records that are not one data set, or not the configured one, are refused by name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.records.record import Record, Request, conflict, dotted
+
+# What must be equal within a data set beside the requests, and how an error calls it.
+SHARED_CONDITIONS = (
+    "kind",
+    "environment.platform",
+    "environment.device",
+    "environment.driver",
+    "environment.vllm",
+    "environment.torch",
+    "environment.lock",
+)
+
+
+def refuse_mixture(read: list[tuple[Path, Record]]) -> None:
+    """Raise LabError naming file and condition where two records are not of one data set."""
+    for name in SHARED_CONDITIONS:
+        # A run that failed early could not say everything.
+        said = [(p, value) for p, r in read if (value := dotted(r, name)) is not None]
+        for path, value in said:
+            if value != said[0][1]:
+                _refuse((name, value, said[0][1]), path, said[0][0])
+    first_of: dict[str, tuple[Path, Record]] = {}
+    for path, record in read:
+        for key in (record.arm, record.request.purpose):
+            other_path, other = first_of.setdefault(key, (path, record))
+            found = conflict(record.request, other.request, record.arm == other.arm)
+            if found:
+                _refuse(found, path, other_path)
+
+
+def _refuse(difference: tuple[str, Any, Any], path: Path, other: Path) -> NoReturn:
+    name, value, expected = difference
+    raise LabError(
+        f"{path}: {name} is {value!r}, but {expected!r} in {other}; these are two data sets: "
+        "give one of them another name (`dataset` in the configuration)"
+    )
+
+
+def refuse_other_design(
+    read: list[tuple[Path, Record]], expected: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raise LabError where the configuration asks for something else than was measured.
+
+    `expected` maps an arm to its request; which weights were taken is the data set's own.
+    """
+    for path, record in read:
+        if record.arm not in expected:
+            continue
+        known = record.request.model_dump()
+        chosen = {key: known[key] for key in ("weights", "revision", "order", "dummy_values")}
+        asked = Request.model_validate({**expected[record.arm], **chosen})
+        found = conflict(asked, record.request, same_arm=True)
+        if found:
+            name, now, then = found
+            raise LabError(
+                f"{path}: measured with {name} {then!r}, the configuration asks for {now!r}; "
+                "set `dataset` to a new name there, or put the old value back"
+            )

@@ -1,0 +1,111 @@
+"""All numbers of the records as one long table: a row per observed number.
+
+A row has arm, repeat, batch, role and iteration, so that every figure later is an aggregate of
+one `quantity`.
+"""
+
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from cudagraph_lab.observations.validity import decode_steps, share_in_mode, step_tokens
+from cudagraph_lab.records.record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GIB = 1 << 30
+COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
+Row = tuple[str, int, int | None, str, int, str, float]
+
+
+def observe(record: Record) -> list[Row]:
+    """All numbers of one believed record as rows of the table."""
+    rows: list[Row] = []
+
+    def add(batch: int | None, role: str, iteration: int, **quantities: float | None) -> None:
+        rows.extend(
+            (record.arm, record.repeat, batch, role, iteration, quantity, float(value))
+            for quantity, value in quantities.items()
+            if value is not None
+        )
+
+    for cell in record.cells:
+        tokens = step_tokens(record, cell.batch)
+        for _, group in groupby(enumerate(cell.calls), key=lambda pair: pair[1].role):
+            for iteration, (_, call) in enumerate(group, start=1):
+                decode = decode_steps(call, tokens)
+                steps = sum(decode.values())
+                add(
+                    cell.batch,
+                    call.role,
+                    iteration,
+                    throughput=call.throughput,
+                    energy_j_per_token=call.energy_j / call.tokens
+                    if call.energy_j is not None and call.tokens
+                    else None,
+                    decode_s_per_step=fmean(call.decode_s_per_step)
+                    if call.decode_s_per_step
+                    else None,
+                    first_token_s=fmean(call.first_token_s) if call.first_token_s else None,
+                    full_share=share_in_mode(call, tokens, "FULL"),
+                    padded_tokens=sum(padded * n for (_, padded), n in decode.items()) / steps
+                    if steps
+                    else None,
+                )
+    startup = record.startup
+    if startup is not None:
+        # Engines in turn boot at the same time and wait for each other's processors: what their
+        # start-up took is not what it takes alone. Counts and sizes are what they are.
+        alone = record.request.measured == "apart"
+        for span in startup.spans if alone else []:
+            add(None, "startup", 1, **{f"span_{span.name}_s": span.seconds})
+        capture, log = startup.capture, startup.log
+        passes: dict[str, int] = {}
+        seconds = gib = None
+        if capture is not None:
+            seconds, gib = capture.seconds, capture.pool_bytes / GIB
+            for graph in capture.graphs:
+                passes[graph.routine] = passes.get(graph.routine, 0) + 1
+        elif log is not None:
+            seconds, gib = log.capture_seconds, log.capture_gib
+            passes = {p.routine: p.shapes for p in log.passes if p.routine and p.shapes is not None}
+        add(
+            None,
+            "startup",
+            1,
+            **{
+                f"compile_{startup.compile_cache_was or 'unknown'}_s": startup.compile_seconds
+                if alone
+                else None
+            },
+            capture_seconds=seconds if alone else None,
+            capture_gib=gib,
+            capture_graphs=sum(passes.values()) or None,
+            # A log that says nothing of graphs tells of no capture only where the engine
+            # came up; an engine that came up did.
+            passes=len(passes) if capture or not log else len(log.passes),
+            shapes_piecewise=passes.get("PIECEWISE"),
+            shapes_full=passes.get("FULL"),
+            kv_cache_tokens=startup.kv_cache_tokens,
+        )
+    for profile in record.profile or []:
+        add(
+            profile.batch,
+            "profile",
+            1,
+            kernels_per_step=profile.kernels_per_step,
+            launches_per_step=profile.launches_per_step,
+            graph_launches_per_step=profile.graph_launches_per_step,
+            device_busy_s_per_step=profile.device_busy_s_per_step,
+            operators_per_step=profile.operators_per_step,
+        )
+    return rows
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """The observations as they were written: exact values, whole batch sizes."""
+    import pandas as pd
+
+    return pd.read_csv(path, dtype={"batch": "Int64"})
