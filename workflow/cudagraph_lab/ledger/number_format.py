@@ -1,12 +1,14 @@
 """How a number is written: its digits from its interval, its unit, and its claims in words.
 
-Plain text only; `cudagraph_lab.report.printing` puts it on a page.
+Plain text only; `cudagraph_lab.report.numbers` puts it on a page.
 """
 
 import math
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import MODEL_ERROR
+from cudagraph_lab.ledger.index import id_of
 
 
 def unit_of(number: Number) -> tuple[float, str]:
@@ -60,7 +62,7 @@ def written(number: Number) -> tuple[str, str | None, str | None]:
     if isinstance(number.value, bool):
         return claim_in_words(number), None, None
     factor, _ = unit_of(number)
-    signed = number.id.startswith("model/") and "/error/" in number.id
+    signed = id_of(number).quantity is MODEL_ERROR
     value = number.value * factor
     if number.low is None or number.high is None or not number.high > number.low:
         return trimmed(value, signed, _significant(number)), None, None
