@@ -23,7 +23,7 @@ def differences(ours, theirs):
 
 def test_the_example_is_what_is_rendered_today(repository, report):
     example = repository / "docs" / "lab_report.html"
-    assert example.stat().st_size < 3_000_000
+    assert example.stat().st_size < 1_500_000
     ours, theirs = report.read_text("utf-8"), example.read_text("utf-8")
     found = [] if ours == theirs else differences(ours, theirs)
     assert not found, f"docs/lab_report.html is old, run `make docs`: {found}"

@@ -1,35 +1,27 @@
 """Figures: what the ledger says, drawn.
 
 Input: the ledger and the one style. Output: results/figures/*.svg and, for the
-report, results/figures/figures.json: each figure's finding in words, and which
-numbers of the ledger it shows.
+report, results/figures/figures.json: the finding of each figure in words, and the
+numbers of the ledger that it shows.
 """
 
-# Name, and what it shows in the words of Snakemake's own report.
-FIGURES = {
-    "speed-up": "speed-up against batch size",
-    "attribution": "compilation and graphs apart",
-    "models": "launch models against what was measured",
-    "throughput": "throughput against batch size",
-    "step-time": "decode step against batch size",
-    "start-up": "phases of the start-up",
-}
+from cudagraph_lab.figures.catalogue import FIGURES
 
 
 rule plot_figures:
     input:
         ledger="results/ledger.json",
         style=local(str(REPOSITORY / "report" / "lab.mplstyle")),
-        package=package("figures", "ledger", "report"),
+        package=package("figures", "ledger"),
     output:
         svgs=[
             report(
                 f"results/figures/{name}.svg",
                 caption=f"../../report/captions/{name}.rst",
                 category="Figures",
-                labels={"figure": words},
+                labels={"figure": question},
             )
-            for name, words in FIGURES.items()
+            for name, question in FIGURES.items()
         ],
         drawings="results/figures/figures.json",
     log:

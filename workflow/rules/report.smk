@@ -8,7 +8,7 @@ results/report/lab_report.md for terminals and pull requests.
 # Everything that the page is made from besides numbers.
 TEMPLATES = sorted(
     str(path)
-    for pattern in ("*.j2", "sections/*.j2", "style.css")
+    for pattern in ("*.j2", "style.css")
     for path in (REPOSITORY / "report").glob(pattern)
 )
 
@@ -19,7 +19,7 @@ rule render_report:
         svgs=rules.plot_figures.output.svgs,
         drawings="results/figures/figures.json",
         templates=local(TEMPLATES),
-        package=package("report", "ledger"),
+        package=package("report", "report/sections", "figures", "ledger"),
     output:
         html=report(
             "results/report/lab_report.html",

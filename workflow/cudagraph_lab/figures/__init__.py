@@ -1,1 +1,1 @@
-"""What the ledger says, drawn."""
+"""Figures: what the ledger says, drawn; the finding of each in words beside it."""

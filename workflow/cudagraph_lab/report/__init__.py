@@ -1,1 +1,1 @@
-"""The ledger as a page to read, and as Markdown."""
+"""Report: the ledger as one page to read, decided here and laid out by the templates."""

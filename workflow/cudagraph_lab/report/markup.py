@@ -1,36 +1,136 @@
-"""How the leaves of a page are written: in HTML and in Markdown.
+"""What a sentence is made of, and the one way to mark it up.
 
-Whatever comes from records or configuration is escaped here. Where it has digits it is
-marked as well, so that a reader of the page's source, or a test, can tell them from numbers.
+A sentence is a `Line`: plain words and pieces. Digits of a result stand in a `Datum`, which
+says where in the ledger they come from; digits of a name, a record or the configuration stand
+in an `Exempt` or a `Code`. `html` and `plain` write a line for the page and for Markdown.
 """
 
-import html
+import html as escaping
 import re
-from collections.abc import Callable, Mapping
+import string
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-SIGNS = {"refuted": "✗", "inconclusive": "?", "confirmed": "✓", "not measured": "–"}
+from cudagraph_lab.ledger.verdicts import Verdict
+
+SIGNS: dict[Verdict, str] = {
+    "confirmed": "✓",
+    "refuted": "✗",
+    "inconclusive": "?",
+    "not measured": "–",
+}
+# How the page calls a verdict.
+WORDS: dict[Verdict, str] = {
+    "confirmed": "confirmed",
+    "refuted": "refuted",
+    "inconclusive": "not settled",
+    "not measured": "not measured",
+}
 
 
 @dataclass(frozen=True)
-class Form:
-    """How the leaves of a page are written in one format."""
+class Datum:
+    """Digits of a result, and where they come from."""
 
-    escape: Callable[[str], Markup]
-    datum: Callable[[str, Mapping[str, str]], Markup]  # a printed number and what it is
-    # Data set, id, and what holds the parts of that number: a datum with `data-part` is a part
-    # of the number that the nearest element around it names.
-    about: Callable[[str, str, Markup], Markup]
-    exempt: Callable[[str, str], Markup]  # text of a record or the configuration, and its nature
-    code: Callable[[str], Markup]
-    time: Callable[[str], Markup]
-    chip: Callable[[str, str, str], Markup]  # verdict, anchor, aside
-    strong: Callable[[Markup], Markup]
-    target: Callable[[str, Markup], Markup]  # anchor, what it holds
-    link: Callable[[str, Markup], Markup]  # anchor, what leads there
-    file: Callable[[str, str], Markup]  # a file of the project and how it is written here
+    text: str
+    attributes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Exempt:
+    """Words from a record or the configuration; `why` says which: said, batch or level."""
+
+    text: str
+    why: str = "said"
+
+
+@dataclass(frozen=True)
+class Code:
+    """A name, an argument or a command. `file` says that it is a file of the project."""
+
+    text: str
+    file: bool = False
+
+
+@dataclass(frozen=True)
+class Time:
+    """A moment, as ISO 8601 writes it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A verdict."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Strong:
+    """What stands out."""
+
+    line: "Line"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link to a place on the page."""
+
+    anchor: str
+    line: "Line"
+
+
+@dataclass(frozen=True)
+class About:
+    """The data set and id that the parts inside are of."""
+
+    dataset: str
+    number: str
+    line: "Line"
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A number with a mark that opens what is known of it: predictions, verdicts, repeats."""
+
+    line: "Line"
+    verdict: Verdict | None  # the mark; None where nothing was predicted
+    note: tuple["Line", ...]
+
+
+Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Noted
+Line = tuple[Piece, ...]
+
+
+def anchor(*parts: str) -> str:
+    """A name for a place on the page: different for different parts, whatever stands in them."""
+    return ":".join(quote(part, safe="/._-") for part in parts)
+
+
+def say(template: str, **pieces: Piece | Line) -> Line:
+    """A sentence from a template whose {names} are pieces or lines."""
+    line: list[Piece] = []
+    for words, name, _, _ in string.Formatter().parse(template):
+        if words:
+            line.append(words)
+        if name is not None:
+            piece = pieces[name]
+            line += piece if isinstance(piece, tuple) else (piece,)
+    return tuple(line)
+
+
+def join(lines: Sequence[Line], between: str = ", ", last: str = " and ") -> Line:
+    """Lines as an enumeration: a, b and c."""
+    joined: list[Piece] = []
+    for place, line in enumerate(lines):
+        if place:
+            joined.append(last if place == len(lines) - 1 else between)
+        joined += line
+    return tuple(joined)
 
 
 def clean(text: str) -> str:
@@ -38,75 +138,90 @@ def clean(text: str) -> str:
     return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text))
 
 
-def _html_datum(text: str, attributes: Mapping[str, str]) -> Markup:
-    # Thousands to a page: Markup.format would take most of the time that a page takes.
-    pairs = " ".join(f'{key}="{escape(value)}"' for key, value in attributes.items())
-    return Markup(f"<data {pairs}>{escape(text)}</data>")  # noqa: S704
+def html(line: Iterable[Piece]) -> Markup:
+    """A line for the page."""
+    return Markup("").join(_html(piece) for piece in line)
 
 
-def _html_exempt(text: str, why: str) -> Markup:
-    if not re.search(r"\d", text):
-        return escape(clean(text))
-    return Markup('<span data-why="{}">{}</span>').format(why, clean(text))
+def _html(piece: Piece) -> Markup:
+    match piece:
+        case str():
+            return escape(piece)
+        case Datum(text, attributes):
+            pairs = " ".join(f'{key}="{escape(value)}"' for key, value in attributes)
+            return Markup(f"<data {pairs}>{escape(text)}</data>")  # noqa: S704
+        case Exempt(text, why):
+            if not re.search(r"\d", text):
+                return escape(clean(text))
+            return Markup('<span data-why="{}">{}</span>').format(why, clean(text))
+        case Code(text, file):
+            if file:
+                return Markup('<code data-file="{0}">{0}</code>').format(clean(text))
+            return Markup("<code>{}</code>").format(clean(text))
+        case Time(text):
+            return Markup('<time datetime="{}">{}</time>').format(text, _moment(text))
+        case Chip(verdict):
+            name = verdict.replace(" ", "-")
+            return Markup('<span class="chip {}">{}</span>').format(name, WORDS[verdict])
+        case Strong(line):
+            return Markup("<strong>{}</strong>").format(html(line))
+        case Link(target, line):
+            return Markup('<a href="#{}">{}</a>').format(target, html(line))
+        case About(dataset, number, line):
+            return Markup('<span data-dataset="{}" data-id="{}">{}</span>').format(
+                dataset, number, html(line)
+            )
+        case Noted():
+            return _noted(piece)
 
 
-def _html_chip(verdict: str, anchor: str, aside: str) -> Markup:
-    name = verdict.replace(" ", "-")
-    inside = Markup('<span aria-hidden="true">{}</span> {}').format(SIGNS[verdict], verdict)
-    if aside:
-        inside += Markup(' <span class="aside">({})</span>').format(aside)
-    if not anchor:
-        return Markup('<span class="chip {}">{}</span>').format(name, inside)
-    return Markup('<a class="chip {}" href="#{}">{}</a>').format(name, anchor, inside)
+def _noted(piece: Noted) -> Markup:
+    note = Markup("").join(Markup("<span>{}</span>").format(html(line)) for line in piece.note)
+    if piece.verdict is None:
+        return Markup(
+            '<span class="num" tabindex="0"><span class="bare">{}</span>'
+            '<span class="note">{}</span></span>'
+        ).format(html(piece.line), note)
+    name, words, sign = piece.verdict.replace(" ", "-"), WORDS[piece.verdict], SIGNS[piece.verdict]
+    return Markup(
+        '<span class="num">{}\N{WORD JOINER}<span class="mark {}" tabindex="0" role="img" '
+        'aria-label="{}; details follow">{}</span><span class="note">{}</span></span>'
+    ).format(html(piece.line), name, words, sign, note)
 
 
-HTML = Form(
-    escape=lambda text: escape(clean(text)),
-    datum=_html_datum,
-    about=lambda dataset, number, parts: Markup(
-        '<span data-dataset="{}" data-id="{}">{}</span>'
-    ).format(dataset, number, parts),
-    exempt=_html_exempt,
-    code=lambda text: Markup("<code>{}</code>").format(clean(text)),
-    time=lambda text: Markup('<time datetime="{0}">{1}</time>').format(
-        text, text.replace("T", " ").removesuffix("+00:00") + " UTC"
-    ),
-    chip=_html_chip,
-    strong=lambda text: Markup("<strong>{}</strong>").format(text),
-    target=lambda anchor, text: Markup('<span id="{}">{}</span>').format(anchor, text),
-    link=lambda anchor, text: Markup('<a href="#{}">{}</a>').format(anchor, text),
-    # Where the page lies beside its files, its script makes links of these.
-    file=lambda path, text: Markup('<code data-why="file" data-file="{}">{}</code>').format(
-        clean(path), clean(text)
-    ),
-)
+def _moment(text: str) -> str:
+    return text.replace("T", " ").removesuffix("+00:00") + " UTC"
 
 
-def escape_markdown(text: str) -> Markup:
+def plain(line: Iterable[Piece]) -> str:
+    """A line for Markdown: the same words, without the notes."""
+    return "".join(_plain(piece) for piece in line)
+
+
+def _plain(piece: Piece) -> str:
+    match piece:
+        case str():
+            return escape_markdown(piece)
+        case Datum(text) | Exempt(text):
+            return escape_markdown(text)
+        case Code(text):
+            inside = clean(text).replace("`", "'").replace("|", "\\|")
+            return f"`{inside}`"
+        case Time(text):
+            return _moment(text)
+        case Chip(verdict):
+            return f"{SIGNS[verdict]} {WORDS[verdict]}"
+        case Strong(line):
+            return f"**{plain(line)}**"
+        case Link(_, line) | About(_, _, line):
+            return plain(line)
+        case Noted(line, verdict):
+            return plain(line) + (f" {SIGNS[verdict]}" if verdict else "")
+
+
+def escape_markdown(text: str) -> str:
     """Text that stands for itself in Markdown, also in a table's cell."""
-    text = html.escape(clean(text), quote=False)
+    text = escaping.escape(clean(text), quote=False)
     text = re.sub(r"([\\|`*\[\]~])", r"\\\1", text)
     # An underscore inside a word is an underscore; elsewhere it begins emphasis.
-    return Markup(re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text))  # noqa: S704
-
-
-def _markdown_code(text: str) -> Markup:
-    inside = clean(text).replace("`", "'").replace("|", "\\|")
-    return Markup(f"`{inside}`")  # noqa: S704
-
-
-MARKDOWN = Form(
-    escape=escape_markdown,
-    datum=lambda text, attributes: escape_markdown(text),
-    about=lambda dataset, number, parts: parts,
-    exempt=lambda text, why: escape_markdown(text),
-    code=_markdown_code,
-    time=lambda text: escape_markdown(text.replace("T", " ").removesuffix("+00:00") + " UTC"),
-    chip=lambda verdict, anchor, aside: Markup("{} {}{}").format(
-        SIGNS[verdict], verdict, escape_markdown(f" ({aside})") if aside else ""
-    ),
-    strong=lambda text: Markup("**{}**").format(text),
-    target=lambda anchor, text: text,
-    link=lambda anchor, text: text,
-    file=lambda path, text: _markdown_code(text),
-)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)

@@ -1,12 +1,13 @@
 """How a number is written: its digits from its interval, its unit, and its claims in words.
 
-Plain text only; `cudagraph_lab.report.printing` puts it on a page.
+Plain text only; `cudagraph_lab.report.numbers` puts it on a page.
 """
 
 import math
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import MODEL_ERROR
 
 
 def unit_of(number: Number) -> tuple[float, str]:
@@ -56,11 +57,11 @@ def written(number: Number) -> tuple[str, str | None, str | None]:
     Raises LabError for a number that has no value: nothing is printed in its place.
     """
     if number.value is None:
-        raise LabError(f"{number.dataset}: {number.id!s} has no value; print its reason instead")
+        raise LabError(f"{number.dataset}: {number.id} has no value; print its reason instead")
     if isinstance(number.value, bool):
         return claim_in_words(number), None, None
     factor, _ = unit_of(number)
-    signed = str(number.id).startswith("model/") and "/error/" in str(number.id)
+    signed = number.id.quantity is MODEL_ERROR
     value = number.value * factor
     if number.low is None or number.high is None or not number.high > number.low:
         return trimmed(value, signed, _significant(number)), None, None

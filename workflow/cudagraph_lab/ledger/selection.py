@@ -1,0 +1,87 @@
+"""Which numbers a reader is shown first: what figures and report both choose, chosen once."""
+
+from cudagraph_lab.config.contrast import Role
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import BUSY_S, STARTUP, STEP
+from cudagraph_lab.ledger.index import (
+    Index,
+    ratios,
+    value_at,
+    with_quantity,
+)
+
+# The contrast to lead with: the first of these that any data set has measured.
+LEADING: tuple[Role, ...] = ("primary", "graph", "graph_compiled", "graph_uncompiled", "compile")
+
+
+def leading_role(index: Index) -> Role | None:
+    """The role of the contrast that the page leads with; None where nothing was measured.
+
+    What was measured here decides; where nothing was, what any data set has.
+    """
+    here = index.ledger.measured_here
+    for names in (here, [d.name for d in index.ledger.datasets]):
+        for role in LEADING:
+            if any(ratios(index, name, role) for name in names if name in index.datasets):
+                return role
+    return None
+
+
+# Graphs alone and compilation alone; where the plain pair is lacking, the factorial's.
+PAIRS: tuple[tuple[Role, Role], ...] = (
+    ("graph", "compile"),
+    ("graph_compiled", "compile_ungraphed"),
+)
+
+
+def factors(index: Index, dataset: str) -> tuple[dict[int, Number], dict[int, Number]] | None:
+    """Speed-ups of graphs alone and of compilation alone, by batch; None where one is lacking."""
+    for graph, compiler in PAIRS:
+        pair = ratios(index, dataset, graph), ratios(index, dataset, compiler)
+        if all(pair):
+            return pair
+    return None
+
+
+def profiled(index: Index, dataset: str) -> list[tuple[str, int, Number, Number]]:
+    """(arm, batch, step, GPU work) at the smallest and largest profiled batch, by batch."""
+    found = []
+    for work in with_quantity(index, dataset, BUSY_S):
+        key = work.id
+        step = value_at(index, dataset, STEP(arm=key.arm, batch=key.batch))
+        if step is not None:
+            found.append((str(key.arm), int(key.batch), step, work))
+    sizes = [size for _, size, _, _ in found]
+    kept = [row for row in found if row[1] in (min(sizes), max(sizes))] if found else []
+    slowest = {arm: float(step.value or 0) for arm, _, step, _ in reversed(kept)}
+    return sorted(kept, key=lambda row: (row[1], -slowest[row[0]]))
+
+
+def cold_arms(index: Index, dataset: str) -> list[str]:
+    """Arms of the purpose startup that only ever compiled with an empty cache."""
+
+    def compiled(arm: str, phase: str) -> bool:
+        return value_at(index, dataset, STARTUP(phase=phase, arm=arm)) is not None
+
+    return [
+        arm
+        for arm, facts in index.datasets[dataset].arms.items()
+        if facts.purpose == "startup"
+        and compiled(arm, "compile_cold")
+        and not compiled(arm, "compile_warm")
+    ]
+
+
+def arms_shown(index: Index, dataset: str) -> list[str]:
+    """The arms whose start-up is compared: those of the leading contrasts, and cold starts."""
+    facts = index.datasets[dataset]
+    roles = ("primary", "graph", "compile", "graph_compiled", "compile_ungraphed")
+    sides = [
+        arm
+        for role in roles
+        for contrast in facts.contrasts.values()
+        if contrast.role == role
+        for arm in (contrast.denominator, contrast.numerator)
+    ]
+    wanted = dict.fromkeys([*sides, *cold_arms(index, dataset)] if sides else facts.arms)
+    return [arm for arm in wanted if value_at(index, dataset, STARTUP(phase="boot", arm=arm))]

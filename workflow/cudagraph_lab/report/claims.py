@@ -1,0 +1,156 @@
+"""Predictions by family: who claimed what kind of thing, and what came of it."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from cudagraph_lab.config.contrast import Role
+from cudagraph_lab.ledger.build import Judged, Number
+from cudagraph_lab.ledger.catalogue import (
+    CAPTURE_GIB,
+    CAPTURE_S,
+    FADE,
+    KERNELS,
+    NO_INVERSION,
+    RATIO,
+    REPLAYED_SHARE,
+    SHAPES_FULL,
+    SHAPES_PIECEWISE,
+    Quantity,
+)
+from cudagraph_lab.ledger.index import VERDICTS, Index, has_value
+from cudagraph_lab.ledger.verdicts import Verdict
+
+# Who speaks, by the first word of a prediction's id.
+SPEAKERS = {
+    "lab": "the course lab",
+    "claim": "the course lab",
+    "vllm": "vLLM’s own rules",
+    "expect": "our expectation",
+    "model": "our extrapolation",
+    "extrapolation": "our extrapolation",
+    "transfer": "carried over from another device",
+}
+ROLE_WORDS: dict[Role, str] = {
+    "primary": "graphs and compilation together",
+    "graph": "graphs alone",
+    "compile": "compilation alone",
+    "a_a": "an arm against itself",
+    "observer": "without vLLM’s statistics",
+    "piecewise": "piecewise graphs over the default",
+    "graph_compiled": "graphs, on compiled code",
+    "graph_uncompiled": "graphs, without compilation",
+    "compile_graphed": "compilation, with graphs",
+    "compile_ungraphed": "compilation, without graphs",
+    "co_resident": "measured in turn, over alone",
+    "upgrade": "one version of vLLM over another",
+    "other": "another contrast",
+}
+# What a reader wants to know first, and in which words.
+IMPORTANT: dict[Quantity, str] = {
+    NO_INVERSION: "never slower at any batch size",
+    FADE: "the gain falls steadily with the batch",
+    RATIO: "speed-up",
+    CAPTURE_S: "seconds of capture",
+    CAPTURE_GIB: "memory of the graphs",
+    REPLAYED_SHARE: "which steps replay a full graph",
+    SHAPES_PIECEWISE: "sizes captured piecewise",
+    SHAPES_FULL: "sizes captured in full",
+    KERNELS: "kernels a step",
+}
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A family: one speaker's predictions of one quantity and role."""
+
+    prefix: str
+    quantity: Quantity
+    role: Role | None
+    pairs: list[tuple[Number, Judged]]
+
+    @property
+    def key(self) -> str:
+        """What tells the family from the others, as counts on the page name it."""
+        return f"{self.prefix}|{self.quantity.template}|{self.role or ''}"
+
+    @property
+    def speaker(self) -> str:
+        """Who predicted."""
+        return SPEAKERS.get(self.prefix, self.prefix)
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        words = IMPORTANT.get(self.quantity, self.quantity.label)
+        return f"{words}, {ROLE_WORDS[self.role]}" if self.role else words
+
+    @property
+    def counts(self) -> Counter[Verdict]:
+        """How many ended in each verdict."""
+        return Counter(judged.verdict for _, judged in self.pairs)
+
+    @property
+    def worst(self) -> Verdict:
+        """The verdict that a reader should see first."""
+        return next(verdict for verdict in VERDICTS if self.counts[verdict])
+
+    @property
+    def tested(self) -> list[tuple[Number, Judged]]:
+        """Those that were measured and that the data could have refuted."""
+        return [
+            (number, judged)
+            for number, judged in self.pairs
+            if judged.verdict != "not measured" and not judged.in_sample
+        ]
+
+
+def importance(claims: Claims) -> tuple[int, bool]:
+    """The place of a family among what a reader wants to know first."""
+    order = list(IMPORTANT)
+    place = order.index(claims.quantity) if claims.quantity in order else len(order)
+    return place, claims.role != "primary"
+
+
+def families(index: Index) -> list[Claims]:
+    """All families, those with refuted predictions first."""
+    found: dict[tuple[str, Quantity, Role | None], list[tuple[Number, Judged]]] = {}
+    for number in index.ledger.numbers:
+        key = number.id
+        role: Role | None = None
+        if key.contrast and number.dataset in index.datasets:
+            contrast = index.datasets[number.dataset].contrasts.get(key.contrast)
+            role = contrast.role if contrast else "other"
+        for judged in number.predictions:
+            prefix = judged.id.split("/")[0]
+            found.setdefault((prefix, key.quantity, role), []).append((number, judged))
+    claims = [Claims(*key, pairs) for key, pairs in found.items()]
+    return sorted(claims, key=lambda family: VERDICTS.index(family.worst))
+
+
+def width_words(claims: Claims) -> str:
+    """How much a family's bounds would have let through, in words."""
+    finite = [
+        (judged.low, judged.high)
+        for _, judged in claims.pairs
+        if judged.low is not None and judged.high is not None
+    ]
+    if any(isinstance(judged.value, bool) for _, judged in claims.pairs):
+        return "yes or no"
+    if not finite:
+        return "one-sided"
+    if all(low == high for low, high in finite):
+        return "exact"
+    if any(low <= 0 for low, _ in finite):
+        return "from nothing up"
+    widest = max(high / low for low, high in finite)
+    return "narrow" if widest <= 1.25 else "medium" if widest <= 2 else "wide"
+
+
+def refuted_by_prediction(index: Index) -> dict[str, list[tuple[Number, Judged]]]:
+    """The refuted predictions by id, each with the numbers that refuted it."""
+    found: dict[str, list[tuple[Number, Judged]]] = {}
+    for number in index.ledger.numbers:
+        for judged in number.predictions:
+            if judged.verdict == "refuted" and has_value(number):
+                found.setdefault(judged.id, []).append((number, judged))
+    return found

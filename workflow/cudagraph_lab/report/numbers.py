@@ -1,0 +1,255 @@
+"""Numbers, bounds and counts as lines: every digit of a result on the page is written here."""
+
+from collections.abc import Sequence
+
+from cudagraph_lab.ledger.build import Judged, Number
+from cudagraph_lab.ledger.index import VERDICTS, Index, has_value
+from cudagraph_lab.ledger.number_format import suffix, trimmed, unit_of, written
+from cudagraph_lab.ledger.verdicts import Verdict
+from cudagraph_lab.report.markup import (
+    About,
+    Chip,
+    Code,
+    Datum,
+    Exempt,
+    Line,
+    Link,
+    Noted,
+    anchor,
+    join,
+    say,
+)
+from cudagraph_lab.statistics import LEVEL
+
+
+def value(number: Number, about: bool = True) -> Line:
+    """A value with its unit and interval; a bracket; or why there is no value."""
+    if not has_value(number):
+        return say("not measured: {why}", why=Exempt(number.missing or "no reason is given"))
+    line = _bracket(number) if number.value is None else _value(number)
+    return (About(number.dataset, str(number.id), line),) if about else line
+
+
+def _value(number: Number) -> Line:
+    text, low, high = written(number)
+    line: Line = (_part(number, "value", text),)
+    if isinstance(number.value, bool):
+        return line
+    line += (_unit(suffix(text, unit_of(number)[1])),)
+    if low is None or high is None:
+        return line
+    kind = "range " if (number.method or "").startswith("range") else ""
+    return (
+        *line,
+        f" ({kind}",
+        _part(number, "low", low),
+        " to ",
+        _part(number, "high", high),
+        ")",
+    )
+
+
+def _bracket(number: Number) -> Line:
+    factor, unit = unit_of(number)
+    low, high = (
+        trimmed(float(end or 0) * factor, significant=3) for end in (number.low, number.high)
+    )
+    return (
+        _part(number, "low", low),
+        " to ",
+        _part(number, "high", high),
+        _unit(suffix("", unit)),
+    )
+
+
+def point(number: Number, unit: bool = True) -> Line:
+    """The value alone, without its interval."""
+    text = written(number)[0]
+    line: Line = (_part(number, "value", text),)
+    if unit and not isinstance(number.value, bool):
+        line += (_unit(suffix(text, unit_of(number)[1])),)
+    return (About(number.dataset, str(number.id), line),)
+
+
+def bounds(number: Number, judged: Judged, about: bool = True) -> Line:
+    """What a prediction says, in the unit of its number."""
+    line = _bounds(number, judged)
+    return (About(number.dataset, str(number.id), line),) if about else line
+
+
+def _bounds(number: Number, judged: Judged) -> Line:
+    if isinstance(judged.value, bool):
+        words = "holds" if judged.value else "does not hold"
+        return (_part(number, "value", words, judged),)
+    factor, unit = unit_of(number)
+
+    def part(name: str) -> Datum:
+        return _part(number, name, trimmed(getattr(judged, name) * factor), judged)
+
+    low, high = judged.low, judged.high
+    after = _unit(suffix("", unit))
+    if low is not None and low == high:
+        return (part("low"), _unit(suffix(trimmed(low * factor), unit)))
+    if low is not None and high is not None:
+        return (part("low"), " to ", part("high"), after)
+    if low is not None:
+        return ("at least ", part("low"), after)
+    if high is not None:
+        return ("at most ", part("high"), after)
+    return ("no bounds",)
+
+
+def repeats(number: Number, about: bool = True) -> Line:
+    """How many repeats or observations a number rests on."""
+    line = (_part(number, "n", str(number.n)),)
+    return (About(number.dataset, str(number.id), line),) if about else line
+
+
+def judgement(number: Number, judged: Judged, about: bool = True) -> Line:
+    """A verdict as a sentence: predicted 1.0 to 1.1, measured 1.02 (1.01 to 1.03): confirmed."""
+    measured: Line = (", ", *value(number, about))
+    if has_value(number):
+        measured = say(", measured {value}", value=value(number, about))
+    if number.value is None and has_value(number):  # an extrapolation: nobody measured it
+        measured = say(", our bracket {value}", value=value(number, about))
+    return say(
+        "predicted {bounds}{measured}: {verdict}{weak}",
+        bounds=bounds(number, judged, about),
+        measured=() if judged.verdict == "not measured" else measured,
+        verdict=Chip(judged.verdict),
+        weak=weakness(number, judged),
+    )
+
+
+def weakness(number: Number, judged: Judged) -> Line:
+    """What makes a verdict worth less, and what would settle one that is open."""
+    said: list[Line] = []
+    if judged.in_sample:
+        said.append(("read from these very data, so no test",))
+    elif judged.post_hoc and judged.verdict != "not measured":
+        said.append(("registered after the measurement",))
+    if number.n == 1 and number.value is not None:
+        said.append(("one observation",))
+    if judged.settle and judged.settle != "more repeats may not settle it":
+        said.append(say("to settle it: {settle}", settle=Exempt(judged.settle)))
+    elif judged.settle:
+        said.append(("the bounds lie inside the noise; more repeats may not settle it",))
+    if judged.verdict == "not measured":
+        said.append((Exempt(number.missing or "no reason is given"),))
+    return (" (", *join(said, "; ", "; "), ")") if said else ()
+
+
+def noted(index: Index, number: Number) -> Line:
+    """A number for the flow of the text: value, interval, and a mark that opens the rest."""
+    note: list[Line] = [
+        say(
+            "predicted {b} by {id}: {chip}{weak}",
+            b=bounds(number, p),
+            id=Code(p.id),
+            chip=Chip(p.verdict),
+            weak=weakness(number, p),
+        )
+        for p in number.predictions
+    ]
+    if not note:
+        note.append(("No prediction was registered for this number.",))
+    if number.n:
+        note.append(say("n = {n}{method}", n=repeats(number), method=_method(number)))
+    note.append((Link(row_anchor(index, number), ("its row, with its records",)),))
+    return (Noted(value(number), worst(number), tuple(note)),)
+
+
+def _method(number: Number) -> Line:
+    if number.low is None or number.high is None:
+        return (", one observation",) if number.n == 1 else ("",)
+    return say(", {level} interval, {method}", level=level(), method=Exempt(number.method or ""))
+
+
+def worst(number: Number) -> Verdict | None:
+    """The verdict that a reader should see first; None where nothing was predicted."""
+    verdicts = {p.verdict for p in number.predictions}
+    return next((v for v in VERDICTS if v in verdicts), None)
+
+
+def row_anchor(index: Index, number: Number) -> str:
+    """Where the table of all numbers holds a number; short, since there are thousands."""
+    return anchor(f"n{index.groups.index(number.dataset)}", str(number.id))
+
+
+def runs_anchor(index: Index, dataset: str, arm: str) -> str:
+    """Where the table of runs holds an arm."""
+    return anchor(f"r{index.groups.index(dataset)}", arm)
+
+
+def label(index: Index, number: Number) -> Line:
+    """A number in words: `speed-up, graphs over eager, batch 8`."""
+    key = number.id
+    words: list[Line] = [(Exempt(key.quantity.label, "label"),)]
+    if not key.keys and key.quantity.template == str(number.id) and key.quantity.label == "number":
+        words = [(Exempt(str(number.id), "label"),)]
+    for name, given in key.keys:
+        if name == "batch":
+            words.append(say("batch {size}", size=Exempt(str(given), "batch")))
+        elif name == "tp":
+            words.append(say("{n} GPUs", n=Exempt(str(given), "key")))
+        elif name == "contrast":
+            words.append((Code(str(given)),))
+        else:
+            words.append((Exempt(str(given), "key"),))
+    return join(words, ", ", ", ")
+
+
+def count(size: int, what: str, datasets: Sequence[str], **more: str) -> Datum:
+    """A count of verdicts; the attributes say what was counted, so that it can be checked."""
+    attributes = {
+        "value": str(size),
+        "data-count": what,
+        "data-datasets": " ".join(anchor(name) for name in datasets),
+        **{f"data-{key}": text for key, text in more.items()},
+    }
+    return Datum(f"{size:,}", tuple(attributes.items()))
+
+
+def fact(dataset: str, name: str, given: float) -> Datum:
+    """A count that the data set itself carries, such as `iterations`."""
+    attributes = {"value": repr(given), "data-dataset": dataset, "data-fact": name}
+    return Datum(trimmed(given), tuple(attributes.items()))
+
+
+def arm_repeats(dataset: str, arm: str, given: int) -> Datum:
+    """How many repeats of an arm there are."""
+    attributes = {"value": str(given), "data-dataset": dataset, "data-repeats": arm}
+    return Datum(str(given), tuple(attributes.items()))
+
+
+def batch(size: int) -> Exempt:
+    """A batch size of a data set, as a label."""
+    return Exempt(str(size), "batch")
+
+
+def batches(sizes: Sequence[int]) -> Line:
+    """Batch sizes in words: 1, 8 and 64."""
+    return join([(batch(size),) for size in sizes])
+
+
+def level() -> Exempt:
+    """The level of the intervals."""
+    return Exempt(f"{trimmed(LEVEL * 100)}%", "level")
+
+
+def _part(number: Number, part: str, text: str, judged: Judged | None = None) -> Datum:
+    given = getattr(number if judged is None else judged, part)
+    attributes = [
+        ("value", str(given).lower() if isinstance(given, bool) else f"{given:.9g}"),
+        ("data-part", part),
+    ]
+    factor, unit = unit_of(number)
+    if factor != 1 and part != "n":
+        attributes.append(("data-unit", unit))
+    if judged is not None:
+        attributes.append(("data-prediction", judged.id))
+    return Datum(text, tuple(attributes))
+
+
+def _unit(text: str) -> Exempt:
+    return Exempt(text)

@@ -1,0 +1,347 @@
+"""The first screen: one picture, one sentence, and a line each on what follows from it."""
+
+from cudagraph_lab.config.contrast import Role
+from cudagraph_lab.figures.catalogue import Drawing
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP, Quantity
+from cudagraph_lab.ledger.index import (
+    Index,
+    contrast_of_role,
+    count_verdicts,
+    having,
+    ratios,
+    short_device,
+    short_model,
+    short_title,
+    value_at,
+    with_quantity,
+)
+from cudagraph_lab.ledger.selection import cold_arms, leading_role
+from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.report.advice import advice_sentence, advise
+from cudagraph_lab.report.claims import Claims, families, importance
+from cudagraph_lab.report.markup import SIGNS, Code, Exempt, Line, Link, Strong, join, say
+from cudagraph_lab.report.numbers import batch, batches, bounds, count, level, noted, value
+from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
+
+GAINS: dict[Role, str] = {
+    "primary": "CUDA graphs and compilation together make",
+    "graph": "CUDA graphs alone make",
+    "graph_compiled": "CUDA graphs on compiled code make",
+    "graph_uncompiled": "CUDA graphs alone make",
+    "compile": "compilation alone makes",
+}
+LEADS = 2  # data sets that the sentence speaks of; the picture shows all
+NAMED = 3  # families that a line names
+
+
+def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
+    """The first section."""
+    heading = "How much do CUDA graphs matter in vLLM?"
+    absent = [
+        Paragraph(
+            say(
+                "There is no data set {name}, though {key} asks for it; the report goes on "
+                "without it.",
+                name=Code(name),
+                key=Code("compare"),
+            )
+        )
+        for name in index.ledger.absent
+    ]
+    if not index.ledger.datasets:
+        none = Paragraph(("There is no data set in this report.",))
+        return Section("answer", "Answer", heading, [none, *absent])
+    role = leading_role(index)
+    sentence = Paragraph((Strong(headline(index, role)),))
+    rows = [
+        ("Held", held(index)),
+        ("Did not hold", failed(index)),
+        ("Set", what_to_set(index)),
+        ("Costs", costs(index)),
+        ("Larger models", larger(index)),
+    ]
+    here = index.ledger.measured_here
+    beside: list[Block] = [sentence, Answers([(words, line) for words, line in rows if line])]
+    if here and len(here) < len(index.datasets):
+        names = join([(Exempt(short_title(index, index.datasets[n])),) for n in here])
+        beside.append(
+            Paragraph(
+                say("Measured here: {names}. Shipped data stand in grey.", names=names), small=True
+            )
+        )
+    beside += absent
+    beside.append(
+        Paragraph(
+            say(
+                "{yes} predicted and confirmed, {no} refuted, {open} not settled. "
+                "Point at a mark, or tap it, for the prediction.",
+                yes=SIGNS["confirmed"],
+                no=SIGNS["refuted"],
+                open=SIGNS["inconclusive"],
+            ),
+            small=True,
+        )
+    )
+    picture = Picture(drawings["speed-up"], heading=True, beside=beside)
+    return Section("answer", "Answer", heading, [picture])
+
+
+def leads(index: Index, role: Role) -> list[Dataset]:
+    """The data sets that the sentence is about: those measured here, else measured ones first."""
+    here = index.ledger.measured_here
+    found = having(index, role)
+    own = [d for d in found if d.name in here]
+    chosen = own or [d for d in found if d.kind != "transcribed"] or found
+    if (
+        len({d.model for d in chosen}) > 1
+    ):  # the model that gains most, and the one that gains least
+
+        def gain(dataset: Dataset) -> float:
+            numbers = ratios(index, dataset.name, role)
+            return float(numbers[min(numbers)].value or 0)
+
+        most, least = max(chosen, key=gain), min(chosen, key=gain)
+        return [most, least] if most is not least else [most]
+    return chosen[:LEADS]
+
+
+def headline(index: Index, role: Role | None) -> Line:
+    """How much, where, and how sure."""
+    if role is None:
+        reasons = dict.fromkeys(
+            f"{short_title(index, d)}: {arm.reason}"
+            for d in index.ledger.datasets
+            for arm in d.arms.values()
+            if arm.status != "ok" and arm.reason
+        )
+        why: Line = join([(Exempt(reason),) for reason in list(reasons)[:NAMED]], "; ", "; ")
+        return say(
+            "Nothing can be said: no arm was measured against another.{why}",
+            why=(" ", *why) if why else (),
+        )
+    first, *others = leads(index, role)
+    said = [_gain(index, first, role)]
+    said += [_gain(index, other, role, same=other.model == first.model) for other in others]
+    gains = GAINS[role]
+    text = say("{gains} {said}.", gains=gains[0].upper() + gains[1:], said=join(said, "; ", "; "))
+    return (*text, " ", *certainty(index, role))
+
+
+def _gain(index: Index, dataset: Dataset, role: Role, same: bool = False) -> Line:
+    """The gain at the smallest and the largest batch; `same` where the model is named already."""
+    numbers = ratios(index, dataset.name, role)
+    pair = contrast_of_role(index, dataset.name, role)
+    small, large = min(numbers), max(numbers)
+    line = say(
+        "on {device} {x} as fast at batch {size}"
+        if same
+        else "{model} decode {x} as fast as {other} on {device} at batch {size}",
+        model=Exempt(short_model(dataset)),
+        device=Exempt(_where(dataset)),
+        x=noted(index, numbers[small]),
+        other=Code(pair[1].denominator if pair else ""),
+        size=batch(small),
+    )
+    if large == small:
+        return line
+    return (
+        *line,
+        *say(", and {x} at batch {size}", x=noted(index, numbers[large]), size=batch(large)),
+    )
+
+
+def _where(dataset: Dataset) -> str:
+    name = short_device(dataset)
+    article = "an " if name[:1] in "AEFHILMNORSX" else "a "
+    kind = {"measured": "", "transcribed": " (published)", "simulated": " (SIMULATED)"}
+    return f"{article}{name}{kind[dataset.kind]}"
+
+
+def certainty(index: Index, role: Role) -> Line:
+    """How sure: what the intervals of all points that the sentence speaks of allow."""
+    points = [
+        (d.name, size, n)
+        for d in leads(index, role)
+        for size, n in ratios(index, d.name, role).items()
+    ]
+    single = [n for _, _, n in points if n.low is None]
+    if len(single) == len(points):
+        return ("These are single observations without an interval: nothing here is sure.",)
+    shown = [(d, size) for d, size, n in points if n.low is not None and n.low > 1]
+    slower = [(d, size) for d, size, n in points if n.high is not None and n.high < 1]
+    open_at = sorted(
+        {size for d, size, n in points if n.low is not None and (d, size) not in shown + slower}
+    )
+    if slower:
+        sizes = sorted({size for _, size in slower})
+        return say("At batch {at} it is slower, and the interval says so.", at=batches(sizes))
+    if open_at and not shown:
+        return say("No {level} interval shows a gain or a loss.", level=level())
+    if single:
+        return ("Where there is no interval, nothing is sure; elsewhere the intervals speak.",)
+    if open_at:
+        return say(
+            "At batch {at} a {level} interval includes no gain; elsewhere all of it shows one.",
+            at=batches(open_at),
+            level=level(),
+        )
+    return say(
+        "At every batch size measured the whole {level} interval shows a gain; how large the gain "
+        "is, is known only to within that interval.",
+        level=level(),
+    )
+
+
+def held(index: Index) -> Line:
+    """Families of claims of which all were confirmed and that the data could have refuted."""
+    kept = [
+        f
+        for f in families(index)
+        if f.tested and f.counts["refuted"] == 0 and f.counts["inconclusive"] == 0
+    ]
+    counted = count_verdicts(index)
+    total = count(counted["confirmed"], "confirmed", index.groups)
+    if not counted["confirmed"]:
+        return ("No prediction was confirmed.",)
+    if not kept:
+        return say("{n} predictions, but no kind of claim throughout.", n=total)
+    return say(
+        "{families}. In all {n} predictions were confirmed, {weak} of them read from these data.",
+        families=_named(kept),
+        n=total,
+        weak=count(counted["confirmed in-sample"], "confirmed in-sample", index.groups),
+    )
+
+
+def failed(index: Index) -> Line:
+    """What was refuted, and how much is not settled."""
+    counted = count_verdicts(index)
+    missed = [f for f in families(index) if any(j.verdict == "refuted" for _, j in f.tested)]
+    tail: Line = ()
+    if counted["inconclusive"]:
+        waiting = [f for f in families(index) if f.counts["inconclusive"]]
+        first = min(waiting, key=importance)
+        tail = say(
+            " {n} are not settled, “{what}” among them: interval and bounds overlap only in part.",
+            n=count(counted["inconclusive"], "inconclusive", index.groups),
+            what=Exempt(first.subject, "claim"),
+        )
+    if not missed:
+        return ("No prediction was refuted.", *tail)
+    return say(
+        "{families}. In all {n} predictions were refuted: {link}.{tail}",
+        families=join(
+            [_miss(index, f) for f in list(_one_per_quantity(missed).values())[:NAMED]], "; ", "; "
+        ),
+        link=Link("wrong", ("each in words",)),
+        n=count(counted["refuted"], "refuted", index.groups),
+        tail=tail,
+    )
+
+
+def _miss(index: Index, claims: Claims) -> Line:
+    """The first number of a family that was missed, without what is beside it."""
+    number, judged = next(pair for pair in claims.tested if pair[1].verdict == "refuted")
+    return say(
+        "{what}: {who} predicted {b}, measured {x}{where}",
+        what=Exempt(claims.subject, "claim"),
+        who=Exempt(claims.speaker),
+        b=bounds(number, judged),
+        x=value(number),
+        where=say(" on {name}", name=Exempt(short_title(index, index.datasets[number.dataset])))
+        if number.dataset in index.datasets
+        else (),
+    )
+
+
+def _named(claims: list[Claims]) -> Line:
+    """Families by what they claim and who claimed it, one of each quantity."""
+    names = []
+    for family in list(_one_per_quantity(claims).values())[:NAMED]:
+        bounds_alike = {(judged.low, judged.high, judged.value) for _, judged in family.pairs}
+        shared = len(bounds_alike) == 1 and not isinstance(family.pairs[0][1].value, bool)
+        names.append(
+            say(
+                "{what}{bounds} ({who})",
+                what=Exempt(family.subject, "claim"),
+                bounds=say(", {b}", b=bounds(*family.pairs[0])) if shared else (),
+                who=Exempt(family.speaker),
+            )
+        )
+    return (*join(names, "; ", "; "), *(("; and others",) if len(claims) > NAMED else ()))
+
+
+def _one_per_quantity(claims: list[Claims]) -> dict[Quantity, Claims]:
+    """The most important family of each quantity, in the order of importance."""
+    found: dict[Quantity, Claims] = {}
+    for family in sorted(claims, key=importance):
+        found.setdefault(family.quantity, family)
+    return found
+
+
+def what_to_set(index: Index) -> Line:
+    """Advice for the data sets that the page leads with."""
+    here = index.ledger.measured_here
+    names = [n for n in here if n in index.datasets] or list(index.datasets)
+    decided = [n for n in names if advise(index, n).action not in ("cpu", "unmeasured", "nothing")]
+    own = [n for n in decided if index.datasets[n].kind == "measured"] or decided or names[:1]
+    same = {advise(index, name).action for name in own}
+    if same == {"on"}:
+        where = join([(Exempt(d),) for d in _devices(index, own)])
+        return say(
+            "{what} (do not pass {flag}): every interval shows a gain, on {where}.",
+            what=Strong(("Leave graphs on",)),
+            flag=Code("--enforce-eager"),
+            where=where,
+        )
+    return join([advice_sentence(index, name) for name in own[:LEADS]], " ", " ")
+
+
+def _devices(index: Index, names: list[str]) -> list[str]:
+    return list(dict.fromkeys(short_device(index.datasets[name]) for name in names))
+
+
+def costs(index: Index) -> Line:
+    """What graphs cost at start-up, for the first data set that kept it."""
+    for dataset in index.ledger.datasets:
+        pair = contrast_of_role(index, dataset.name, "primary")
+        if pair is None:
+            continue
+        boots = [_boot(index, dataset, arm) for arm in (pair[1].numerator, pair[1].denominator)]
+        if None in boots:
+            continue
+        cold = [n for arm in cold_arms(index, dataset.name) if (n := _boot(index, dataset, arm))]
+        return say(
+            "On {name} the engine boots in {graphs} instead of {eager} with {other}{cold}.",
+            other=Code(pair[1].denominator),
+            name=Exempt(short_title(index, dataset)),
+            graphs=noted(index, boots[0]) if boots[0] else (),
+            eager=noted(index, boots[1]) if boots[1] else (),
+            cold=say("; with nothing cached in {cold}", cold=noted(index, cold[0])) if cold else (),
+        )
+    return ()
+
+
+def _boot(index: Index, dataset: Dataset, arm: str) -> Number | None:
+    return value_at(index, dataset.name, STARTUP(phase="boot", arm=arm))
+
+
+def larger(index: Index) -> Line:
+    """What is bracketed for a model that nobody measured: the first that a claim speaks of."""
+    brackets = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
+    number = next((n for n in brackets if n.predictions), next(iter(brackets), None))
+    if number is None:
+        return ()
+    key = number.id
+    lowest = (
+        "anything from no gain up is possible" if (number.low or 0) <= 1 else "some gain is sure"
+    )
+    return say(
+        "Not measured. Our bracket for {model} on {device} at batch {size} is {bracket}: {lowest}.",
+        model=Exempt(str(key.model), "key"),
+        device=Exempt(f"{key.tp} {str(key.device).upper()}", "key"),
+        size=Exempt(str(key.batch), "key"),
+        bracket=noted(index, number),
+        lowest=lowest,
+    )

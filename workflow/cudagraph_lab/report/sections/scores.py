@@ -1,0 +1,207 @@
+"""Every prediction: by family with its score, and those that were wrong in words."""
+
+from cudagraph_lab.figures.catalogue import Drawing
+from cudagraph_lab.ledger.build import Judged, Number
+from cudagraph_lab.ledger.index import VERDICTS, Index, count_verdicts, short_title
+from cudagraph_lab.ledger.number_format import unit_of
+from cudagraph_lab.report.claims import (
+    SPEAKERS,
+    Claims,
+    families,
+    refuted_by_prediction,
+    width_words,
+)
+from cudagraph_lab.report.markup import WORDS, Chip, Exempt, Line, Strong, join, plain, say
+from cudagraph_lab.report.numbers import bounds, count, judgement, label, point, value
+from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
+
+LISTED = 3  # numbers that a refuted prediction names; of more it says how many
+
+
+def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
+    """A row per family of claims."""
+    heading = "What was predicted, and what came of it?"
+    found = families(index)
+    if not found:
+        none: list[Block] = [Paragraph(("Nothing was predicted of these data.",))]
+        return Section("scores", "Scores", heading, none)
+    counted = count_verdicts(index)
+    counts = [
+        say("{n} {words}", n=count(counted[verdict], verdict, index.groups), words=WORDS[verdict])
+        for verdict in ("confirmed", "refuted", "inconclusive", "not measured")
+    ]
+    lead = say(
+        "Each prediction has bounds. {counts}. Of the confirmed, {n} were read from the same data "
+        "and prove nothing; {late} predictions were registered only after the measurement, the "
+        "others before it. Open a row for its numbers.",
+        counts=join(counts),
+        late=count(counted["post hoc"], "post hoc", index.groups),
+        n=count(counted["confirmed in-sample"], "confirmed in-sample", index.groups),
+    )
+    rule = Paragraph(
+        (
+            "Confirmed: the whole measured interval lies inside the predicted bounds. Refuted: the "
+            "two do not meet. Not settled: they overlap in part.",
+        ),
+        small=True,
+    )
+    measured = [f for f in found if f.worst != "not measured"]
+    columns = ["claim", "predicted", "measured", "verdict", "bounds"]
+    rows = Scores(columns, [_family(index, f) for f in measured])
+    blocks: list[Block] = [Paragraph(lead), rows, rule]
+    rest = [f for f in found if f.worst == "not measured"]
+    if rest:
+        names = Bullets([(Exempt(f"{f.subject} ({f.speaker})", "claim"),) for f in rest])
+        unmeasured = Scores(columns, [_family(index, f) for f in rest]) if len(rest) < 40 else names
+        blocks.append(Fold(("Claims of which nothing was measured",), [unmeasured]))
+    return Section("scores", "Scores", heading, blocks)
+
+
+def _family(index: Index, claims: Claims) -> Family:
+    counts = claims.counts
+    total = count(len(claims.pairs), "all", index.groups, family=claims.key)
+    verdicts = [
+        say("{n} {words}", n=count(counts[v], v, index.groups, family=claims.key), words=WORDS[v])
+        for v in VERDICTS
+        if counts[v]
+    ]
+    alone = len(claims.pairs) == 1
+    cells: list[Line] = [
+        say(
+            "{what} {who}",
+            what=Strong((Exempt(claims.subject, "claim"),)),
+            who=Exempt(f"({claims.speaker})"),
+        ),
+        _predicted(claims.pairs),
+        _measured(claims.pairs),
+        (Chip(claims.worst),) if alone else say("{counts} of {n}", counts=join(verdicts), n=total),
+        (width_words(claims),),
+    ]
+    lines = [
+        say(
+            "{where}{what}: {judgement}.",
+            where=_where(index, number),
+            what=label(index, number),
+            judgement=judgement(number, judged),
+        )
+        for number, judged in claims.pairs
+        if judged.verdict != "not measured"
+    ]
+    missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
+    if missing:
+        reasons = dict.fromkeys(n.missing or "no reason is given" for n, _ in missing)
+        lines.append(say("Not measured: {why}.", why=join([(Exempt(r),) for r in reasons])))
+    sources = dict.fromkeys(judged.source for _, judged in claims.pairs)
+    lines += [say("Source: {text}.", text=Exempt(text)) for text in sources]
+    return Family(cells, claims.worst.replace(" ", "-"), lines)
+
+
+def _where(index: Index, number: Number) -> Line:
+    if number.dataset not in index.datasets:
+        return ()
+    return say("{name}, ", name=Exempt(short_title(index, index.datasets[number.dataset])))
+
+
+def _predicted(pairs: list[tuple[Number, Judged]]) -> Line:
+    """The bounds that the family shares, or the widest of them."""
+    alike = {(p.low, p.high, str(p.value) if isinstance(p.value, bool) else "") for _, p in pairs}
+    if len(alike) == 1:
+        return bounds(*pairs[0])
+    return ("differs by number",)
+
+
+def _measured(pairs: list[tuple[Number, Judged]]) -> Line:
+    """The one value, or the smallest and the largest of the family."""
+    known = {(n.dataset, str(n.id)): n for n, p in pairs if p.verdict != "not measured"}
+    numbers = [n for n in known.values() if n.value is not None]
+    if not numbers:
+        return ("a bracket",) if known else ("–",)
+    if len({n.value for n in numbers}) == 1:
+        return value(numbers[0]) if len(numbers) == 1 else point(numbers[0])
+    if any(isinstance(n.value, bool) for n in numbers):
+        return ("differs by number",)
+    low = min(numbers, key=lambda n: float(n.value or 0))
+    high = max(numbers, key=lambda n: float(n.value or 0))
+    return say("{a} to {b}", a=point(low, unit=unit_of(low) != unit_of(high)), b=point(high))
+
+
+def wrong(index: Index, drawings: dict[str, Drawing]) -> Section:
+    """The refuted predictions, each in a sentence."""
+    heading = "What did we get wrong?"
+    missed = refuted_by_prediction(index)
+    if not missed:
+        none: list[Block] = [Paragraph(("No prediction was refuted.",))]
+        return Section("wrong", "Wrong", heading, none)
+    tested = [
+        (name, [(n, p) for n, p in pairs if not p.in_sample]) for name, pairs in missed.items()
+    ]
+    lines = [_miss(index, name, pairs) for name, pairs in tested if pairs]
+    own = [
+        _miss(index, name, pairs)
+        for name, pairs in missed.items()
+        if all(p.in_sample for _, p in pairs)
+    ]
+    blocks: list[Block] = [Bullets(lines)] if lines else []
+    if own:
+        blocks += [Paragraph(("Refuted by the very data that they were read from:",)), Bullets(own)]
+    return Section("wrong", "Wrong", heading, blocks)
+
+
+def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:
+    number, judged = pairs[0]
+    prefix = name.split("/")[0]
+    if len(pairs) > LISTED:
+        whole = [
+            p
+            for n in index.ledger.numbers
+            for p in n.predictions
+            if p.id == name and p.verdict != "not measured"
+        ]
+        outcome = say(
+            "{n} of {all} measured numbers missed it, from {low} to {high}",
+            n=count(len(pairs), "refuted", index.groups, prediction=name),
+            all=count(len(whole), "measured", index.groups, prediction=name),
+            low=point(min((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
+            high=point(max((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
+        )
+    else:
+        outcome = say("measured {all}", all=_outcomes(index, [n for n, _ in pairs]))
+    what = (
+        label(index, number)
+        if len(pairs) <= LISTED
+        else (Exempt(_family_label(index, name), "claim"),)
+    )
+    return say(
+        "{what}: {who} predicted {bounds}, {outcome}: {chip}. ({source}{weak})",
+        who=Exempt(SPEAKERS.get(prefix, prefix)),
+        chip=Chip("refuted"),
+        bounds=bounds(number, judged),
+        what=Strong(what),
+        outcome=outcome,
+        source=Exempt(judged.source),
+        weak="; registered after the measurement" if judged.post_hoc else "",
+    )
+
+
+def _family_label(index: Index, name: str) -> str:
+    for claims in families(index):
+        if any(judged.id == name for _, judged in claims.pairs):
+            return claims.subject
+    return name
+
+
+def _outcomes(index: Index, numbers: list[Number]) -> Line:
+    """The values, each once, with the data sets that they were measured in."""
+    alike: dict[str, list[Number]] = {}
+    for number in numbers:
+        alike.setdefault(plain(value(number)), []).append(number)
+    return join(
+        [say("{x}{where}", x=value(same[0]), where=_on(index, same)) for same in alike.values()]
+    )
+
+
+def _on(index: Index, numbers: list[Number]) -> Line:
+    known = [index.datasets[n.dataset] for n in numbers if n.dataset in index.datasets]
+    if not known:
+        return ()
+    return say(" on {names}", names=join([(Exempt(short_title(index, d)),) for d in known]))
