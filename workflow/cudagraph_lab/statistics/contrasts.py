@@ -31,13 +31,20 @@ class Side:
     """Arms with equal settings, which enter a contrast as one, at a weight.
 
     Each arm is a mapping from its repeats to the mean of the logs there (`cells.log_means`, or
-    `cells.within_processes` for a contrast of batch sizes). `name` is that of the arm or arms,
-    without a batch size.
+    `cells.within_processes` for a contrast of batch sizes). `name` is that of the arm or arms.
+    `squares` is the sum of the squared weights of the batch sizes that make up a value, 1 for one
+    batch size.
     """
 
     weight: float
     arms: tuple[Logs, ...]
     name: str
+    squares: float = 1.0
+
+    @property
+    def scale(self) -> float:
+        """Variance of a value that enters the contrast, over that of one arm at one batch size."""
+        return self.weight**2 * self.squares
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,13 @@ class Sample:
     """A contrast on the log scale: independent groups of values whose means add up to it.
 
     One group, with a value per repeat, where repeats are blocks; else one per side, with a
-    value per process. `families` names each group's processes. `repeats` is the number of
-    repeats of the side that has the fewest.
+    value per process. `scales` has, for each group, the variance of a value over that of one arm
+    at one batch size, were all of these alike and independent: variances are compared after
+    division by it. `repeats` is the number of repeats of the side that has the fewest.
     """
 
     groups: tuple[Floats, ...]
-    families: tuple[str, ...]
+    scales: tuple[float, ...]
     blocked: bool
     repeats: int
 
@@ -120,12 +128,13 @@ def sample_of(sides: Sequence[Side], *, blocks: bool, name: str) -> Sample:
             math.fsum(side.weight * _mean_at(side.arms, repeat) for side in sides)
             for repeat in sorted(repeats[0])
         ]
-        return Sample((_sorted(values),), (name,), True, fewest)
+        scale = math.fsum(side.scale / len(side.arms) for side in sides)
+        return Sample((_sorted(values),), (scale,), True, fewest)
     groups = tuple(
         _sorted([side.weight * value for arm in side.arms for value in arm.values()])
         for side in sides
     )
-    return Sample(groups, tuple(side.name for side in sides), False, fewest)
+    return Sample(groups, tuple(side.scale for side in sides), False, fewest)
 
 
 def priors_of(samples: Sequence[Sample]) -> Priors:
@@ -134,13 +143,13 @@ def priors_of(samples: Sequence[Sample]) -> Priors:
     Blocked samples and independent groups have priors of their own. A group that enters
     several contrasts counts once.
     """
-    kinds: dict[bool, dict[tuple[str, bytes], Variance]] = {True: {}, False: {}}
+    kinds: dict[bool, dict[bytes, Variance]] = {True: {}, False: {}}
     for sample in samples:
-        for values, family in zip(sample.groups, sample.families, strict=True):
+        for values, scale in zip(sample.groups, sample.scales, strict=True):
             if len(values) > 1:
-                variance = Variance(float(values.var(ddof=1)), len(values) - 1, family)
-                centred = np.sort(np.abs(values - values.mean())).round(12)
-                kinds[sample.blocked][family, centred.tobytes()] = variance
+                variance = Variance(float(values.var(ddof=1)) / scale, len(values) - 1)
+                distances = np.sort(np.abs(values - values.mean())) / math.sqrt(scale)
+                kinds[sample.blocked][distances.round(12).tobytes()] = variance
     return Priors(*(prior_of(list(kinds[blocked].values())) for blocked in (True, False)))
 
 
@@ -149,9 +158,13 @@ def error_of(sample: Sample, priors: Priors | None) -> Error | None:
     if any(len(values) == 1 or np.ptp(values) <= ROUNDING for values in sample.groups):
         return None
     prior = _prior(sample, priors)
-    pairs = [moderated(float(v.var(ddof=1)), len(v) - 1, prior) for v in sample.groups]
+    scales = np.array(sample.scales)
+    pairs = [
+        moderated(float(values.var(ddof=1)) / scale, len(values) - 1, prior)
+        for values, scale in zip(sample.groups, sample.scales, strict=True)
+    ]
     variances, degrees = (np.array(column) for column in zip(*pairs, strict=True))
-    return Error(variances, np.array([float(len(v)) for v in sample.groups]), degrees)
+    return Error(variances * scales, np.array([float(len(v)) for v in sample.groups]), degrees)
 
 
 def estimate_sample(sample: Sample, priors: Priors | None, level: float = LEVEL) -> Estimate:

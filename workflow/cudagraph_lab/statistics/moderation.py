@@ -6,6 +6,11 @@ allows (Smyth 2004, "Linear models and empirical Bayes methods", section 6.2; li
 `fitFDist`): with prior variance s0^2 and prior degrees of freedom d0, both estimated from all
 cells, a cell with variance s^2 on d degrees of freedom gets (d0 s0^2 + d s^2) / (d0 + d), and a
 t distribution with d0 + d degrees of freedom.
+
+Here d0 is at most d: the prior never outweighs the cell's own repeats. Batch sizes of the same
+processes are correlated, as are contrasts that share an arm, so that d0 comes out too large;
+and an arm may be truly noisier than others. By simulation, without this limit, an arm against
+itself is covered in 91% of cases beside contrasts of a quiet arm, with it in 93 to 96%.
 """
 
 import math
@@ -22,28 +27,21 @@ FEWEST = 3  # variances; the scatter of two says too little
 
 @dataclass(frozen=True)
 class Variance:
-    """A variance with its degrees of freedom.
-
-    `family` names the processes behind it. Batch sizes of the same processes are correlated, so
-    that the degrees of freedom of a family count once.
-    """
+    """A variance of one kind, with its degrees of freedom."""
 
     value: float
     degrees: float
-    family: str
 
 
 @dataclass(frozen=True)
 class Prior:
-    """The common variance, its weight in degrees of freedom, and the most that can be had.
+    """The common variance and its weight in degrees of freedom.
 
     `degrees` is infinite where the variances scatter no more than chance has them scatter.
-    `most` is the sum of the families' degrees of freedom: no moderated variance gets more.
     """
 
     variance: float
     degrees: float
-    most: float
 
 
 def prior_of(variances: Sequence[Variance]) -> Prior | None:
@@ -56,28 +54,24 @@ def prior_of(variances: Sequence[Variance]) -> Prior | None:
         return None
     values = np.array([v.value for v in known])
     half = np.array([v.degrees for v in known]) / 2
-    families: dict[str, float] = {}
-    for v in known:
-        families[v.family] = max(families.get(v.family, 0.0), v.degrees)
-    most = math.fsum(families.values())
     logs = np.log(values) - special.digamma(half) + np.log(half)
     excess = float(logs.var(ddof=1) - special.polygamma(1, half).mean())
     if excess <= 0:
-        return Prior(float(np.average(values, weights=half)), math.inf, most)
+        return Prior(float(np.average(values, weights=half)), math.inf)
     degrees = 2 * _inverse_trigamma(excess)
     shift = float(special.digamma(degrees / 2)) - math.log(degrees / 2)
-    return Prior(math.exp(float(logs.mean()) + shift), degrees, most)
+    return Prior(math.exp(float(logs.mean()) + shift), degrees)
 
 
 def moderated(variance: float, degrees: float, prior: Prior | None) -> tuple[float, float]:
-    """The moderated variance and its degrees of freedom; both as given without a prior."""
+    """The moderated variance and its degrees of freedom; both as given without a prior.
+
+    The prior counts at most as much as the variance's own degrees of freedom.
+    """
     if prior is None:
         return variance, degrees
-    total = max(min(prior.degrees + degrees, prior.most), degrees)
-    if math.isinf(prior.degrees):
-        return prior.variance, total
-    pooled = prior.degrees * prior.variance + degrees * variance
-    return pooled / (prior.degrees + degrees), total
+    weight = min(prior.degrees, degrees)
+    return (weight * prior.variance + degrees * variance) / (weight + degrees), weight + degrees
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -1,5 +1,6 @@
 """Claims about the shape of a speed-up over batch sizes, from several looks at the data."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -202,8 +203,9 @@ def _sample(
     names: tuple[str, str],
     blocks: bool,
 ) -> Sample:
+    squares = math.fsum(weight**2 for weight in weights.values())
     sides = [
-        Side(sign, tuple(within_processes(arm, weights, name=name) for arm in arms), name)
+        Side(sign, tuple(within_processes(arm, weights, name=name) for arm in arms), name, squares)
         for sign, arms, name in zip((1.0, -1.0), (numerator, denominator), names, strict=True)
     ]
     return sample_of(sides, blocks=blocks, name=" over ".join(names))
