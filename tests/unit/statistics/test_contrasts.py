@@ -20,6 +20,7 @@ from cudagraph_lab.statistics.contrasts import (
     Side,
     draw_together,
     error_of,
+    estimate_quotient,
     estimate_sample,
     priors_of,
     sample_of,
@@ -117,6 +118,20 @@ def test_one_repeat_and_equal_repeats_have_no_interval():
     assert error_of(equal, None) is None
     wide = estimate_sample(compare({1: 0.0, 2: 9.0}, {1: 0.0, 2: 0.1}), None)
     assert wide.note == "spread too wide: no interval"
+
+
+def test_contrasts_of_two_data_sets_are_independent():
+    rng = np.random.default_rng(10)
+    here, there = (
+        compare(*(dict(enumerate(0.1 * rng.normal(size=n))) for _ in range(2))) for n in (4, 6)
+    )
+    found = estimate_quotient(here, None, there, None)
+    welch = reference.ttest_ind(here.groups[0], there.groups[0], equal_var=False)
+    low, high = welch.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((math.exp(low), math.exp(high)))
+    assert (found.n, found.method) == (4, BLOCKED_METHOD)
+    alone = compare({1: 0.5}, {1: 0.0})
+    assert estimate_quotient(here, None, alone, None).note == "one repeat: no interval"
 
 
 def test_unusable_contrasts_are_refused_by_name():

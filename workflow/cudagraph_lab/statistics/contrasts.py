@@ -173,26 +173,33 @@ def estimate_sample(sample: Sample, priors: Priors | None, level: float = LEVEL)
     `priors` moderates the variances (`priors_of`); None leaves them as they are. `n` is the
     number of repeats of the side that has the fewest. Raises LabError for a level outside 0 to 1.
     """
-    check_level(level)
-    value, n = float(np.exp(sample.log)), sample.repeats
-    error = error_of(sample, priors)
-    if error is None:
-        why = "one repeat" if n == 1 else "equal repeats, spread not resolved"
-        return Estimate(value, None, None, n, None, f"{why}: no interval")
-    method = BLOCKED_METHOD if sample.blocked else INDEPENDENT_METHOD
-    if _prior(sample, priors) is not None:
-        method += MODERATED
-    note = None
-    if n < FEW_REPEATS:
-        note = (
-            f"{n} repeats are few: the interval rests on a t distribution with "
-            f"{error.total_degrees:.1f} degrees of freedom"
+    return _estimated(
+        sample.log, error_of(sample, priors), sample.repeats, _method(sample, priors), level
+    )
+
+
+def estimate_quotient(
+    first: Sample,
+    first_priors: Priors | None,
+    second: Sample,
+    second_priors: Priors | None,
+    level: float = LEVEL,
+) -> Estimate:
+    """First contrast over second, where the two come from different data sets.
+
+    Nothing is paired across data sets, and each contrast keeps the priors of its own.
+    """
+    errors = error_of(first, first_priors), error_of(second, second_priors)
+    both = None
+    if errors[0] is not None and errors[1] is not None:
+        both = Error(
+            np.concatenate([error.variances for error in errors if error]),
+            np.concatenate([error.repeats for error in errors if error]),
+            np.concatenate([error.degrees for error in errors if error]),
         )
-    half_width = error.half_width(level)
-    if not math.isfinite(half_width) or half_width > math.log(WIDEST) / 2:
-        return Estimate(value, None, None, n, None, "spread too wide: no interval")
-    low, high = (float(np.exp(sample.log + sign * half_width)) for sign in (-1, 1))
-    return Estimate(value, low, high, n, method, note)
+    methods = {_method(first, first_priors), _method(second, second_priors)}
+    repeats = min(first.repeats, second.repeats)
+    return _estimated(first.log - second.log, both, repeats, "; ".join(sorted(methods)), level)
 
 
 def draw_together(cells: Sequence[Logs], size: int, seed: int) -> list[Floats] | None:
@@ -218,6 +225,30 @@ def draw_together(cells: Sequence[Logs], size: int, seed: int) -> list[Floats] |
         for place, column in zip(places, (mean + normal / scale).T, strict=True):
             drawn[place] = np.asarray(column, dtype=np.float64)
     return [drawn[place] for place in range(len(cells))]
+
+
+def _estimated(log: float, error: Error | None, n: int, method: str, level: float) -> Estimate:
+    check_level(level)
+    value = float(np.exp(log))
+    if error is None:
+        why = "one repeat" if n == 1 else "equal repeats, spread not resolved"
+        return Estimate(value, None, None, n, None, f"{why}: no interval")
+    note = None
+    if n < FEW_REPEATS:
+        note = (
+            f"{n} repeats are few: the interval rests on a t distribution with "
+            f"{error.total_degrees:.1f} degrees of freedom"
+        )
+    half_width = error.half_width(level)
+    if not math.isfinite(half_width) or half_width > math.log(WIDEST) / 2:
+        return Estimate(value, None, None, n, None, "spread too wide: no interval")
+    low, high = (float(np.exp(log + sign * half_width)) for sign in (-1, 1))
+    return Estimate(value, low, high, n, method, note)
+
+
+def _method(sample: Sample, priors: Priors | None) -> str:
+    method = BLOCKED_METHOD if sample.blocked else INDEPENDENT_METHOD
+    return method + MODERATED if _prior(sample, priors) is not None else method
 
 
 def _prior(sample: Sample, priors: Priors | None) -> Prior | None:
