@@ -75,6 +75,10 @@ def test_what_has_no_interval_says_why():
     assert spread_intervals([[1.0, 2.0]]).reason.startswith("one repeat")
     assert spread_intervals([[1.0], [2.0]]).reason.startswith("one iteration per repeat")
     assert spread_intervals([[1.0, 1.0], [2.0, 2.0]]).reason.startswith("equal iterations")
+    two = spread_intervals([[1.0, 1.1, 1.2], [1.5, 1.6, 1.7]])
+    assert (two.between, two.reason) == (None, "spread too wide for 2 repeats: no interval")
+    assert two.within is not None
+    assert spread_intervals([[1e-300, 1e300], [1e300, 1e-300]]).within is None
     with pytest.raises(LabError, match="level"):
         spread_intervals([[1.0, 2.0]], level=95)
     with pytest.raises(LabError, match="eager, repeat 1, iteration 2"):

@@ -18,6 +18,8 @@ from cudagraph_lab.statistics.cells import (
     read,
 )
 
+WIDEST = 100  # 10,000%; beyond it an interval only says "measure more"
+
 
 @dataclass(frozen=True)
 class Components:
@@ -92,12 +94,15 @@ def spread_intervals(cell: Cell, level: float = LEVEL, *, name: str = "cell") ->
     if squares.within <= ROUNDING**2:
         return SpreadIntervals(None, None, "equal iterations, spread not resolved")
     degrees = total - repeats
-    ends = degrees * squares.within / special.chdtri(degrees, [tail, 1 - tail])
-    within = _as_cv(ends, name)
+    within = _as_cv(degrees * squares.within / special.chdtri(degrees, [tail, 1 - tail]))
+    reason = "spread too wide: no interval" if within is None else None
     if squares.between is None:
         return SpreadIntervals(None, within, "one repeat: spread between repeats is not known")
     ends = _difference(squares.between, repeats - 1, squares.within, degrees, tail)
-    return SpreadIntervals(_as_cv(ends / squares.effective, name), within, None)
+    between = _as_cv(ends / squares.effective)
+    if between is None:
+        reason = f"spread too wide for {repeats} repeats: no interval"
+    return SpreadIntervals(between, within, reason)
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,9 @@ def _difference(
     return np.asarray((first - second) + second * np.array([-1, 1]) * roots, dtype=np.float64)
 
 
-def _as_cv(ends: Floats, name: str) -> tuple[float, float]:
-    low, high = (math.sqrt(expm1(max(float(end), 0.0), name)) for end in ends)
-    return low, high
+def _as_cv(ends: Floats) -> tuple[float, float] | None:
+    """Ends of a log variance as coefficients of variation; None where they say nothing."""
+    low, high = (max(float(end), 0.0) for end in ends)
+    if high > math.log1p(WIDEST**2):
+        return None
+    return math.sqrt(math.expm1(low)), math.sqrt(math.expm1(high))
