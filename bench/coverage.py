@@ -15,7 +15,7 @@ and its slope, for spread between repeats and within them; then the median half-
 ratio's interval, in percent, beside that of Welch's t.
 
 Run it with `python -m bench.coverage`, or with `normal` or `exponential` behind it for half of the
-table; a half takes some five minutes on one core. Standard errors are about 0.6 points for
+table; a half takes some two minutes on one core. Standard errors are about 0.8 points for
 ratios, spread and an arm against itself, and one point for fade and slope.
 """
 
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from cudagraph_lab.statistics import estimates as stats
 
-EXPERIMENTS = 300
+EXPERIMENTS = 150
 SEED = 20240504
 BATCHES = (1, 8, 9, 33, 64)
 ARMS = ("eager", "eager-again", "compiled", "graphs")

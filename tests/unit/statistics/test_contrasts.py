@@ -12,7 +12,7 @@ from scipy import stats as reference
 from bench import coverage
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics.blocks import find_blocks
-from cudagraph_lab.statistics.cells import log_means, within_processes
+from cudagraph_lab.statistics.cells import log_means, logs_by_batch, within_processes
 from cudagraph_lab.statistics.contrasts import (
     BLOCKED_METHOD,
     INDEPENDENT_METHOD,
@@ -146,12 +146,12 @@ def test_unusable_contrasts_are_refused_by_name():
     with pytest.raises(LabError, match="eager, repeat 2, iteration 1"):
         log_means({1: [1.0], 2: [-1.0]}, name="eager")
     with pytest.raises(LabError, match=r"eager: no cell at batch size \[64\]"):
-        within_processes({1: {1: [1.0]}}, {1: 1.0, 64: -1.0}, name="eager")
+        within_processes({1: {1: 1.0}}, {1: 1.0, 64: -1.0}, name="eager")
 
 
 def test_batch_sizes_are_contrasted_inside_each_process():
     cells = {1: {1: [2.0], 2: [4.0], 3: [1.0]}, 64: {2: [2.0], 1: [2.0]}}
-    found = within_processes(cells, {1: 1.0, 64: -1.0})
+    found = within_processes(logs_by_batch(cells), {1: 1.0, 64: -1.0})
     assert found == pytest.approx({1: 0.0, 2: math.log(2)})
 
 

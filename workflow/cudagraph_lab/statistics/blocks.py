@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.statistics.cells import ROUNDING, Blocks, within_processes
+from cudagraph_lab.statistics.cells import ROUNDING, Blocks, logs_by_batch, within_processes
 
 DECIDED_AT = 0.05
 
@@ -45,7 +45,7 @@ def find_blocks(arms: Sequence[Mapping[int, Blocks]]) -> BlockTest:
     if not common:
         raise LabError("blocks: no batch size that all arms have; give arms of one data set")
     weights = dict.fromkeys(sorted(common), 1 / len(common))
-    values = [within_processes(arm, weights) for arm in arms]
+    values = [within_processes(logs_by_batch(arm), weights) for arm in arms]
     by_repeats: dict[tuple[int, ...], list[dict[int, float]]] = {}
     for of_arm in values:
         by_repeats.setdefault(tuple(of_arm), []).append(of_arm)

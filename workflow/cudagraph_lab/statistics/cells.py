@@ -71,21 +71,25 @@ def log_means(cell: Blocks, *, name: str = "cell") -> dict[int, float]:
     }
 
 
+def logs_by_batch(cells: Mapping[int, Blocks], *, name: str = "arm") -> dict[int, Logs]:
+    """`log_means` of an arm's cells, by batch size. Raises LabError as `log_means` does."""
+    return {b: log_means(cell, name=f"{name}, batch size {b}") for b, cell in cells.items()}
+
+
 def within_processes(
-    cells: Mapping[int, Blocks], weights: Mapping[int, float], *, name: str = "arm"
+    logs: Mapping[int, Logs], weights: Mapping[int, float], *, name: str = "arm"
 ) -> dict[int, float]:
     """A contrast of batch sizes taken inside each process of one arm, by repeat.
 
-    `cells` maps a batch size to the arm's cell there. A repeat's value is the sum over batch
-    sizes of weight times mean log, so that what a process adds to all of its batch sizes
-    cancels where the weights add up to 0. A repeat that lacks one of the batch sizes has no
-    value. Raises LabError as `log_means` does, and for a batch size that has no cell.
+    `logs` maps a batch size to the arm's mean logs there (`logs_by_batch`). A repeat's value is
+    the sum over batch sizes of weight times mean log, so that what a process adds to all of its
+    batch sizes cancels where the weights add up to 0. A repeat that lacks one of the batch sizes
+    has no value. Raises LabError, with `name`, for a batch size that has no cell.
     """
-    missing = sorted(set(weights) - set(cells))
+    missing = sorted(set(weights) - set(logs))
     if missing or not weights:
         raise LabError(f"{name}: no cell at batch size {missing}; leave it out of the contrast")
-    logs = {b: log_means(cells[b], name=f"{name}, batch size {b}") for b in weights}
-    complete = sorted(set.intersection(*(set(of_batch) for of_batch in logs.values())))
+    complete = sorted(set.intersection(*(set(logs[batch]) for batch in weights)))
     return {r: math.fsum(w * logs[b][r] for b, w in weights.items()) for r in complete}
 
 
@@ -97,8 +101,9 @@ def positive(values: Sequence[float], where: str) -> Floats:
         raise LabError(f"{where}: {values!r} are not numbers; check the record") from None
     if array.ndim != 1 or array.size == 0:
         raise LabError(f"{where}: no list of values; it needs at least one timed iteration")
-    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
-    if bad.size:
+    good = (array > 0) & (array < np.inf)
+    if not good.all():
+        bad = np.flatnonzero(~good)
         raise LabError(
             f"{where}, iteration {bad[0] + 1}: {array[bad[0]]} is not a positive finite number; "
             "mend or leave out the record"

@@ -8,6 +8,7 @@ from cudagraph_lab.statistics.cells import (
     Logs,
     Term,
     log_means,
+    logs_by_batch,
     within_processes,
 )
 from cudagraph_lab.statistics.contrasts import (
@@ -108,6 +109,7 @@ __all__ = [
     "judge_no_inversion",
     "judge_no_inversion_within",
     "log_means",
+    "logs_by_batch",
     "moderated",
     "more_repeats_to_halve",
     "more_repeats_to_settle",

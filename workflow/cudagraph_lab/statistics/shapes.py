@@ -11,7 +11,15 @@ from scipy import special
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
-from cudagraph_lab.statistics.cells import Blocks, Cell, Term, read, within_processes
+from cudagraph_lab.statistics.cells import (
+    Blocks,
+    Cell,
+    Logs,
+    Term,
+    logs_by_batch,
+    read,
+    within_processes,
+)
 from cudagraph_lab.statistics.contrasts import (
     Priors,
     Sample,
@@ -24,6 +32,7 @@ from cudagraph_lab.statistics.locations import Estimate, estimate_of, t_value
 
 Outcome = Literal["supported", "contradicted", "not settled"]
 Arm = Mapping[int, Blocks]  # by batch size: the arm's cell there
+ArmLogs = Mapping[int, Logs]  # by batch size: the arm's mean logs there
 Contrasts = dict[tuple[int, ...], list[Term]]  # by the batch sizes that enter
 TValue = tuple[float, float] | None  # t and its degrees of freedom
 
@@ -121,10 +130,8 @@ def ratio_samples(
     `numerator` and `denominator` hold arms with equal settings, which count as one;  `names`
     are those of the two sides. `blocks` as in `contrasts.sample_of`.
     """
-    batches = sorted(_batch_sizes(numerator) & _batch_sizes(denominator))
-    return {
-        batch: _sample({batch: 1.0}, numerator, denominator, names, blocks) for batch in batches
-    }
+    batches, sides = _read_sides(numerator, denominator, names)
+    return {batch: _sample({batch: 1.0}, sides, names, blocks) for batch in batches}
 
 
 def fade_samples(
@@ -137,7 +144,7 @@ def fade_samples(
     batch, over the same range. Arguments as in `ratio_samples`. Raises LabError for fewer than
     two batch sizes.
     """
-    batches = sorted(_batch_sizes(numerator) & _batch_sizes(denominator))
+    batches, sides = _read_sides(numerator, denominator, names)
     if len(batches) < 2:
         raise LabError(f"fade: {len(batches)} batch sizes given; give at least two")
     ends = {batches[0]: 1.0, batches[-1]: -1.0}
@@ -146,10 +153,7 @@ def fade_samples(
         place = np.log(batches) - np.log(batches).mean()
         fall = -place * np.ptp(place) / (place @ place)
         looks[tuple(batches)] = dict(zip(batches, fall.tolist(), strict=True))
-    return {
-        entering: _sample(weights, numerator, denominator, names, blocks)
-        for entering, weights in looks.items()
-    }
+    return {entering: _sample(weights, sides, names, blocks) for entering, weights in looks.items()}
 
 
 def pair_samples(
@@ -159,9 +163,9 @@ def pair_samples(
 
     Give the pairs of all contrasts of a data set to `contrasts.priors_of`.
     """
-    batches = sorted(_batch_sizes(numerator) & _batch_sizes(denominator))
+    batches, sides = _read_sides(numerator, denominator, names)
     return [
-        _sample({small: 1.0, large: -1.0}, numerator, denominator, names, blocks)
+        _sample({small: 1.0, large: -1.0}, sides, names, blocks)
         for small, large in combinations(batches, 2)
     ]
 
@@ -192,23 +196,31 @@ def judge_no_inversion_within(
     return _judge_samples(looks, priors, level, lambda value: value >= 1)
 
 
-def _batch_sizes(arms: Sequence[Arm]) -> set[int]:
-    return set.intersection(*(set(arm) for arm in arms)) if arms else set()
+def _read_sides(
+    numerator: Sequence[Arm], denominator: Sequence[Arm], names: tuple[str, str]
+) -> tuple[list[int], list[list[ArmLogs]]]:
+    """The batch sizes that all arms have, in order, and the mean logs of each side's arms."""
+    arms = [*numerator, *denominator]
+    batches = sorted(set.intersection(*(set(arm) for arm in arms))) if arms else []
+    sides: list[list[ArmLogs]] = [
+        [logs_by_batch(arm, name=name) for arm in side]
+        for side, name in zip((numerator, denominator), names, strict=True)
+    ]
+    return batches, sides
 
 
 def _sample(
     weights: Mapping[int, float],
-    numerator: Sequence[Arm],
-    denominator: Sequence[Arm],
+    sides: Sequence[Sequence[ArmLogs]],
     names: tuple[str, str],
     blocks: bool,
 ) -> Sample:
     squares = math.fsum(weight**2 for weight in weights.values())
-    sides = [
+    entering = [
         Side(sign, tuple(within_processes(arm, weights, name=name) for arm in arms), name, squares)
-        for sign, arms, name in zip((1.0, -1.0), (numerator, denominator), names, strict=True)
+        for sign, arms, name in zip((1.0, -1.0), sides, names, strict=True)
     ]
-    return sample_of(sides, blocks=blocks, name=" over ".join(names))
+    return sample_of(entering, blocks=blocks, name=" over ".join(names))
 
 
 def _judge_samples(
