@@ -1,120 +1,162 @@
-"""Coverage of 95% intervals for a ratio of two cells, by simulation with known truth.
+"""Coverage of 95% intervals as the rules now stand, by simulation with known truth.
 
-Prints, per number of repeats and kind of spread, how often each candidate's interval holds the
-true ratio, in percent. The last column is the rule of `cudagraph_lab.statistics.estimates`, by its
-own code. Run it with `python bench/coverage.py`; it takes some four minutes on one core.
-The t columns rest on 4,000 experiments (standard error 0.3 points at 95%), and so does the
-rule where it is t; bootstraps rest on the first 1,000 of them (0.7 points).
+Four arms (eager, eager again, compiled, graphs) at five batch sizes. The log of a call's rate is
+the sum of what the repeat does to all arms, what the process does to all of its batch sizes,
+what a burst of other load does to one cell, and the iteration's own noise. All but the last
+are normal, or exponential with mean 0: rare, strong bursts. Their standard deviation without
+the repeat's part is 15%; `blocks` is the share of the repeat's part in the variance. A quiet arm
+(graphs) has a third of the others' spread.
 
-The process effects have mean 0 on the log scale: normal, or a centred gamma of shape 4 (skewness
-1) for the slow processes of a busy machine. Each cell has 3 iterations per repeat.
+The rules: priors over all contrasts, `find_blocks` decides whether repeats are blocks ("tested"
+below) unless arms are measured in turn ("in turn"), eager again is pooled into eager. Each row
+gives, in percent, how often an interval holds the truth: for the ratio of compiled and of
+graphs to eager over all batch sizes, for an arm against itself, for the fade over the end points
+and its slope, for spread between repeats and within them; then the median half-width of the
+ratio's interval, in percent, beside that of Welch's t.
+
+Run it with `python -m bench.coverage`, or with `normal` or `exponential` behind it for half of the
+table; a half takes some two minutes on one core. Standard errors are about 0.8 points for
+ratios, spread and an arm against itself, and one point for fade and slope.
 """
 
+import itertools
+import math
 import sys
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from cudagraph_lab.statistics import estimates as stats
 
-EXPERIMENTS = 4000
-BOOTSTRAPPED = 1000
-RESAMPLES = 500
-LEVEL = 0.95
+EXPERIMENTS = 150
 SEED = 20240504
-
-# (what, between numerator, between denominator, within): standard deviations of logs.
-SPREADS = [
-    ("CPU, equal arms", 0.08, 0.08, 0.02),
-    ("CPU, one arm 3x as wide", 0.15, 0.05, 0.02),
-    ("GPU, equal arms", 0.01, 0.01, 0.01),
-    ("GPU, one arm 3x as wide", 0.03, 0.01, 0.02),
-    ("GPU, mostly within", 0.005, 0.005, 0.04),
-]
-REPEATS = [(3, 3), (5, 5), (10, 10), (20, 20), (3, 5), (5, 10), (10, 20), (20, 10)]
-CANDIDATES = ["Welch t", "pooled t", "percentile", "processes", "studentised", "the rule"]
+BATCHES = (1, 8, 9, 33, 64)
+ARMS = ("eager", "eager-again", "compiled", "graphs")
+CONTRASTS = (("compiled", "eager"), ("graphs", "eager"), ("graphs", "compiled"))
+SPREAD, ITERATION, ITERATIONS = 0.15, 0.10, 5
+OF_PROCESS = 0.4  # of the variance of an arm's own part; the rest is the cell's
+KINDS = ("normal", "exponential")  # effects of repeats, processes and bursts
+REPEATS = (3, 5, 8)
+COLUMNS = ("ratio", "itself", "fade", "slope", "between", "within", "±ratio", "±Welch")
 
 Floats = NDArray[np.float64]
+Rates = dict[str, dict[int, dict[int, list[float]]]]
+
+
+@dataclass
+class Tally:
+    """Whether intervals held the truth, and their half-widths, by column."""
+
+    held: dict[str, list[bool]] = field(default_factory=lambda: {c: [] for c in COLUMNS})
+    widths: dict[str, list[float]] = field(default_factory=lambda: {c: [] for c in COLUMNS})
+
+    def add(self, column: str, low: float | None, high: float | None, truth: float) -> None:
+        """One interval; none at all counts as a miss."""
+        known = low is not None and high is not None
+        self.held[column].append(known and low <= truth <= high)
 
 
 def simulate(
-    rng: np.random.Generator, repeats: int, between: float, within: float, skewed: bool
-) -> Floats:
-    """Logs of one cell in every experiment, experiments x repeats x 3; the true mean is 0."""
-    shape = (EXPERIMENTS, repeats, 1)
-    effect = (rng.gamma(4, size=shape) - 4) / 2 if skewed else rng.normal(size=shape)
-    return between * effect + within * rng.normal(size=(EXPERIMENTS, repeats, 3))
+    rng: np.random.Generator, repeats: int, blocks: float, bursts: bool, quiet: bool
+) -> Rates:
+    """Rates by arm, batch size and repeat; the true log location of every cell is 0."""
+
+    def effect(*shape: int) -> Floats:
+        return rng.exponential(size=shape) - 1 if bursts else rng.normal(size=shape)
+
+    scale = np.array([1 / 3 if quiet and arm == "graphs" else 1.0 for arm in ARMS])[:, None, None]
+    many, sizes = len(ARMS), len(BATCHES)
+    own = math.sqrt(OF_PROCESS) * effect(many, repeats, 1)
+    own = own + math.sqrt(1 - OF_PROCESS) * effect(many, repeats, sizes)
+    shared = SPREAD * math.sqrt(blocks / (1 - blocks)) * effect(1, repeats, 1)
+    noise = ITERATION * scale[..., None] * rng.normal(size=(many, repeats, sizes, ITERATIONS))
+    rates = np.exp((SPREAD * scale * own + shared)[..., None] + noise)
+    return {
+        arm: {
+            batch: {r: rates[a, r, b].tolist() for r in range(repeats)}
+            for b, batch in enumerate(BATCHES)
+        }
+        for a, arm in enumerate(ARMS)
+    }
 
 
-def resample(rng: np.random.Generator, cell: Floats) -> tuple[Floats, Floats]:
-    """Repeat means, experiments x resamples x repeats: of processes and of their iterations too."""
-    n, m = cell.shape[1:]
-    process = rng.integers(0, n, size=(RESAMPLES, n))
-    iteration = rng.integers(0, m, size=(RESAMPLES, n, m))
-    return cell.mean(axis=2)[:, process], cell[:, process[..., None], iteration].mean(axis=3)
+def experiment(rates: Rates, in_turn: bool, truth: tuple[float, float], tally: Tally) -> None:
+    """Judge one simulated data set; `truth` is the spread between and within, as shares."""
+    # Averaging first changes no interval below, and spares most of the time.
+    means = {
+        arm: {b: {r: [math.exp(v)] for r, v in stats.log_means(c).items()} for b, c in of.items()}
+        for arm, of in rates.items()
+    }
+    blocks = in_turn or stats.find_blocks(list(means.values())).blocks
+    sides = {
+        names: ([means[names[0]]], [means[n] for n in pooled(names[1])]) for names in CONTRASTS
+    }
+    ratios = {n: stats.ratio_samples(*s, names=n, blocks=blocks) for n, s in sides.items()}
+    itself = stats.ratio_samples(
+        [means["eager-again"]], [means["eager"]], names=("eager-again", "eager"), blocks=blocks
+    )
+    pairs = [p for n, s in sides.items() for p in stats.pair_samples(*s, names=n, blocks=blocks)]
+    of_ratios = stats.priors_of([s for x in (*ratios.values(), itself) for s in x.values()])
+    of_fades = stats.priors_of(pairs)
+    for names in CONTRASTS[:2]:
+        for sample in ratios[names].values():
+            found = stats.estimate_sample(sample, of_ratios)
+            tally.add("ratio", found.low, found.high, 1)
+            tally.widths["±ratio"].append(half_width(found))
+        fades = stats.fade_samples(*sides[names], names=names, blocks=blocks)
+        for column, sample in zip(("fade", "slope"), fades.values(), strict=True):
+            found = stats.estimate_sample(sample, of_fades)
+            tally.add(column, found.low, found.high, 1)
+        first, second = (list(rates[name][1].values()) for name in names)
+        tally.widths["±Welch"].append(half_width(stats.estimate_ratio(first, second, 0)))
+    for sample in itself.values():
+        found = stats.estimate_sample(sample, of_ratios)
+        tally.add("itself", found.low, found.high, 1)
+    for batch in BATCHES:
+        spread = stats.spread_intervals(list(rates["compiled"][batch].values()))
+        tally.add("between", *(spread.between or (None, None)), truth[0])
+        tally.add("within", *(spread.within or (None, None)), truth[1])
 
 
-def covered(numerator: Floats, denominator: Floats, rng: np.random.Generator) -> list[float]:
-    """Share of experiments in which each candidate's interval holds the true ratio, in order."""
-    cells = (numerator, denominator)
-    counts = np.array([cell.shape[1] for cell in cells])
-    means = [cell.mean(axis=2) for cell in cells]
-    variances = np.array([x.var(axis=1, ddof=1) for x in means])
-    log_ratio = means[0].mean(axis=1) - means[1].mean(axis=1)
-
-    squares = variances / counts[:, None]
-    error = np.sqrt(squares.sum(axis=0))
-    degrees = error**4 / (squares**2 / (counts - 1)[:, None]).sum(axis=0)
-    welch = np.abs(log_ratio) <= special.stdtrit(degrees, (1 + LEVEL) / 2) * error
-
-    pooled_variance = (counts - 1) @ variances / (counts - 1).sum()
-    pooled_error = np.sqrt(pooled_variance * (1 / counts).sum())
-    pooled_t = special.stdtrit((counts - 1).sum(), (1 + LEVEL) / 2)
-    pooled = np.abs(log_ratio) <= pooled_t * pooled_error
-
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    percentile, processes, studentised = [], [], []
-    for i in range(BOOTSTRAPPED):
-        draws = [resample(rng, cell[i : i + 1]) for cell in cells]
-        (only_processes, both), (only_processes_d, both_d) = draws
-        low, high = np.quantile((both.mean(axis=2) - both_d.mean(axis=2))[0], tails)
-        percentile.append(low <= 0 <= high)
-        flat = (only_processes.mean(axis=2) - only_processes_d.mean(axis=2))[0]
-        processes.append(np.quantile(flat, tails[0]) <= 0 <= np.quantile(flat, tails[1]))
-        errors = np.sqrt(sum(x[0].var(axis=1, ddof=1) / x.shape[2] for x in (both, both_d)))
-        deviation = (both.mean(axis=2) - both_d.mean(axis=2))[0] - log_ratio[i]
-        # A resample without any spread has no t value, only a side.
-        with np.errstate(divide="ignore"):
-            low, high = np.quantile(deviation / errors, tails)
-        studentised.append(low <= log_ratio[i] / error[i] <= high)
-
-    rule = []
-    for i in range(EXPERIMENTS if counts.min() < stats.BOOTSTRAP_FROM else BOOTSTRAPPED):
-        values, values_d = (np.exp(cell[i]).tolist() for cell in cells)
-        found = stats.estimate_ratio(values, values_d, seed=int(rng.integers(2**32)))
-        rule.append(
-            found.low is not None and found.high is not None and found.low <= 1 <= found.high
-        )
-    shares = (welch, pooled, percentile, processes, studentised, rule)
-    return [float(np.mean(share)) for share in shares]
+def pooled(arm: str) -> tuple[str, ...]:
+    """The arms that count as this one."""
+    return ("eager", "eager-again") if arm == "eager" else (arm,)
 
 
-def main() -> None:
-    """Print the table."""
-    stats.RESAMPLES = RESAMPLES  # as the candidates get; the default only costs time here
-    rng = np.random.default_rng(SEED)
-    print(f"{'repeats':9}{'effect':8}{'spread':26}" + "".join(f"{c:>13}" for c in CANDIDATES))
-    for n, m in REPEATS:
-        for skewed in (False, True):
-            for what, between, between_d, within in SPREADS:
-                numerator = simulate(rng, n, between, within, skewed)
-                denominator = simulate(rng, m, between_d, within, skewed)
-                shares = covered(numerator, denominator, rng)
-                row = "".join(f"{100 * share:13.1f}" for share in shares)
-                print(f"{f'{n}, {m}':9}{'skewed' if skewed else 'normal':8}{what:26}{row}")
-                sys.stdout.flush()
+def half_width(found: stats.Estimate) -> float:
+    """Half the width of an interval on the log scale; infinite where there is none."""
+    if found.low is None or found.high is None:
+        return math.inf
+    return math.log(found.high / found.low) / 2
+
+
+def as_cv(variance: float) -> float:
+    """The coefficient of variation of a lognormal with this log variance."""
+    return math.sqrt(math.expm1(variance))
+
+
+def main(kinds: list[str]) -> None:
+    """Print the table of these kinds of effects, as Markdown."""
+    print("| effects | arms | blocks | repeats | " + " | ".join(COLUMNS) + " |")
+    print("|---" * (4 + len(COLUMNS)) + "|")
+    rows = itertools.product(kinds, (False, True), (False, True), (0.0, 0.5), REPEATS)
+    for kind, quiet, in_turn, blocks, repeats in rows:
+        # Every row has random numbers of its own, so that it can be run alone.
+        row = [KINDS.index(kind), int(quiet), int(in_turn), int(100 * blocks), repeats]
+        rng = np.random.default_rng([SEED, *row])
+        truth = (as_cv(SPREAD**2 / (1 - blocks)), as_cv(ITERATION**2))
+        tally = Tally()
+        for _ in range(EXPERIMENTS):
+            rates = simulate(rng, repeats, blocks, kind == "exponential", quiet)
+            experiment(rates, in_turn, truth, tally)
+        rule = f"{blocks:.0%}, {'in turn' if in_turn else 'tested'}"
+        cells = [kind, "one quiet" if quiet else "alike", rule, str(repeats)]
+        cells += [f"{100 * np.mean(tally.held[c]):.1f}" for c in COLUMNS[:6]]
+        cells += [f"{100 * np.median(tally.widths[c]):.0f}" for c in COLUMNS[6:]]
+        print("| " + " | ".join(cells) + " |")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or list(KINDS))

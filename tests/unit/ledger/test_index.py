@@ -37,18 +37,6 @@ def test_numbers_are_found_by_id_quantity_and_role():
     assert having(index, "a_a") == []
 
 
-def test_a_contrast_that_no_role_fits_is_another():
-    sides = {"numerator": "graphs", "denominator": "eager", "note": ""}
-    names = ("bundle", "noise", "graph", "mine")
-    found = contrasts_of(make_dataset(contrasts=dict.fromkeys(names, sides)))
-    assert [contrast.role for contrast in found.values()] == ["primary", "a_a", "graph", "other"]
-
-
-@pytest.mark.parametrize("text", ["no/such/quantity", "{odd} <name>", "}{"])
-def test_an_id_of_a_users_own_prediction_stands_for_itself(text):
-    assert str(make_number(text).id) == text
-
-
 @pytest.mark.parametrize(
     ("device", "platform", "short"),
     [

@@ -229,10 +229,14 @@ def _judge_prediction(
         if verdict == "inconclusive":
             more = result.settle(low, high) if result.settle else None
             settle = "more repeats may not settle it"
-            if more and more > MANY_REPEATS:
+            if more and more.more > MANY_REPEATS:
                 settle = f"more than {MANY_REPEATS} more repeats per arm"
-            elif more:
-                settle = f"about {more} more repeat{'s' if more > 1 else ''} per arm"
+            elif more and more.more:
+                plural = "s" if more.more > 1 else ""
+                settle = (
+                    f"about {more.more} more repeat{plural} per arm, with a chance of "
+                    f"{more.chance:.0%}"
+                )
     return Judged(
         id=prediction.id,
         source=prediction.source,

@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.ledger.catalogue import NumberId
 from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.power import Settling
 
 # How many more repeats would settle the value against two bounds; None where none can be told.
-Settle = Callable[[float, float], int | None]
+Settle = Callable[[float, float], Settling | None]
 
 
 class Result(BaseModel):

@@ -23,23 +23,25 @@ from cudagraph_lab.ledger.quantities.startup import (
 )
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.ledger.settings import Settings
+from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
     """All numbers of one data set; `table` has the columns of `observations.dataset`."""
     seed = settings.seed
+    known = read_throughputs(dataset, table)
     timed, startup = cells_of(table, role="timed"), cells_of(table, role="startup")
     profiled = cells_of(table, role="profile")
     name = headline_of(dataset.contrasts, settings.headline)
     headline = dataset.contrasts[name] if name else None
     results = _of_arms(dataset, table, timed, seed)
     for contrast in dataset.contrasts:
-        results += contrast_results(dataset, contrast, timed, seed)
+        results += contrast_results(dataset, contrast, known, timed, seed)
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, timed, seed)
-        results += interaction_results(dataset, timed, seed)
+        results += interaction_results(dataset, known)
         results += capture_results(dataset, headline, startup)
         results += launch_model_results(dataset, headline, timed, profiled, seed)
         results += cost_results(dataset, headline, timed, startup, settings.restarts_per_day, seed)

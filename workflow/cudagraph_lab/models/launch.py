@@ -30,6 +30,9 @@ from cudagraph_lab.errors import LabError
 Floats = NDArray[np.float64]
 
 HIDDEN_SHARE = {"additive": 0.0, "overlap": 1.0}
+# A speed-up whose logarithm is smaller is 1: in double precision, what is left of a smaller one
+# after division is rounding, and a share of it would keep fewer than six digits.
+SHARELESS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Attribution:
     """The eager-to-graphs speed-up as compile factor times graph factor.
 
     Shares are of the logarithm of the whole; below 0 or above 1 where the factors pull in
-    opposite directions, nan where the whole is exactly 1.
+    opposite directions. nan where the whole is 1 within SHARELESS: nothing is there to share.
     """
 
     compile_factor: Floats
@@ -248,12 +251,17 @@ def predict(
 
 
 def attribution(eager_s: ArrayLike, compiled_s: ArrayLike, graphs_s: ArrayLike) -> Attribution:
-    """Split the speed-up of eager over compile-and-graphs, from step seconds of three arms."""
+    """Split the speed-up of eager over compile-and-graphs, from step seconds of three arms.
+
+    Whether measured arms support a share at all is for their intervals to say
+    (`statistics.quotients`).
+    """
     eager, compiled, graphs = _floats(eager_s), _floats(compiled_s), _floats(graphs_s)
     compile_factor, graph_factor, whole = eager / compiled, compiled / graphs, eager / graphs
     log_whole = np.log(whole)
     undefined = np.full_like(log_whole, np.nan)
-    share = np.divide(np.log(compile_factor), log_whole, out=undefined, where=log_whole != 0)
+    there = np.abs(log_whole) > SHARELESS
+    share = np.divide(np.log(compile_factor), log_whole, out=undefined, where=there)
     return Attribution(compile_factor, graph_factor, whole, share, 1.0 - share)
 
 

@@ -60,6 +60,7 @@ class Dataset(BaseModel):
     source: str
     first_measured_at: str | None
     last_measured_at: str | None
+    measured: Literal["apart", "in_turn"] = "apart"  # how the timed arms shared the device
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
@@ -154,6 +155,7 @@ def read_dataset(
         source=example.source,
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),
+        measured=example.request.measured,
         order=order_run([record for _, record in read]),
         arms=arms,
         contrasts=compared,

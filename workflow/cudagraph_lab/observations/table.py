@@ -5,12 +5,13 @@ one `quantity`.
 """
 
 from itertools import groupby
+from math import fsum
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from cudagraph_lab.observations.validity import decode_steps, share_in_mode, step_tokens
-from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.record import Cell, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +43,6 @@ def observe(record: Record) -> list[Row]:
                     call.role,
                     iteration,
                     throughput=call.throughput,
-                    energy_j_per_token=call.energy_j / call.tokens
-                    if call.energy_j is not None and call.tokens
-                    else None,
                     decode_s_per_step=fmean(call.decode_s_per_step)
                     if call.decode_s_per_step
                     else None,
@@ -54,6 +52,7 @@ def observe(record: Record) -> list[Row]:
                     if steps
                     else None,
                 )
+        add(cell.batch, "timed", 1, energy_j_per_token=_energy_j_per_token(cell))
     startup = record.startup
     if startup is not None:
         # Engines in turn boot at the same time and wait for each other's processors: what their
@@ -102,6 +101,20 @@ def observe(record: Record) -> list[Row]:
             operators_per_step=profile.operators_per_step,
         )
     return rows
+
+
+def _energy_j_per_token(cell: Cell) -> float | None:
+    """Joules per output token over all timed calls of a cell; None where a call has none.
+
+    The counter of the board moves in steps, so that a short call can read 0; their sum is right
+    to one step.
+    """
+    calls = [(call.energy_j, call.tokens) for call in cell.timed()]
+    joules = [energy for energy, _ in calls if energy is not None]
+    tokens = [count for _, count in calls if count is not None]
+    if not calls or len(joules) < len(calls) or len(tokens) < len(calls) or not sum(joules):
+        return None
+    return fsum(joules) / sum(tokens)
 
 
 def read_table(path: Path) -> "pd.DataFrame":

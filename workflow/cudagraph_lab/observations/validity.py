@@ -224,7 +224,9 @@ def condition_warnings(records: list[Record]) -> list[str]:
         if timed and record.cells and not observed:
             warnings.append(f"{where}: which graphs were replayed was not observed")
         for cell in record.cells:
-            steadiness = steady_state([call.throughput for call in cell.timed()] or [1.0])
+            steadiness = steady_state(
+                [call.throughput for call in cell.timed()] or [1.0], faster="higher"
+            )
             if steadiness.flagged:
                 warnings.append(
                     f"{where}, batch {cell.batch}: {steadiness.reason}; {steadiness.remedy}"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import (
+    ENERGY,
     FIRST_CALL,
     FIRST_TOKEN,
     OUTPUTS_DIFFERING,
@@ -35,6 +36,7 @@ def arm_results(
         (FIRST_TOKEN, timed.get((arm, "first_token_s", batch))),
         (STEP, step_cell(timed, arm, batch)),
         (FIRST_CALL, first.get((arm, "throughput", batch))),
+        (ENERGY, timed.get((arm, "energy_j_per_token", batch))),
     )
     counts = (
         (REPLAYED_SHARE, timed.get((arm, "full_share", batch))),
@@ -48,18 +50,27 @@ def arm_results(
 
 
 def _spreads(arm: str, batch: int, throughput: list[list[float]]) -> list[Result]:
-    components = stats.variance_components(throughput, name=f"{arm} at batch {batch}")
+    name = f"{arm} at batch {batch}"
+    components = stats.variance_components(throughput, name=name)
+    intervals = stats.spread_intervals(throughput, name=name)
     results = []
-    for quantity, spread in (
-        (SPREAD_BETWEEN, components.between_cv),
-        (SPREAD_WITHIN, components.within_cv),
+    for quantity, spread, interval in (
+        (SPREAD_BETWEEN, components.between_cv, intervals.between),
+        (SPREAD_WITHIN, components.within_cv, intervals.within),
     ):
         number = quantity(arm=arm, batch=batch)
         results.append(
             absent(number, "one observation has no spread")
             if spread is None
             else Result(
-                id=number, value=spread, n=components.repeats, note=components.note, arms=[arm]
+                id=number,
+                value=spread,
+                n=components.repeats,
+                low=interval[0] if interval else None,
+                high=interval[1] if interval else None,
+                method="chi-square on log variances" if interval else None,
+                note=components.note or (None if interval else intervals.reason),
+                arms=[arm],
             )
         )
     return results

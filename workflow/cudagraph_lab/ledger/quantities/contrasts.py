@@ -1,16 +1,19 @@
 """What a contrast says: speed-ups, their shape over batch sizes, and what makes them up."""
 
 import math
+from itertools import pairwise
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import (
     FADE,
+    FADE_TO,
     INTERACTION,
     NO_INVERSION,
     POSITION_OF_B8,
     RATIO,
     REPEATS_TO_HALVE,
     SHARE,
+    NumberId,
 )
 from cudagraph_lab.ledger.cells import (
     NOT_RUN,
@@ -21,51 +24,83 @@ from cudagraph_lab.ledger.cells import (
     missing_arm,
 )
 from cudagraph_lab.ledger.results import Result, absent, estimated
+from cudagraph_lab.ledger.throughputs import Sides, Throughputs, pairs_of, samples_of, sides_of
 from cudagraph_lab.models.launch import attribution
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.cells import log_means
+from cudagraph_lab.statistics.contrasts import (
+    Sample,
+    Side,
+    error_of,
+    estimate_sample,
+    priors_of,
+    sample_of,
+)
+from cudagraph_lab.statistics.power import Settling, repeats_to_halve, repeats_to_settle
+from cudagraph_lab.statistics.shapes import (
+    Judgement,
+    fade_samples,
+    judge_fade_within,
+    judge_no_inversion_within,
+)
 
 # Per batch size, the throughput of both arms.
 SpeedUps = dict[int, tuple[list[list[float]], list[list[float]]]]
+FADE_MIDDLE = 64  # the batch size at which the fade is parted, where it was run
 
 
-def contrast_results(dataset: Dataset, name: str, timed: Cells, seed: int) -> list[Result]:
-    """Speed-ups of a contrast at every batch size, and their shape."""
+def contrast_results(
+    dataset: Dataset, name: str, known: Throughputs, timed: Cells, seed: int
+) -> list[Result]:
+    """Speed-ups of a contrast at every batch size, their fade and their shape."""
     contrast = dataset.contrasts[name]
-    arms = [contrast.numerator, contrast.denominator]
-    reason = missing_arm(dataset, arms[0]) or missing_arm(dataset, arms[1])
-    speed_ups: SpeedUps = {}
+    reason = missing_arm(dataset, contrast.numerator) or missing_arm(dataset, contrast.denominator)
+    sides = sides_of(dataset, contrast, known)
+    samples = samples_of(known, sides) if sides else {}
+    arms = [*sides[0], *sides[1]] if sides else []
     results: list[Result] = []
     for batch in dataset.batch_sizes:
-        cells = [timed.get((arm, "throughput", batch)) for arm in arms]
-        if cells[0] is None or cells[1] is None:
+        if batch in samples:
+            results += _speed_up(name, contrast, batch, samples[batch], known, arms)
+        else:
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
-            continue
-        speed_ups[batch] = (cells[0], cells[1])
-        results += _speed_up(name, contrast, batch, speed_ups[batch], seed)
-    return results + _shapes(name, contrast, speed_ups, reason, seed)
+    if sides is None:
+        return results + [
+            absent(shape(contrast=name), reason or "too few batch sizes were run")
+            for shape in (FADE, NO_INVERSION)
+            if shape.is_for(contrast.role)
+        ]
+    results += _shapes(name, contrast, sides, known, samples)
+    if FADE_TO.is_for(contrast.role):
+        results += _fades(name, sides, known)
+    if POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
+        pairs: SpeedUps = {
+            batch: (
+                timed[contrast.numerator, "throughput", batch],
+                timed[contrast.denominator, "throughput", batch],
+            )
+            for batch in (1, 8, 64)
+        }
+        results.append(_position_of_b8(name, pairs, arms, seed))
+    return results
 
 
 def _speed_up(
-    name: str,
-    contrast: Contrast,
-    batch: int,
-    cells: tuple[list[list[float]], list[list[float]]],
-    seed: int,
+    name: str, contrast: Contrast, batch: int, sample: Sample, known: Throughputs, arms: list[str]
 ) -> list[Result]:
-    arms = [contrast.numerator, contrast.denominator]
-    terms = [stats.Term(cells[0], 1, arms[0]), stats.Term(cells[1], -1, arms[1])]
-    estimate = stats.estimate_contrast(terms, seed)
+    error = error_of(sample, known.ratio_priors)
 
-    def settle(low: float, high: float) -> int | None:
-        return stats.more_repeats_to_settle(
-            terms, low if low > 0 else None, high if math.isfinite(high) else None
-        )
+    def settle(low: float, high: float) -> Settling | None:
+        lower, upper = low if low > 0 else None, high if math.isfinite(high) else None
+        if lower is None and upper is None:
+            return None
+        return repeats_to_settle(sample.log, error, lower, upper)
 
+    estimate = estimate_sample(sample, known.ratio_priors)
     ratio = estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
     if not REPEATS_TO_HALVE.is_for(contrast.role):
         return [ratio]
-    halve = stats.more_repeats_to_halve(terms)
+    halve = repeats_to_halve(error)
     number = REPEATS_TO_HALVE(contrast=name, batch=batch)
     return [
         ratio,
@@ -81,36 +116,58 @@ def _speed_up(
     ]
 
 
-def _shapes(
-    name: str, contrast: Contrast, speed_ups: SpeedUps, reason: str | None, seed: int
-) -> list[Result]:
-    arms = [contrast.numerator, contrast.denominator]
-    results = []
-    # The quantity is declared at these batch sizes.
-    if POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= speed_ups.keys():
-        results.append(_position_of_b8(name, speed_ups, arms, seed))
-    for quantity, judge_shape, least in (
-        (FADE, stats.judge_fade, 2),
-        (NO_INVERSION, stats.judge_no_inversion, 1),
-    ):
-        if not quantity.is_for(contrast.role):
-            continue
-        number = quantity(contrast=name)
-        if len(speed_ups) < least:
-            results.append(absent(number, reason or "too few batch sizes were run"))
-            continue
-        judgement = judge_shape(speed_ups, seed)
-        results.append(
-            Result(
-                id=number,
-                value=judgement.points_agree,
-                n=min(len(cell) for pair in speed_ups.values() for cell in pair),
-                note=judgement.note,
-                outcome=judgement.outcome,
-                arms=arms,
-            )
+def _fades(name: str, sides: Sides, known: Throughputs) -> list[Result]:
+    """The speed-up at a batch size over that at the next of: smallest, FADE_MIDDLE, largest."""
+    pairs = pairs_of(known, sides)
+    run = sorted({batch for pair in pairs for batch in pair})
+    points = [b for b in run if b in (run[0], FADE_MIDDLE, run[-1])]
+    return [
+        estimated(
+            FADE_TO(contrast=name, batch=small, to=large),
+            estimate_sample(pairs[small, large], known.fade_priors),
+            [*sides[0], *sides[1]],
         )
+        for small, large in pairwise(points)
+    ]
+
+
+def _shapes(
+    name: str,
+    contrast: Contrast,
+    sides: Sides,
+    known: Throughputs,
+    samples: dict[int, Sample],
+) -> list[Result]:
+    results = []
+    numerator, denominator = ([known.arms[arm] for arm in side] for side in sides)
+    names = (contrast.numerator, contrast.denominator)
+    if FADE.is_for(contrast.role):
+        if len(samples) < 2:
+            results.append(absent(FADE(contrast=name), "too few batch sizes were run"))
+        else:
+            looks = fade_samples(numerator, denominator, names=names, blocks=known.blocks)
+            judged = judge_fade_within(looks, known.fade_priors)
+            results.append(_claim(FADE(contrast=name), judged, samples, sides))
+    if NO_INVERSION.is_for(contrast.role):
+        if samples:
+            judged = judge_no_inversion_within(samples, known.ratio_priors)
+            results.append(_claim(NO_INVERSION(contrast=name), judged, samples, sides))
+        else:
+            results.append(absent(NO_INVERSION(contrast=name), "too few batch sizes were run"))
     return results
+
+
+def _claim(
+    number: NumberId, judgement: Judgement, samples: dict[int, Sample], sides: Sides
+) -> Result:
+    return Result(
+        id=number,
+        value=judgement.points_agree,
+        n=min(sample.repeats for sample in samples.values()),
+        note=judgement.note,
+        outcome=judgement.outcome,
+        arms=[*sides[0], *sides[1]],
+    )
 
 
 def _position_of_b8(name: str, speed_ups: SpeedUps, arms: list[str], seed: int) -> Result:
@@ -189,7 +246,7 @@ def _share(
     )
 
 
-def interaction_results(dataset: Dataset, timed: Cells, seed: int) -> list[Result]:
+def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
     """How much more graphs gain with compilation than without: a quotient of two speed-ups."""
     by_role = {contrast.role: contrast for contrast in reversed(dataset.contrasts.values())}
     with_compile, without = by_role.get("graph_compiled"), by_role.get("graph_uncompiled")
@@ -197,17 +254,19 @@ def interaction_results(dataset: Dataset, timed: Cells, seed: int) -> list[Resul
         return []
     arms = [with_compile.numerator, with_compile.denominator,
             without.numerator, without.denominator]  # fmt: skip
-    results = []
+    samples: dict[int, Sample] = {}
     for batch in dataset.batch_sizes:
-        number = INTERACTION(batch=batch)
-        cells = [c for arm in arms if (c := timed.get((arm, "throughput", batch))) is not None]
-        if len(cells) < len(arms):
-            reasons = (missing_arm(dataset, arm) for arm in arms)
-            results.append(absent(number, next(filter(None, reasons), "not run")))
-            continue
-        terms = [
-            stats.Term(cell, weight, arm)
-            for cell, weight, arm in zip(cells, (1, -1, -1, 1), arms, strict=True)
-        ]
-        results.append(estimated(number, stats.estimate_contrast(terms, seed), arms))
-    return results
+        if all(batch in known.arms.get(arm, {}) for arm in arms):
+            sides = [
+                Side(weight, (log_means(known.arms[arm][batch], name=arm),), arm)
+                for arm, weight in zip(arms, (1, -1, -1, 1), strict=True)
+            ]
+            samples[batch] = sample_of(sides, blocks=known.blocks, name="interaction")
+    priors = priors_of(list(samples.values()))
+    reason = next(filter(None, (missing_arm(dataset, arm) for arm in arms)), NOT_RUN)
+    return [
+        estimated(INTERACTION(batch=batch), estimate_sample(samples[batch], priors), arms)
+        if batch in samples
+        else absent(INTERACTION(batch=batch), reason)
+        for batch in dataset.batch_sizes
+    ]

@@ -1,0 +1,85 @@
+"""Spread has an interval."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.statistics.spread import spread_intervals, variance_components
+
+values = st.floats(0.5, 2.0).map(lambda x: float(f"{x:.4g}"))
+
+
+def simulate(rng, repeats, iterations, between, within):
+    logs = between * rng.normal(size=(repeats, 1)) + within * rng.normal(size=(repeats, iterations))
+    return np.exp(logs).tolist()
+
+
+def test_the_interval_within_is_chi_square():
+    cell = [[1.0, 1.1, 1.2], [1.4, 1.5, 1.3], [0.9, 1.0, 1.0]]
+    found = spread_intervals(cell)
+    variance = np.log(cell).var(axis=1, ddof=1).mean()
+    ends = 6 * variance / reference.chi2.ppf([0.975, 0.025], 6)
+    assert found.within == pytest.approx(np.sqrt(np.expm1(ends)))
+
+
+def test_the_interval_between_is_chi_square_where_iterations_hardly_differ():
+    rng = np.random.default_rng(1)
+    cell = simulate(rng, 6, 200, 0.2, 1e-4)
+    variance = np.log(cell).mean(axis=1).var(ddof=1)
+    ends = 5 * variance / reference.chi2.ppf([0.975, 0.025], 5)
+    assert spread_intervals(cell).between == pytest.approx(np.sqrt(np.expm1(ends)), rel=1e-3)
+
+
+@pytest.mark.parametrize(("repeats", "between"), [(3, 0.15), (5, 0.05), (8, 0.02), (5, 0.0)])
+def test_intervals_cover_the_truth(repeats, between):
+    rng = np.random.default_rng(2)
+    held, held_within = 0, 0
+    truth, truth_within = (math.sqrt(math.expm1(s**2)) for s in (between, 0.1))
+    for _ in range(1000):
+        found = spread_intervals(simulate(rng, repeats, 5, between, 0.1))
+        held += found.between[0] <= truth <= found.between[1]
+        held_within += found.within[0] <= truth_within <= found.within[1]
+    assert 0.93 <= held / 1000 <= 0.985
+    assert 0.93 <= held_within / 1000 <= 0.97
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(values, min_size=1, max_size=4), min_size=1, max_size=6),
+    st.floats(1e-3, 1e3),
+    st.randoms(use_true_random=False),
+)
+def test_intervals_hold_their_value_and_ignore_unit_and_order(cell, factor, random):
+    found, components = spread_intervals(cell), variance_components(cell)
+    if found.within is not None and components.within_cv is not None:
+        assert found.within[0] <= components.within_cv <= found.within[1]
+    if found.between is not None:
+        assert 0 <= found.between[0] <= components.between_cv <= found.between[1]
+    other = [[factor * x for x in repeat] for repeat in cell]
+    random.shuffle(other)
+    again = spread_intervals(other)
+    assert again.reason == found.reason
+    for one, two in ((found.within, again.within), (found.between, again.between)):
+        assert (one is None) == (two is None)
+        if one is not None:
+            assert two == pytest.approx(one, rel=1e-6, abs=1e-6)
+
+
+def test_what_has_no_interval_says_why():
+    assert spread_intervals([[1.0, 2.0]]).between is None
+    assert spread_intervals([[1.0, 2.0]]).reason.startswith("one repeat")
+    assert spread_intervals([[1.0], [2.0]]).reason.startswith("one iteration per repeat")
+    assert spread_intervals([[1.0, 1.0], [2.0, 2.0]]).reason.startswith("equal iterations")
+    two = spread_intervals([[1.0, 1.1, 1.2], [1.5, 1.6, 1.7]])
+    assert (two.between, two.reason) == (None, "spread too wide for 2 repeats: no interval")
+    assert two.within is not None
+    assert spread_intervals([[1e-300, 1e300], [1e300, 1e-300]]).within is None
+    with pytest.raises(LabError, match="level"):
+        spread_intervals([[1.0, 2.0]], level=95)
+    with pytest.raises(LabError, match="eager, repeat 1, iteration 2"):
+        spread_intervals([[1.0, 0.0]], name="eager")

@@ -1,0 +1,101 @@
+"""The throughputs of a data set as blocks, and what all contrasts of it share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import cast
+
+import pandas as pd
+
+from cudagraph_lab.config.contrast import Contrast
+from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.statistics.blocks import find_blocks
+from cudagraph_lab.statistics.contrasts import Priors, Sample, priors_of
+from cudagraph_lab.statistics.shapes import pair_samples, ratio_samples
+
+# Batch size, repeat, and the values of its timed calls.
+ArmCells = Mapping[int, Mapping[int, Sequence[float]]]
+Sides = tuple[list[str], list[str]]  # the arms that count as numerator and as denominator
+
+
+@dataclass(frozen=True)
+class Throughputs:
+    """Timed throughputs by arm, and the variances that moderate those of single contrasts.
+
+    `blocks` says whether repeats are blocks: arms in turn share theirs by design, arms apart
+    where the data show it.
+    """
+
+    arms: Mapping[str, ArmCells]
+    blocks: bool
+    ratio_priors: Priors | None
+    fade_priors: Priors | None
+
+
+def read_throughputs(dataset: Dataset, table: pd.DataFrame) -> Throughputs:
+    """The throughputs of a data set's timed calls; `table` is that of its observations."""
+    chosen = table[(table["role"] == "timed") & (table["quantity"] == "throughput")]
+    arms: dict[str, dict[int, dict[int, list[float]]]] = {}
+    for key, group in chosen.groupby(["arm", "batch", "repeat"], sort=True):
+        arm, batch, repeat = cast("tuple[str, int, int]", key)
+        arms.setdefault(arm, {}).setdefault(int(batch), {})[int(repeat)] = group["value"].tolist()
+    blocks = dataset.measured == "in_turn" or _share_repeats(arms)
+    without = Throughputs(arms, blocks, None, None)
+    ratios: list[Sample] = []
+    pairs: list[Sample] = []
+    for contrast in dataset.contrasts.values():
+        if (sides := sides_of(dataset, contrast, without)) is not None:
+            ratios += samples_of(without, sides).values()
+            pairs += pairs_of(without, sides).values()
+    return Throughputs(arms, blocks, priors_of(ratios), priors_of(pairs))
+
+
+def _share_repeats(arms: Mapping[str, ArmCells]) -> bool:
+    common = set.intersection(*(set(arm) for arm in arms.values())) if arms else set()
+    return bool(common) and find_blocks(list(arms.values())).blocks
+
+
+def sides_of(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Sides | None:
+    """The arms of each side of a contrast; None where a side was not measured.
+
+    Timed arms with equal engine arguments count as one: `eager-again` beside `eager`. An arm
+    against itself is never pooled, since its ratio is the noise floor.
+    """
+    if contrast.numerator not in known.arms or contrast.denominator not in known.arms:
+        return None
+    if contrast.role == "a_a":
+        return [contrast.numerator], [contrast.denominator]
+    return _alike(dataset, contrast.numerator, known), _alike(dataset, contrast.denominator, known)
+
+
+def _alike(dataset: Dataset, arm: str, known: Throughputs) -> list[str]:
+    facts = dataset.arms[arm]
+    others = [
+        name
+        for name, other in dataset.arms.items()
+        if name != arm
+        and (other.purpose, other.engine_args) == (facts.purpose, facts.engine_args)
+        and known.arms.get(name, {}).keys() >= known.arms[arm].keys()
+    ]
+    return [arm, *others]
+
+
+def samples_of(known: Throughputs, sides: Sides) -> dict[int, Sample]:
+    """The speed-up at each batch size that both sides have."""
+    return ratio_samples(*_cells(known, sides), names=_names(sides), blocks=known.blocks)
+
+
+def pairs_of(known: Throughputs, sides: Sides) -> dict[tuple[int, int], Sample]:
+    """The speed-up at a batch size over that at a larger one, for every pair of them."""
+    cells = _cells(known, sides)
+    batches = sorted(set.intersection(*(set(arm) for side in cells for arm in side)))
+    samples = pair_samples(*cells, names=_names(sides), blocks=known.blocks)
+    return dict(zip(combinations(batches, 2), samples, strict=True))
+
+
+def _cells(known: Throughputs, sides: Sides) -> tuple[list[ArmCells], list[ArmCells]]:
+    return [known.arms[arm] for arm in sides[0]], [known.arms[arm] for arm in sides[1]]
+
+
+def _names(sides: Sides) -> tuple[str, str]:
+    return sides[0][0], sides[1][0]

@@ -1,0 +1,199 @@
+"""What more repeats would settle, and what the present ones can resolve."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scipy import special, stats
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.statistics import LEVEL
+from cudagraph_lab.statistics.cells import ROUNDING, ReadCell, Term, check_level, read
+from cudagraph_lab.statistics.contrasts import Error
+from cudagraph_lab.statistics.locations import Estimate, Spread, spread_of, value_of
+
+MOST_REPEATS = 10_000  # beyond it, "run more repeats" is no advice
+WANTED = 0.8  # the chance that a plan for more repeats is made for, as is customary
+
+
+@dataclass(frozen=True)
+class Settling:
+    """How many more repeats, and the chance that they settle it; a share."""
+
+    more: int
+    chance: float
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What an arm against itself says of the smallest difference that can be seen; a share.
+
+    `differs` is true where the arm's interval against itself leaves out 1: the intervals of
+    this data set are then too narrow, and a difference as small as `share` cannot be believed.
+    """
+
+    share: float
+    differs: bool
+
+    @property
+    def sentence(self) -> str:
+        """For the reader."""
+        if self.differs:
+            return (
+                f"an arm differs from itself by up to {self.share:.0%} here, beyond its interval: "
+                "smaller differences say nothing"
+            )
+        return f"differences under {self.share:.0%} cannot be seen here"
+
+
+def resolution(against_itself: Estimate) -> Resolution | None:
+    """What differences can be resolved, from the ratio of an arm to itself.
+
+    Half the width of the interval, on the log scale, as a share: 0.09 is 9%. Where the interval
+    leaves out 1, the end that lies farther from 1. None where there is no interval.
+    """
+    if against_itself.low is None or against_itself.high is None:
+        return None
+    low, high = math.log(against_itself.low), math.log(against_itself.high)
+    differs = low > 0 or high < 0
+    return Resolution(math.expm1(max(-low, high) if differs else (high - low) / 2), differs)
+
+
+def chance_of_settling(
+    log: float, error: Error, lower: float | None, upper: float | None, level: float = LEVEL
+) -> float:
+    """The chance that an interval with this error lies inside the bounds, or off them.
+
+    `log` is the contrast's logarithm, taken to be the truth; `lower` and `upper` bound the
+    prediction in the contrast's unit, None where open. With the truth inside the bounds the
+    interval must come inside them, with the truth outside it must leave them. The power of the
+    t test with Satterthwaite's degrees of freedom, from the noncentral t distribution. For two
+    bounds the chances of missing either add up, so that the result is at most too low.
+    Raises LabError for bounds that are missing, not positive or in the wrong order.
+    """
+    bounds = _logs_of_bounds(lower, upper)
+    outside = any(
+        bound is not None and sign * (log - bound) < 0
+        for bound, sign in zip(bounds, (1, -1), strict=True)
+    )
+    distances = [abs(log - bound) for bound in bounds if bound is not None]
+    if outside:  # one bound alone is to be left, the nearest
+        distances = [min(distances)]
+    return max(0.0, 1 - math.fsum(1 - _power(distance, error, level) for distance in distances))
+
+
+def repeats_to_settle(
+    log: float,
+    error: Error | None,
+    lower: float | None,
+    upper: float | None,
+    *,
+    chance: float = WANTED,
+    level: float = LEVEL,
+) -> Settling | None:
+    """The fewest further repeats that settle a prediction with a chance of at least `chance`.
+
+    See `chance_of_settling`: the present value is taken to be the truth and the present
+    variances stay. (0, 1) where it is settled already. None where it cannot be said: no
+    interval, the value on a bound, or more than 10,000 repeats needed.
+    """
+    bounds = _logs_of_bounds(lower, upper)
+    if error is None:
+        return None
+    distance = min(abs(log - bound) for bound in bounds if bound is not None)
+    if distance <= ROUNDING:
+        return None
+    if error.half_width(level) <= distance:
+        return Settling(0, 1.0)
+
+    def after(extra: int) -> float:
+        return chance_of_settling(log, error.after(extra), lower, upper, level)
+
+    choices = range(1, MOST_REPEATS + 1)
+    place = bisect_left(choices, True, key=lambda extra: after(extra) >= chance)
+    return Settling(choices[place], after(choices[place])) if place < len(choices) else None
+
+
+def repeats_to_halve(error: Error | None, level: float = LEVEL) -> int | None:
+    """How many more repeats would halve the interval, on the log scale; None without one.
+
+    The present variances stay; the gain in degrees of freedom is counted in.
+    """
+    if error is None:
+        return None
+    limit = error.half_width(level) / 2
+    return _fewest_extra(lambda extra: error.after(extra).half_width(level), limit)
+
+
+def more_repeats_to_halve(terms: Sequence[Term], level: float = LEVEL) -> int | None:
+    """How many more repeats in every cell would halve the interval's width, on the log scale.
+
+    Takes the present spreads as they are and the t interval throughout, so that the gain from
+    more degrees of freedom counts. None where there is no interval now, or where more than
+    10,000 repeats would be needed. Raises LabError as `estimate_contrast` does.
+    """
+    half_width = _half_width_by_extra(read(terms), level)
+    return None if half_width is None else _fewest_extra(half_width, half_width(0) / 2)
+
+
+def more_repeats_to_settle(
+    terms: Sequence[Term],
+    lower: float | None,
+    upper: float | None,
+    level: float = LEVEL,
+) -> int | None:
+    """How many more repeats in every cell would take the interval off the predicted bounds.
+
+    `lower` and `upper` bound the prediction, in the contrast's unit; None means open. With the
+    point inside them the whole interval must come inside, with the point outside it must leave
+    them altogether: the half-width must fall below the distance, in logs, from the point to the
+    nearest bound. Assumes that point and spreads stay as they are, and uses the t interval
+    throughout. 0 where it is settled already. None where it cannot be said: no interval now,
+    the point on a bound, or more than 10,000 repeats needed. Raises LabError as
+    `estimate_contrast` does, and for bounds that are missing, not positive or in the wrong
+    order.
+    """
+    bounds = _logs_of_bounds(lower, upper)
+    cells = read(terms)
+    half_width = _half_width_by_extra(cells, level)
+    if half_width is None:
+        return None
+    value = math.log(value_of(cells))
+    distance = min(abs(value - bound) for bound in bounds if bound is not None)
+    return None if distance <= ROUNDING else _fewest_extra(half_width, distance)
+
+
+def _half_width_by_extra(cells: Sequence[ReadCell], level: float) -> Callable[[int], float] | None:
+    """Half-width on the log scale, by the number of further repeats in every cell."""
+    check_level(level)
+    now = spread_of(cells)
+    if now is None:
+        return None
+    return lambda extra: Spread(now.variances, now.repeats + extra).half_width(level)
+
+
+def _fewest_extra(half_width: Callable[[int], float], limit: float) -> int | None:
+    choices = range(MOST_REPEATS + 1)
+    extra = bisect_left(choices, True, key=lambda extra: half_width(extra) <= limit)
+    return extra if extra in choices else None
+
+
+def _power(distance: float, error: Error, level: float) -> float:
+    """The chance that the half-width stays below the distance seen, if this is the true one."""
+    degrees = error.total_degrees
+    quantile = float(special.stdtrit(degrees, (1 + level) / 2))
+    shift = distance / error.standard_error
+    power = float(stats.nct.sf(quantile, degrees, shift))
+    # SciPy's noncentral t fails far out, where the normal distribution serves.
+    return power if math.isfinite(power) else float(stats.norm.sf(quantile - shift))
+
+
+def _logs_of_bounds(lower: float | None, upper: float | None) -> list[float | None]:
+    bounds = [bound for bound in (lower, upper) if bound is not None]
+    valid = all(math.isfinite(bound) and bound > 0 for bound in bounds)
+    if not bounds or not valid or sorted(bounds) != bounds:
+        raise LabError(
+            f"predicted bounds {lower} to {upper}: give one or two positive numbers in order"
+        )
+    return [None if bound is None else math.log(bound) for bound in (lower, upper)]

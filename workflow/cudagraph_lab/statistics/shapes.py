@@ -1,0 +1,296 @@
+"""Claims about the shape of a speed-up over batch sizes, from several looks at the data."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Literal
+
+import numpy as np
+from scipy import special
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.statistics import LEVEL
+from cudagraph_lab.statistics.cells import (
+    Blocks,
+    Cell,
+    Logs,
+    Term,
+    logs_by_batch,
+    read,
+    within_processes,
+)
+from cudagraph_lab.statistics.contrasts import (
+    Priors,
+    Sample,
+    Side,
+    error_of,
+    estimate_sample,
+    sample_of,
+)
+from cudagraph_lab.statistics.locations import Estimate, estimate_of, t_value
+
+Outcome = Literal["supported", "contradicted", "not settled"]
+Arm = Mapping[int, Blocks]  # by batch size: the arm's cell there
+ArmLogs = Mapping[int, Logs]  # by batch size: the arm's mean logs there
+Contrasts = dict[tuple[int, ...], list[Term]]  # by the batch sizes that enter
+TValue = tuple[float, float] | None  # t and its degrees of freedom
+
+
+@dataclass(frozen=True)
+class Look:
+    """One of several looks at the data: the claim is that the estimate's value exceeds 1.
+
+    `p_above` and `p_below` are one-sided, after Holm's correction over all looks: small
+    `p_above` is evidence that the true value lies above 1. None where there is no interval.
+    """
+
+    batch_sizes: tuple[int, ...]
+    estimate: Estimate
+    p_above: float | None
+    p_below: float | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All looks at one claim, and the outcome over them.
+
+    Supported: every look is. Contradicted: at least one look is. `points_agree` says whether
+    the point estimates alone lie as claimed, which is all a single observation can show.
+    """
+
+    looks: tuple[Look, ...]
+    outcome: Outcome
+    points_agree: bool
+    note: str | None
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for several looks (Holm 1979), in the order given.
+
+    Valid whatever the dependence between the looks. SciPy offers corrections for the false
+    discovery rate only. Raises LabError for a value outside 0 to 1.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if not bool(((p >= 0) & (p <= 1)).all()):
+        raise LabError(f"p-values {list(p_values)}: each must lie between 0 and 1")
+    order = np.argsort(p, kind="stable")
+    steps = np.arange(len(p), 0, -1) * p[order]
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(x) for x in adjusted]
+
+
+def judge_no_inversion(
+    speed_ups: Mapping[int, tuple[Cell, Cell]], seed: int, level: float = LEVEL
+) -> Judgement:
+    """Whether the speed-up is at least 1 at every batch size.
+
+    `speed_ups` maps a batch size to the two cells whose ratio, first over second, is the
+    speed-up there. One look per batch size, see `Look`. A look is settled at (1 - level) / 2 on
+    either side, so that no look is settled by the t interval's p-value while that interval,
+    at `level`, covers 1. A speed-up of exactly 1 can be supported by no amount of data; the
+    lower end of its interval then says how deep an inversion is still possible.
+    `seed` is not used. Raises LabError without any batch size, and as `estimate_contrast` does.
+    """
+    if not speed_ups:
+        raise LabError("no inversion: no batch size given; give at least one")
+    looks: Contrasts = {
+        (batch,): _speed_up_terms(batch, speed_ups[batch], 1) for batch in sorted(speed_ups)
+    }
+    return _judge(looks, level, as_claimed=lambda value: value >= 1)
+
+
+def judge_fade(
+    speed_ups: Mapping[int, tuple[Cell, Cell]], seed: int, level: float = LEVEL
+) -> Judgement:
+    """Whether the speed-up falls from each batch size to the next larger one.
+
+    `speed_ups` as in `judge_no_inversion`. One look per adjacent pair, at the ratio of the
+    smaller batch size's speed-up to the larger one's. Adjacent looks share two cells, so they
+    are correlated; Holm's correction holds all the same. `seed` is not used.
+    Raises LabError for fewer than two batch sizes, and as `estimate_contrast` does.
+    """
+    if len(speed_ups) < 2:
+        raise LabError(f"fade: {len(speed_ups)} batch sizes given; give at least two")
+    looks: Contrasts = {
+        (small, large): _speed_up_terms(small, speed_ups[small], 1)
+        + _speed_up_terms(large, speed_ups[large], -1)
+        for small, large in pairwise(sorted(speed_ups))
+    }
+    return _judge(looks, level, as_claimed=lambda value: value > 1)
+
+
+def ratio_samples(
+    numerator: Sequence[Arm], denominator: Sequence[Arm], *, names: tuple[str, str], blocks: bool
+) -> dict[int, Sample]:
+    """The speed-up at each batch size that both sides have, as samples, by batch size.
+
+    `numerator` and `denominator` hold arms with equal settings, which count as one;  `names`
+    are those of the two sides. `blocks` as in `contrasts.sample_of`.
+    """
+    batches, sides = _read_sides(numerator, denominator, names)
+    return {batch: _sample({batch: 1.0}, sides, names, blocks) for batch in batches}
+
+
+def fade_samples(
+    numerator: Sequence[Arm], denominator: Sequence[Arm], *, names: tuple[str, str], blocks: bool
+) -> dict[tuple[int, ...], Sample]:
+    """The looks at a speed-up's fall, taken inside each process, by the batch sizes that enter.
+
+    First the end points: the speed-up at the smallest batch size over that at the largest. Then,
+    from three batch sizes on, the fall of the least-squares line of the log speed-up in log
+    batch, over the same range. Arguments as in `ratio_samples`. Raises LabError for fewer than
+    two batch sizes.
+    """
+    batches, sides = _read_sides(numerator, denominator, names)
+    if len(batches) < 2:
+        raise LabError(f"fade: {len(batches)} batch sizes given; give at least two")
+    ends = {batches[0]: 1.0, batches[-1]: -1.0}
+    looks: dict[tuple[int, ...], dict[int, float]] = {tuple(ends): ends}
+    if len(batches) > 2:
+        place = np.log(batches) - np.log(batches).mean()
+        fall = -place * np.ptp(place) / (place @ place)
+        looks[tuple(batches)] = dict(zip(batches, fall.tolist(), strict=True))
+    return {entering: _sample(weights, sides, names, blocks) for entering, weights in looks.items()}
+
+
+def pair_samples(
+    numerator: Sequence[Arm], denominator: Sequence[Arm], *, names: tuple[str, str], blocks: bool
+) -> list[Sample]:
+    """The fall of a speed-up over every pair of batch sizes: what the fades' priors rest on.
+
+    Give the pairs of all contrasts of a data set to `contrasts.priors_of`.
+    """
+    batches, sides = _read_sides(numerator, denominator, names)
+    return [
+        _sample({small: 1.0, large: -1.0}, sides, names, blocks)
+        for small, large in combinations(batches, 2)
+    ]
+
+
+def judge_fade_within(
+    samples: Mapping[tuple[int, ...], Sample], priors: Priors | None, level: float = LEVEL
+) -> Judgement:
+    """Whether the speed-up falls over the batch sizes, from `fade_samples`.
+
+    One look at the end points and one at the slope, with Holm's correction. `priors` are those
+    of `pair_samples` over all contrasts of the data set; None leaves variances as they are.
+    """
+    return _judge_samples(samples, priors, level, lambda value: value > 1)
+
+
+def judge_no_inversion_within(
+    samples: Mapping[int, Sample], priors: Priors | None, level: float = LEVEL
+) -> Judgement:
+    """Whether the speed-up is at least 1 at every batch size, from `ratio_samples`.
+
+    One one-sided look per batch size, with Holm's correction: one finding, whatever their
+    number. `priors` are those of the ratios of all contrasts of the data set. A look is settled
+    at (1 - level) / 2, so never while its interval covers 1. Raises LabError without a look.
+    """
+    if not samples:
+        raise LabError("no inversion: no batch size given; give at least one")
+    looks: dict[tuple[int, ...], Sample] = {(batch,): sample for batch, sample in samples.items()}
+    return _judge_samples(looks, priors, level, lambda value: value >= 1)
+
+
+def _read_sides(
+    numerator: Sequence[Arm], denominator: Sequence[Arm], names: tuple[str, str]
+) -> tuple[list[int], list[list[ArmLogs]]]:
+    """The batch sizes that all arms have, in order, and the mean logs of each side's arms."""
+    arms = [*numerator, *denominator]
+    batches = sorted(set.intersection(*(set(arm) for arm in arms))) if arms else []
+    sides: list[list[ArmLogs]] = [
+        [logs_by_batch(arm, name=name) for arm in side]
+        for side, name in zip((numerator, denominator), names, strict=True)
+    ]
+    return batches, sides
+
+
+def _sample(
+    weights: Mapping[int, float],
+    sides: Sequence[Sequence[ArmLogs]],
+    names: tuple[str, str],
+    blocks: bool,
+) -> Sample:
+    squares = math.fsum(weight**2 for weight in weights.values())
+    entering = [
+        Side(sign, tuple(within_processes(arm, weights, name=name) for arm in arms), name, squares)
+        for sign, arms, name in zip((1.0, -1.0), sides, names, strict=True)
+    ]
+    return sample_of(entering, blocks=blocks, name=" over ".join(names))
+
+
+def _judge_samples(
+    samples: Mapping[tuple[int, ...], Sample],
+    priors: Priors | None,
+    level: float,
+    as_claimed: Callable[[float], bool],
+) -> Judgement:
+    looks = {}
+    for batch_sizes, sample in samples.items():
+        error = error_of(sample, priors)
+        t = None if error is None else (sample.log / error.standard_error, error.total_degrees)
+        looks[batch_sizes] = (estimate_sample(sample, priors, level), t)
+    return _judged(looks, level, as_claimed)
+
+
+def _speed_up_terms(batch: int, cells: tuple[Cell, Cell], power: int) -> list[Term]:
+    first, second = cells
+    return [
+        Term(first, power, f"batch size {batch}, numerator"),
+        Term(second, -power, f"batch size {batch}, denominator"),
+    ]
+
+
+def _judge(contrasts: Contrasts, level: float, as_claimed: Callable[[float], bool]) -> Judgement:
+    looks = {}
+    for batch_sizes, terms in contrasts.items():
+        cells = read(terms)
+        looks[batch_sizes] = (estimate_of(cells, level), t_value(cells))
+    return _judged(looks, level, as_claimed)
+
+
+def _judged(
+    looks: Mapping[tuple[int, ...], tuple[Estimate, TValue]],
+    level: float,
+    as_claimed: Callable[[float], bool],
+) -> Judgement:
+    estimates = [estimate for estimate, _ in looks.values()]
+    t_values = [t for _, t in looks.values()]
+    above = _holm_where_known([None if t is None else _upper_tail(*t) for t in t_values])
+    below = _holm_where_known([None if t is None else _upper_tail(-t[0], t[1]) for t in t_values])
+    threshold = (1 - level) / 2
+    judged = []
+    for batch_sizes, estimate, up, down in zip(looks, estimates, above, below, strict=True):
+        outcome: Outcome = "not settled"
+        if up is not None and up <= threshold:
+            outcome = "supported"
+        elif down is not None and down <= threshold:
+            outcome = "contradicted"
+        judged.append(Look(batch_sizes, estimate, up, down, outcome))
+
+    outcomes = {look.outcome for look in judged}
+    overall: Outcome = "not settled"
+    if "contradicted" in outcomes:
+        overall = "contradicted"
+    elif outcomes == {"supported"}:
+        overall = "supported"
+    note = None
+    if all(estimate.n == 1 for estimate in estimates):
+        note = "single observation: order only"
+    elif None in t_values:
+        note = "not every look has an interval: order only where it has none"
+    agree = all(as_claimed(estimate.value) for estimate in estimates)
+    return Judgement(tuple(judged), overall, agree, note)
+
+
+def _upper_tail(t: float, degrees: float) -> float:
+    return float(special.stdtr(degrees, -t))
+
+
+def _holm_where_known(p_values: Sequence[float | None]) -> list[float | None]:
+    adjusted = iter(holm([p for p in p_values if p is not None]))
+    return [None if p is None else next(adjusted) for p in p_values]
