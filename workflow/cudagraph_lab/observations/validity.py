@@ -132,7 +132,7 @@ def judge_arm(records: list[Record]) -> Arm:
         status, reason = _judge_mode(records[0], resolved)
         if status == "ok":
             status, reason = _judge_replay(whole)
-            warnings += batch_warnings(whole)
+            warnings += batch_warnings(whole) + parted_calls(whole)
     return Arm(
         status=status,
         reason=reason,
@@ -164,27 +164,49 @@ def _judge_replay(records: list[Record]) -> tuple[ArmStatus, str | None]:
         for cell in record.cells:
             where = f"repeat {record.repeat}, batch {cell.batch}"
             tokens = step_tokens(record, cell.batch)
-            for call in cell.timed():
-                if not call.steps:
-                    continue  # not observed, which the conditions say
-                mode = "NONE" if tokens is None else expected_decode_mode(resolved, tokens)
-                share = share_in_mode(call, tokens, mode)
-                if resolved.cudagraph_mode == "NONE":
-                    # Without graphs no step of any size may replay one.
-                    count = sum(step.count for step in call.steps)
-                    ran = sum(step.count for step in call.steps if step.mode == "NONE")
-                    share = ran / count if share is None else share
-                if share is not None and share < 1 - PROOF_TOLERANCE:
-                    return "invalid", (
-                        f"{where}: only {share:.0%} of the decode steps ran as {mode}"
-                    )
-                if share is None and unproven is None:
-                    unproven = f"{where}: which graphs were replayed is unproven: " + (
-                        "how many tokens a step of speculative decoding carries is not known"
-                        if tokens is None
-                        else f"no step carried the {tokens} tokens that were expected"
-                    )
+            observed = [call for call in cell.timed() if call.steps]  # else the conditions say so
+            mode = "NONE" if tokens is None else expected_decode_mode(resolved, tokens)
+            shares = [share_in_mode(call, tokens, mode) for call in observed]
+            if resolved.cudagraph_mode == "NONE":
+                shares = [
+                    _share_without_graph(call) if share is None else share
+                    for call, share in zip(observed, shares, strict=True)
+                ]
+            known = [share for share in shares if share is not None]
+            if known and min(known) < 1 - PROOF_TOLERANCE:
+                return "invalid", (
+                    f"{where}: only {min(known):.0%} of the decode steps ran as {mode}"
+                )
+            # A slow host can part the requests of one call into waves; the other calls tell.
+            if observed and not known and unproven is None:
+                unproven = f"{where}: which graphs were replayed is unproven: " + (
+                    "how many tokens a step of speculative decoding carries is not known"
+                    if tokens is None
+                    else f"no step carried the {tokens} tokens that were expected"
+                )
     return ("ok", None) if unproven is None else ("unproven", unproven)
+
+
+def _share_without_graph(call: Call) -> float:
+    """Share of all steps of a call that ran without a graph."""
+    steps = call.steps or []
+    return sum(s.count for s in steps if s.mode == "NONE") / sum(s.count for s in steps)
+
+
+def parted_calls(records: list[Record]) -> list[str]:
+    """Batches of which some timed calls never ran as one decode step, though others did."""
+    warnings = []
+    for record in records:
+        for cell in record.cells:
+            tokens = step_tokens(record, cell.batch)
+            observed = [call for call in cell.timed() if call.steps]
+            parted = sum(not decode_steps(call, tokens) for call in observed)
+            if 0 < parted < len(observed):
+                warnings.append(
+                    f"repeat {record.repeat}, batch {cell.batch}: in {parted} of {len(observed)} "
+                    f"calls no step carried all {tokens} tokens, since requests arrived in waves"
+                )
+    return warnings
 
 
 def batch_warnings(records: list[Record]) -> list[str]:
