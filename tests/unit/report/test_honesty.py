@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import read_predictions, registered_hashes
-from cudagraph_lab.design.runs import complete_config
 from cudagraph_lab.ledger.build import Ledger, build_ledger
 from cudagraph_lab.ledger.index import has_value, make_index
 from cudagraph_lab.ledger.outlook import outlook_numbers
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import read_dataset
 from tests.report_builders import read, rendered, stray_digits, words_of
 
@@ -21,7 +22,7 @@ SHIPPED = REPOSITORY / "resources" / "datasets"
 
 @pytest.fixture(scope="module")
 def shipped():
-    config = complete_config(
+    config = parse_config(
         yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
     )
     datasets = [
@@ -29,7 +30,7 @@ def shipped():
             name,
             (SHIPPED / name / "runs").glob("*/rep*.json"),
             yaml.safe_load((SHIPPED / name / "dataset.yaml").read_text(encoding="utf-8")),
-            config["contrasts"],
+            {key: contrast.model_dump() for key, contrast in config.contrasts.items()},
             {},
             {},
         )
@@ -45,9 +46,14 @@ def shipped():
         datasets,
         read_predictions([REPOSITORY / "config" / "predictions.yaml"]),
         registered,
-        config | {"batch_mix": dict.fromkeys(range(1, 65), 1)},
-        None,
-        outlook_numbers(config["extrapolate"]),
+        Settings(
+            seed=config.seed,
+            restarts_per_day=config.restarts_per_day,
+            ladder_rungs=config.ladder_rungs,
+            batch_mix=dict.fromkeys(range(1, 65), 1),
+        ),
+        [],
+        outlook_numbers([question.model_dump() for question in config.extrapolate]),
     )
 
 
