@@ -138,7 +138,6 @@ STEP = Quantity(
     ("ledger.cells.step_cell", "statistics.estimates.estimate_mean"),
     better="lower",
 )
-FIRST_CALL = Quantity("first_call/{arm}/b{batch}", "tok/s", "first call", MEAN, better="higher")
 SPREAD_BETWEEN = Quantity(
     "spread/between/{arm}/b{batch}",
     "relative",
@@ -187,14 +186,6 @@ RATIO = Quantity(
     "speed-up",
     ("statistics.estimates.estimate_contrast",),
     better="higher",
-)
-REPEATS_TO_HALVE = Quantity(
-    "repeats_to_halve/{contrast}/b{batch}",
-    "repeats",
-    "repeats to halve the interval",
-    ("statistics.estimates.more_repeats_to_halve",),
-    better="lower",
-    roles=OF_GAINS,
 )
 FADE = Quantity(
     "shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",), roles=OF_PRIMARY

@@ -7,7 +7,6 @@ import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import (
     ENERGY,
-    FIRST_CALL,
     FIRST_TOKEN,
     OUTPUTS_DIFFERING,
     PADDED_TOKENS,
@@ -24,9 +23,7 @@ from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics import estimates as stats
 
 
-def arm_results(
-    arm: str, batch: int, timed: Cells, first: Cells, reason: str | None, seed: int
-) -> list[Result]:
+def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: int) -> list[Result]:
     """Rates, steps, spreads and replays of an arm; `reason` says why it has none."""
     throughput = timed.get((arm, "throughput", batch))
     if throughput is None:
@@ -35,7 +32,6 @@ def arm_results(
         (THROUGHPUT, throughput),
         (FIRST_TOKEN, timed.get((arm, "first_token_s", batch))),
         (STEP, step_cell(timed, arm, batch)),
-        (FIRST_CALL, first.get((arm, "throughput", batch))),
         (ENERGY, timed.get((arm, "energy_j_per_token", batch))),
     )
     counts = (
