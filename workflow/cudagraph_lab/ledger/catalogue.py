@@ -145,13 +145,6 @@ SPREAD_BETWEEN = Quantity(
     ("statistics.estimates.variance_components",),
     better="lower",
 )
-SPREAD_WITHIN = Quantity(
-    "spread/within/{arm}/b{batch}",
-    "relative",
-    "spread within a process",
-    ("statistics.estimates.variance_components",),
-    better="lower",
-)
 SPREAD_NODES = Quantity(
     "spread/nodes/{arm}/b{batch}",
     "relative",
@@ -295,13 +288,6 @@ GRAPH_LAUNCHES = Quantity(
 BUSY_S = Quantity(
     "profile/device_busy_s_per_step/{arm}/b{batch}", "s", "GPU work a step", PROFILE, better="lower"
 )
-OPERATORS = Quantity(
-    "profile/operators_per_step/{arm}/b{batch}",
-    "operators",
-    "operators a step",
-    PROFILE,
-    better="lower",
-)
 US_PER_LAUNCH = Quantity(
     "launches/us_per_launch/b1",
     "us",
@@ -341,9 +327,6 @@ SAVED_MS = Quantity(
 )
 BREAK_EVEN_STEPS = Quantity(
     "break_even/steps/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
-)
-BREAK_EVEN_TOKENS = Quantity(
-    "break_even/tokens/b{batch}", "tokens", "break-even", PAID_BACK, better="lower"
 )
 BREAK_EVEN_S = Quantity("break_even/seconds/b{batch}", "s", "break-even", PAID_BACK, better="lower")
 DEPLOY_TAX = Quantity(
