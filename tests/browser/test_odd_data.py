@@ -51,12 +51,12 @@ def odd(tmp_path_factory, run_snakemake, shipped, checksum_of):
         "predictions": [
             {
                 "id": "own/hostile",
-                "number": HOSTILE,
+                "number": "ratio/bundle/b1",
                 "applies_to": {"dataset": "hostile"},
                 "value": None,
                 "low": 1.0,
                 "high": 2.0,
-                "unit": HOSTILE,
+                "unit": "x",
                 "source": HOSTILE,
             }
         ],

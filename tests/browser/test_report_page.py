@@ -89,7 +89,7 @@ def test_the_first_screen_holds_the_picture_and_the_sentence(open_page, width):
             assert box["y"] >= 0
             assert box["y"] + box["height"] <= height
         assert page.locator("#answer .plot svg").bounding_box()["width"] > 300
-        assert re.search(r"4\.6× \(3\.3 to 6\.5\)", sentence.inner_text().replace("\u2060", ""))
+        assert re.search(r"3\.83× \(3\.66 to 4\.02\)", sentence.inner_text().replace("\u2060", ""))
         if width > 1000:
             box = page.locator("#answer .answers").bounding_box()
             assert box["y"] + box["height"] <= height

@@ -161,10 +161,24 @@ def priority_of_run(wildcards):
 
 
 def job_json(arms, repeat):
-    """What a measuring job is to do, as JSON."""
-    check_hardware()
+    """What a measuring job is to do, as JSON; empty for a record that the design does not ask for.
+
+    Snakemake evaluates this also for records that are there.
+    """
+    known = design.runs_to_measure(CONFIG, PLATFORM) if PLATFORM else []
+    if any((arm, int(repeat)) not in known for arm in arms):
+        return ""
     job = design_job.job_of(CONFIG, PLATFORM, DATASET, list(arms), int(repeat))
     return job.model_dump_json()
+
+
+def priority_of_turn(repeat):
+    """Arms in turn start repeat by repeat."""
+    try:
+        check_hardware()
+    except LabError as error:
+        sys.exit(f"cudagraph-lab: {error}")
+    return 1_000_000 - repeat * 1_000
 
 
 def gpus_of_run(wildcards):

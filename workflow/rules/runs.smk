@@ -58,7 +58,7 @@ for repeat, arms in TURNS.items():
             [update(design_job.record_path(DATASET, arm, repeat)) for arm in arms],
         log:
             f"logs/{DATASET}/measure/in-turn.rep{repeat}.log",
-        priority: 1_000_000 - repeat * 1_000
+        priority: lambda wildcards, repeat=repeat: priority_of_turn(repeat)
         conda:
             "../../envs/pipeline.yaml"
         resources:
