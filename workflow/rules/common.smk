@@ -7,7 +7,6 @@ import functools
 import json
 import math
 import os
-import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,6 +157,31 @@ def priority_of_run(wildcards):
     except LabError as error:
         # Whatever else a rule's function raises is shown with a traceback.
         sys.exit(f"cudagraph-lab: {error}")
+
+
+# What jobs need of the configuration goes to them as parameters. A function that takes `output`
+# counts as derived: what it returns makes no file look stale.
+
+
+def predictions_of_register(wildcards, output):
+    """The files of predictions, as arguments."""
+    return PREDICTIONS
+
+
+def arguments_of_weights(wildcards, output):
+    """Which model and weights, as arguments."""
+    model = CONFIG.model
+    own = ["--architecture", model.architecture] if model.architecture else []
+    return ["--model", model.name, "--weights", model.weights, *own]
+
+
+def arguments_of_environment(wildcards, output):
+    """Which environment of vLLM, as arguments."""
+    return [
+        *("--platform", str(PLATFORM)),
+        *("--vllm-python", CONFIG.vllm_python),
+        *("--cache-dir", CONFIG.cache_dir),
+    ]
 
 
 def job_json(arms, repeat):

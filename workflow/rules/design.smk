@@ -13,23 +13,6 @@ See docs/decisions/records-never-look-stale.md.
 """
 
 
-def predictions_of_register(wildcards, output):
-    return shlex.join(PREDICTIONS)
-
-
-def arguments_of_weights(wildcards, output):
-    model = CONFIG.model
-    own = ["--architecture", model.architecture] if model.architecture else []
-    return shlex.join(["--model", model.name, "--weights", model.weights, *own])
-
-
-def arguments_of_environment(wildcards, output):
-    return shlex.join(
-        ["--platform", str(PLATFORM), "--vllm-python", CONFIG.vllm_python]
-        + ["--cache-dir", CONFIG.cache_dir]
-    )
-
-
 rule register_predictions:
     output:
         update("results/{dataset}/predictions.registered.json"),
@@ -42,7 +25,7 @@ rule register_predictions:
         predictions=predictions_of_register,
     shell:
         "python3 -m cudagraph_lab.cli register-predictions --dataset {wildcards.dataset}"
-        " --predictions {params.predictions} --output {output:q} 2> >(tee {log:q} >&2)"
+        " --predictions {params.predictions:q} --output {output:q} 2> >(tee {log:q} >&2)"
 
 
 rule choose_weights:
@@ -57,7 +40,8 @@ rule choose_weights:
         weights=arguments_of_weights,
         environment=arguments_of_environment,
     shell:
-        "python3 -m cudagraph_lab.cli choose-weights {params.weights} {params.environment}"
+        "python3 -m cudagraph_lab.cli choose-weights {params.weights:q}"
+        " {params.environment:q}"
         " --output {output:q} 2> >(tee {log:q} >&2)"
 
 
@@ -76,5 +60,5 @@ rule build_environment:
     params:
         environment=arguments_of_environment,
     shell:
-        "python3 -m cudagraph_lab.cli build-environment {params.environment}"
+        "python3 -m cudagraph_lab.cli build-environment {params.environment:q}"
         " --output {output:q} 2> >(tee {log:q} >&2)"
