@@ -19,7 +19,7 @@ from cudagraph_lab.statistics import LEVEL
 RECORD = REPOSITORY / "resources" / "datasets" / "l4-published" / "runs" / "graphs" / "rep1.json"
 FACTORS = {"%": 100.0, "ms": 1e3, "µs": 1e6}
 VOID = {"meta", "input", "br", "path", "use", "rect"}
-BUNDLE = {"bundle": {"numerator": "graphs", "denominator": "eager", "note": ""}}
+BUNDLE = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
 
 
 def make_arm(**other):
@@ -75,7 +75,8 @@ def make_judged(verdict, name="me/said", **other):
 
 def make_ledger(datasets, numbers, measured=None, absent=()):
     return Ledger(
-        schema_version=1, headline="bundle", measured=measured, absent=list(absent),
+        schema_version=1, headline="bundle", measured_here=[measured] if measured else [],
+        absent=list(absent),
         datasets=datasets, numbers=numbers,
     )  # fmt: skip
 

@@ -103,7 +103,14 @@ def test_what_the_bench_generates_is_labelled_simulated_and_believed(tmp_path):
         records = designed(tmp_path / platform, config, platform)
         assert len(records) == count
         assert DATASET.startswith(design.SIMULATED)
-        dataset, table = read_dataset(DATASET, records, {}, config["contrasts"], {}, {})
+        dataset, table = read_dataset(
+            DATASET,
+            records,
+            {},
+            {key: c.model_dump() for key, c in config.contrasts.items()},
+            {},
+            {},
+        )
         assert dataset.kind == "simulated"
         assert set(table["role"]) == {"first", "warmup", "timed"}
 

@@ -163,8 +163,7 @@ def test_extrapolate_prints_a_bracket_with_its_assumptions(capsys):
         (["extrapolate", "--model", "no/such.json", "--batch", "1", "--device", "h100"], "no/such"),
         (["ladder", "--batches", "no-such.csv", "--vllm", "0.9.9"], "no-such.csv"),
         (["simulate", "--truth", '{"launch": 1}'], "launch"),
-        (["measure", "--dataset", "d", "--arm", "a", "--repeat", "1", "--weights", "w",
-          "--job", "{", "--output", "o"], "make lab"),
+        (["measure", "--weights", "w", "--job", "{"], "make lab"),
     ],
 )  # fmt: skip
 def test_a_mistake_ends_in_one_line(arguments, named, monkeypatch, tmp_path):

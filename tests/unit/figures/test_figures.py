@@ -70,7 +70,7 @@ def test_what_was_predicted_is_dotted_from_bound_to_bound():
 
 
 def test_behind_the_lines_lies_what_an_arm_differs_from_itself():
-    sides = {"numerator": "eager", "denominator": "eager", "note": ""}
+    sides = {"numerator": "eager", "denominator": "eager", "role": "a_a"}
     noise = [make_number("ratio/noise/b1", value=1.0, low=0.8, high=1.3)]
     noise += [make_number("ratio/noise/b8", value=1.0, low=0.9, high=1.1)]
     both = [make_dataset(contrasts=BUNDLE | {"noise": sides})]

@@ -59,13 +59,14 @@ def test_a_claim_is_said_as_firmly_as_it_was_settled(verdict, n, value, said):
 )
 def test_digits_are_those_that_the_interval_allows(fields, expected):
     assert (
-        plain(make_number("some/number", **fields)).replace("\N{NO-BREAK SPACE}", " ") == expected
+        plain(make_number("ratio/bundle/b1", **fields)).replace("\N{NO-BREAK SPACE}", " ")
+        == expected
     )
 
 
 def test_a_number_without_a_value_is_not_written():
-    with pytest.raises(LabError, match="some/number has no value"):
-        written(make_number("some/number"))
+    with pytest.raises(LabError, match="ratio/bundle/b1 has no value"):
+        written(make_number("ratio/bundle/b1"))
 
 
 positive = st.floats(1e-6, 1e9)
@@ -74,7 +75,7 @@ positive = st.floats(1e-6, 1e9)
 @given(value=positive, down=st.floats(0.1, 0.999), up=st.floats(1.001, 9.0))
 def test_rounding_keeps_the_order_and_loses_little(value, down, up):
     number = make_number(
-        "some/number", value=value, low=value * down, high=value * up, unit="tok/s"
+        "ratio/bundle/b1", value=value, low=value * down, high=value * up, unit="tok/s"
     )
     shown = [parsed(text) for text in written(number)]
     assert shown[1] <= shown[0] <= shown[2]
@@ -86,7 +87,7 @@ def test_rounding_keeps_the_order_and_loses_little(value, down, up):
 
 @given(value=positive)
 def test_without_an_interval_four_digits_at_most(value):
-    text = plain(make_number("some/number", value=value, unit="tok/s", n=1)).split(
+    text = plain(make_number("ratio/bundle/b1", value=value, unit="tok/s", n=1)).split(
         "\N{NO-BREAK SPACE}"
     )[0]
     assert len(re.sub(r"[,.]", "", text).strip("0")) <= 4

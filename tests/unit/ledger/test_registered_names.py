@@ -36,7 +36,7 @@ def ledger_of(names):
     description = yaml.safe_load((FACTORIAL / "dataset.yaml").read_text(encoding="utf-8"))
     found = read_dataset("h100-factorial", records, description, contrasts, {}, {})
     predictions = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
-    ledger = build_ledger([found], predictions, {}, SETTINGS, None)
+    ledger = build_ledger([found], predictions, {}, SETTINGS, [])
     return {number.id: number for number in ledger.numbers}
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.job import job_of
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import run as measure
@@ -32,7 +33,9 @@ def run_in_turn(config, tmp_path, monkeypatch, repository):
         config["seconds_per_repeat"] = seconds
         if how:
             monkeypatch.setenv("STUB_VLLM", how)
-        records = measure.measure(job_of(config, "cpu", "d", arms, 1), weights)
+        records = measure.measure(
+            job_of(Config.model_validate(config), "cpu", "d", arms, 1), weights
+        )
         return {record.arm: record for record in records}
 
     return run

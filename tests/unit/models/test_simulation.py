@@ -22,7 +22,7 @@ SETTINGS = Settings(seed=1, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1
 def ledger_of(truth: Truth, directory: Path, repeats: int = 5):
     paths = simulate(truth, "simulated-test", directory, repeats, 5, seed=7)
     dataset, table = read_dataset("simulated-test", paths, {}, CONTRASTS, {}, {})
-    ledger = build_ledger([(dataset, table)], [], {}, SETTINGS, None)
+    ledger = build_ledger([(dataset, table)], [], {}, SETTINGS, [])
     return {str(number.id): number for number in ledger.numbers}, dataset
 
 
@@ -87,7 +87,7 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
     for name, truth in truths.items():
         paths = simulate(truth, name, tmp_path / name, 10, 5, seed=len(datasets) + 1)
         datasets.append(read_dataset(name, paths, {}, CONTRASTS, {}, {}))
-    ledger = build_ledger(datasets, [], {}, SETTINGS, None)
+    ledger = build_ledger(datasets, [], {}, SETTINGS, [])
     numbers = {
         str(number.id): number for number in ledger.numbers if number.dataset == "simulated-a"
     }
@@ -102,7 +102,7 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
         assert any("simulated-b" in file for file in found.origin.files)
     paths = simulate(truths["simulated-a"], "simulated-c", tmp_path / "c", 10, 5, seed=1)
     twin = read_dataset("simulated-c", paths, {}, CONTRASTS, {}, {})
-    ledger = build_ledger([datasets[0], twin], [], {}, SETTINGS, None)
+    ledger = build_ledger([datasets[0], twin], [], {}, SETTINGS, [])
     same = [number for number in ledger.numbers if str(number.id).startswith("difference/")]
     assert len(same) == 9
     assert all(number.value == pytest.approx(1) for number in same)

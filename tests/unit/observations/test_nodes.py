@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.runs import complete_config
+from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.draw import draw_figures
 from cudagraph_lab.ledger.build import build_ledger
@@ -14,10 +14,10 @@ from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import read_dataset
 from cudagraph_lab.report.page import render_markdown
 
-CONFIG = complete_config(
+CONFIG = parse_config(
     yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 )
-SETTINGS = Settings(seed=CONFIG["seed"], restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1})
+SETTINGS = Settings(seed=CONFIG.seed, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1})
 CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
 
 
@@ -39,7 +39,7 @@ def measured(small_record):
 
 def ledger(runs):
     found = read_dataset("small", runs.glob("*/rep*.json"), {}, CONTRASTS, {}, {})
-    built = build_ledger([found], [], {}, SETTINGS, None)
+    built = build_ledger([found], [], {}, SETTINGS, [])
     return found[0], {str(number.id): number for number in built.numbers}
 
 
@@ -67,7 +67,7 @@ def test_the_report_shows_it_where_trust_is_asked_for_and_only_there(measured):
 
 def page(runs):
     found = read_dataset("small", runs.glob("*/rep*.json"), {}, CONTRASTS, {}, {})
-    ledger = build_ledger([found], [], {}, SETTINGS, None)
+    ledger = build_ledger([found], [], {}, SETTINGS, [])
     return render_markdown(ledger, [drawing for drawing, _ in draw_figures(ledger)])
 
 

@@ -149,7 +149,13 @@ def test_without_graphs_every_step_is_proof_also_of_drafts() -> None:
     assert judge_arm([record_of(EAGER, {2: [*steps, one]}, arguments)]).status == "invalid"
 
 
-@pytest.mark.parametrize("arguments", [{"optimization_level": 0}, {"compilation_config": 3}])
+def test_an_arm_without_optimisation_is_valid_without_graphs() -> None:
+    step = StepCount(mode="NONE", unpadded_tokens=1, padded_tokens=1, count=8)
+    arguments = {"optimization_level": 0}
+    assert judge_arm([record_of(EAGER, {1: [step]}, arguments)]).status == "ok"
+
+
+@pytest.mark.parametrize("arguments", [{"compilation_config": 3}])
 def test_what_vllm_decides_is_valid_either_way(arguments: dict[str, Any]) -> None:
     for mode, kind in (("NONE", "NONE"), ("FULL_DECODE_ONLY", "FULL")):
         step = StepCount(mode=kind, unpadded_tokens=1, padded_tokens=1, count=8)

@@ -54,7 +54,7 @@ def test_a_single_observation_is_called_unsure():
 
 
 def test_on_a_cpu_compilation_leads_and_graphs_do_not_exist():
-    compiled = {"compile": {"numerator": "compiled", "denominator": "eager", "note": ""}}
+    compiled = {"compile": {"numerator": "compiled", "denominator": "eager", "role": "compile"}}
     dataset = make_dataset(
         platform="cpu", contrasts=BUNDLE | compiled, arms={"eager": EAGER, "compiled": make_arm()}
     )

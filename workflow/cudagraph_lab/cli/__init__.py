@@ -148,13 +148,18 @@ def _set_aside(options: argparse.Namespace) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
+    from pydantic import ValidationError
+
     from cudagraph_lab.design.job import Job
     from cudagraph_lab.measure.run import measure
 
     # An end that is asked for is one like Ctrl-C: everything that was started ends with it.
     for asked in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked, signal.default_int_handler)
-    job = Job.model_validate_json(options.job)
+    try:
+        job = Job.model_validate_json(options.job)
+    except ValidationError:
+        raise LabError("measure is a step of the workflow; run `make lab`") from None
     try:
         weights = json.loads(options.weights.read_text(encoding="utf-8"))
     except ValueError as error:

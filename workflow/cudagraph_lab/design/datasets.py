@@ -57,11 +57,20 @@ def datasets_in_report(
     """
     if compare == "auto":
         shipped = sorted(path.parent.name for path in SHIPPED.glob("*/runs"))
+        shipped = [name for name in shipped if not _stands_back(name)]
         return list(dict.fromkeys([*here, *shipped])), []
     absent = [n for n in dict.fromkeys(compare) if n != named and not has_records(n)]
     wanted = {*compare, *filter(None, [named])} - {*absent}
     first = [name for name in here if name in wanted]
     return list(dict.fromkeys([*first, *(n for n in compare if n in wanted)])), absent
+
+
+def _stands_back(name: str) -> bool:
+    """Whether a shipped data set is shown only where `compare` names it.
+
+    Its dataset.yaml says so: another one supersedes it, or it is a replicate of another one.
+    """
+    return bool({"superseded_by", "replicate_of"} & description_of(name).keys())
 
 
 def records_of(name: str, config: Config, platform: str | None) -> list[Path]:

@@ -135,14 +135,20 @@ def in_order(
 
     place = {name: position for position, name in enumerate(measured_here)}
 
-    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[int, bool, bool]:
+    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[int, bool, bool, bool]:
         dataset, _ = pair
         contrast = dataset.contrasts.get(headline_of(dataset.contrasts, headline) or "")
         answers = contrast is not None and all(
             side in dataset.arms and dataset.arms[side].status == "ok"
             for side in (contrast.numerator, contrast.denominator)
         )
-        return place.get(dataset.name, len(place)), not answers, dataset.platform == "cpu"
+        # Arms in turn resolve what arms apart leave open.
+        return (
+            place.get(dataset.name, len(place)),
+            not answers,
+            dataset.platform == "cpu",
+            dataset.measured != "in_turn",
+        )
 
     return sorted(datasets, key=rank)
 

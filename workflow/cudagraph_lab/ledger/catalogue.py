@@ -138,18 +138,10 @@ STEP = Quantity(
     ("ledger.cells.step_cell", "statistics.estimates.estimate_mean"),
     better="lower",
 )
-FIRST_CALL = Quantity("first_call/{arm}/b{batch}", "tok/s", "first call", MEAN, better="higher")
 SPREAD_BETWEEN = Quantity(
     "spread/between/{arm}/b{batch}",
     "relative",
     "spread between processes",
-    ("statistics.estimates.variance_components",),
-    better="lower",
-)
-SPREAD_WITHIN = Quantity(
-    "spread/within/{arm}/b{batch}",
-    "relative",
-    "spread within a process",
     ("statistics.estimates.variance_components",),
     better="lower",
 )
@@ -187,14 +179,6 @@ RATIO = Quantity(
     "speed-up",
     ("statistics.estimates.estimate_contrast",),
     better="higher",
-)
-REPEATS_TO_HALVE = Quantity(
-    "repeats_to_halve/{contrast}/b{batch}",
-    "repeats",
-    "repeats to halve the interval",
-    ("statistics.estimates.more_repeats_to_halve",),
-    better="lower",
-    roles=OF_GAINS,
 )
 FADE = Quantity(
     "shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",), roles=OF_PRIMARY
@@ -304,13 +288,6 @@ GRAPH_LAUNCHES = Quantity(
 BUSY_S = Quantity(
     "profile/device_busy_s_per_step/{arm}/b{batch}", "s", "GPU work a step", PROFILE, better="lower"
 )
-OPERATORS = Quantity(
-    "profile/operators_per_step/{arm}/b{batch}",
-    "operators",
-    "operators a step",
-    PROFILE,
-    better="lower",
-)
 US_PER_LAUNCH = Quantity(
     "launches/us_per_launch/b1",
     "us",
@@ -350,9 +327,6 @@ SAVED_MS = Quantity(
 )
 BREAK_EVEN_STEPS = Quantity(
     "break_even/steps/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
-)
-BREAK_EVEN_TOKENS = Quantity(
-    "break_even/tokens/b{batch}", "tokens", "break-even", PAID_BACK, better="lower"
 )
 BREAK_EVEN_S = Quantity("break_even/seconds/b{batch}", "s", "break-even", PAID_BACK, better="lower")
 DEPLOY_TAX = Quantity(

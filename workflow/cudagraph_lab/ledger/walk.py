@@ -58,13 +58,12 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
 
 
 def _of_arms(dataset: Dataset, table: pd.DataFrame, timed: Cells, seed: int) -> list[Result]:
-    first = cells_of(table, role="first")
     results = []
     for arm, facts in dataset.arms.items():
         if facts.purpose != "timed":
             continue
         for batch in dataset.batch_sizes:
-            results += arm_results(arm, batch, timed, first, facts.reason, seed)
+            results += arm_results(arm, batch, timed, facts.reason, seed)
             if len(dataset.nodes) > 1:
                 results.append(node_spread(dataset, table, arm, batch))
     return results

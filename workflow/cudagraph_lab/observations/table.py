@@ -56,7 +56,8 @@ def observe(record: Record) -> list[Row]:
     startup = record.startup
     if startup is not None:
         # Engines in turn boot at the same time and wait for each other's processors: what their
-        # start-up took is not what it takes alone. Counts and sizes are what they are.
+        # start-up took is not what it takes alone. The memory of the graphs is read as memory of
+        # the device that is gone, so the other engines are in it. Counts are what they are.
         alone = record.request.measured == "apart"
         for span in startup.spans if alone else []:
             add(None, "startup", 1, **{f"span_{span.name}_s": span.seconds})
@@ -80,7 +81,7 @@ def observe(record: Record) -> list[Row]:
                 else None
             },
             capture_seconds=seconds if alone else None,
-            capture_gib=gib,
+            capture_gib=gib if alone else None,
             capture_graphs=sum(passes.values()) or None,
             # A log that says nothing of graphs tells of no capture only where the engine
             # came up; an engine that came up did.

@@ -115,17 +115,6 @@ def repeats_to_settle(
     return Settling(choices[place], after(choices[place])) if place < len(choices) else None
 
 
-def repeats_to_halve(error: Error | None, level: float = LEVEL) -> int | None:
-    """How many more repeats would halve the interval, on the log scale; None without one.
-
-    The present variances stay; the gain in degrees of freedom is counted in.
-    """
-    if error is None:
-        return None
-    limit = error.half_width(level) / 2
-    return _fewest_extra(lambda extra: error.after(extra).half_width(level), limit)
-
-
 def more_repeats_to_halve(terms: Sequence[Term], level: float = LEVEL) -> int | None:
     """How many more repeats in every cell would halve the interval's width, on the log scale.
 

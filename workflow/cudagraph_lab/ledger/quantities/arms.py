@@ -7,14 +7,12 @@ import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import (
     ENERGY,
-    FIRST_CALL,
     FIRST_TOKEN,
     OUTPUTS_DIFFERING,
     PADDED_TOKENS,
     REPLAYED_SHARE,
     SPREAD_BETWEEN,
     SPREAD_NODES,
-    SPREAD_WITHIN,
     STEP,
     THROUGHPUT,
 )
@@ -24,9 +22,7 @@ from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics import estimates as stats
 
 
-def arm_results(
-    arm: str, batch: int, timed: Cells, first: Cells, reason: str | None, seed: int
-) -> list[Result]:
+def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: int) -> list[Result]:
     """Rates, steps, spreads and replays of an arm; `reason` says why it has none."""
     throughput = timed.get((arm, "throughput", batch))
     if throughput is None:
@@ -35,7 +31,6 @@ def arm_results(
         (THROUGHPUT, throughput),
         (FIRST_TOKEN, timed.get((arm, "first_token_s", batch))),
         (STEP, step_cell(timed, arm, batch)),
-        (FIRST_CALL, first.get((arm, "throughput", batch))),
         (ENERGY, timed.get((arm, "energy_j_per_token", batch))),
     )
     counts = (
@@ -44,36 +39,28 @@ def arm_results(
     )
     return [
         *(mean(of(arm=arm, batch=batch), cell, seed, [arm]) for of, cell in means if cell),
-        *_spreads(arm, batch, throughput),
+        _spread(arm, batch, throughput),
         *(counted(of(arm=arm, batch=batch), cell, [arm]) for of, cell in counts if cell),
     ]
 
 
-def _spreads(arm: str, batch: int, throughput: list[list[float]]) -> list[Result]:
-    name = f"{arm} at batch {batch}"
+def _spread(arm: str, batch: int, throughput: list[list[float]]) -> Result:
+    number, name = SPREAD_BETWEEN(arm=arm, batch=batch), f"{arm} at batch {batch}"
     components = stats.variance_components(throughput, name=name)
+    if components.between_cv is None:
+        return absent(number, "one observation has no spread")
     intervals = stats.spread_intervals(throughput, name=name)
-    results = []
-    for quantity, spread, interval in (
-        (SPREAD_BETWEEN, components.between_cv, intervals.between),
-        (SPREAD_WITHIN, components.within_cv, intervals.within),
-    ):
-        number = quantity(arm=arm, batch=batch)
-        results.append(
-            absent(number, "one observation has no spread")
-            if spread is None
-            else Result(
-                id=number,
-                value=spread,
-                n=components.repeats,
-                low=interval[0] if interval else None,
-                high=interval[1] if interval else None,
-                method="chi-square on log variances" if interval else None,
-                note=components.note or (None if interval else intervals.reason),
-                arms=[arm],
-            )
-        )
-    return results
+    low, high = intervals.between or (None, None)
+    return Result(
+        id=number,
+        value=components.between_cv,
+        n=components.repeats,
+        low=low,
+        high=high,
+        method="chi-square on log variances" if intervals.between else None,
+        note=components.note or (None if intervals.between else intervals.reason),
+        arms=[arm],
+    )
 
 
 def node_spread(dataset: Dataset, table: pd.DataFrame, arm: str, batch: int) -> Result:

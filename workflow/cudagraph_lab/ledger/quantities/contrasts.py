@@ -14,7 +14,6 @@ from cudagraph_lab.ledger.catalogue import (
     NO_INVERSION,
     POSITION_OF_B8,
     RATIO,
-    REPEATS_TO_HALVE,
     SHARE,
     NumberId,
 )
@@ -32,7 +31,7 @@ from cudagraph_lab.statistics.contrasts import (
     priors_of,
     sample_of,
 )
-from cudagraph_lab.statistics.power import Settling, repeats_to_halve, repeats_to_settle
+from cudagraph_lab.statistics.power import Settling, repeats_to_settle
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 from cudagraph_lab.statistics.shapes import (
     Judgement,
@@ -55,7 +54,7 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     results: list[Result] = []
     for batch in dataset.batch_sizes:
         if batch in samples:
-            results += _speed_up(name, contrast, batch, samples[batch], known, arms)
+            results.append(_speed_up(name, batch, samples[batch], known, arms))
         else:
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
     if sides is None:
@@ -72,9 +71,7 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     return results
 
 
-def _speed_up(
-    name: str, contrast: Contrast, batch: int, sample: Sample, known: Throughputs, arms: list[str]
-) -> list[Result]:
+def _speed_up(name: str, batch: int, sample: Sample, known: Throughputs, arms: list[str]) -> Result:
     error = error_of(sample, known.ratio_priors)
 
     def settle(low: float, high: float) -> Settling | None:
@@ -84,23 +81,7 @@ def _speed_up(
         return repeats_to_settle(sample.log, error, lower, upper)
 
     estimate = estimate_sample(sample, known.ratio_priors)
-    ratio = estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
-    if not REPEATS_TO_HALVE.is_for(contrast.role):
-        return [ratio]
-    halve = repeats_to_halve(error)
-    number = REPEATS_TO_HALVE(contrast=name, batch=batch)
-    return [
-        ratio,
-        absent(number, "no interval to halve")
-        if halve is None
-        else Result(
-            id=number,
-            value=float(halve),
-            n=estimate.n,
-            note="further repeats per arm that would halve the interval at the present spread",
-            arms=arms,
-        ),
-    ]
+    return estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
 
 
 def _fades(name: str, sides: Sides, known: Throughputs) -> list[Result]:

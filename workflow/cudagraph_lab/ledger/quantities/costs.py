@@ -8,7 +8,6 @@ from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import (
     BREAK_EVEN_S,
     BREAK_EVEN_STEPS,
-    BREAK_EVEN_TOKENS,
     CAPTURE_S,
     DEPLOY_TAX,
     SAVED_MS,
@@ -28,7 +27,7 @@ from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics import estimates as stats
 
-PAYS = (BREAK_EVEN_STEPS, BREAK_EVEN_TOKENS, BREAK_EVEN_S)
+PAYS = (BREAK_EVEN_STEPS, BREAK_EVEN_S)
 COUNTED = (
     "the capture alone over what a step saves; compilation's seconds at start-up "
     "are not counted in, though its savings are"
@@ -117,15 +116,15 @@ def _break_even(
     arms: list[str],
 ) -> list[Result]:
     even = costs.break_even(cost.value, eager.value, graphs.value, batch)
-    many: tuple[Floats | None, ...] = (None, None, None)
+    many: tuple[Floats | None, ...] = (None, None)
     if cost.draws is not None and drawn is not None and graphs.draws is not None:
         # A draw that saves nothing never breaks even.
         steps = np.divide(
             cost.draws * 1000, drawn, out=np.full_like(drawn, np.inf), where=drawn > 0
         )
-        many = (steps, steps * batch, steps * graphs.draws)
+        many = (steps, steps * graphs.draws)
     results = []
-    values = (even.steps, even.tokens, even.serving_s)
+    values = (even.steps, even.serving_s)
     for quantity, value, draws in zip(PAYS, values, many, strict=True):
         low, high = central(draws)
         results.append(

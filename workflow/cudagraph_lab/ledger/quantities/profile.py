@@ -8,7 +8,6 @@ from cudagraph_lab.ledger.catalogue import (
     LAUNCH_BREAK_EVEN,
     LAUNCH_SPEED_UP,
     LAUNCHES,
-    OPERATORS,
     Quantity,
 )
 from cudagraph_lab.ledger.cells import Cells, shadowed_arm
@@ -22,7 +21,6 @@ COUNTS: dict[str, Quantity] = {
     "launches_per_step": LAUNCHES,
     "graph_launches_per_step": GRAPH_LAUNCHES,
     "device_busy_s_per_step": BUSY_S,
-    "operators_per_step": OPERATORS,
 }
 
 
@@ -30,7 +28,7 @@ def profile_results(dataset: Dataset, headline: Contrast | None, cells: Cells) -
     """Counts of every profiled arm under the timed arm that it shadows, and launch ratios."""
     results = []
     for (arm, quantity, batch), cell in cells.items():
-        if batch is not None:
+        if batch is not None and quantity in COUNTS:
             number = COUNTS[quantity](arm=shadowed_arm(dataset, arm), batch=batch)
             results.append(counted(number, cell, [arm]))
     return results + (_launch_results(headline, results) if headline else [])
