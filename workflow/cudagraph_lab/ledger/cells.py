@@ -1,6 +1,5 @@
 """The observations of a data set as cells: per arm, quantity and batch size, its repeats."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ NOT_RUN = "this batch size was not run"
 
 @dataclass(frozen=True)
 class Location:
-    """A location with draws where it has an interval: seconds per step, a rate, a log ratio."""
+    """A location with draws where it has an interval: seconds per step, a rate."""
 
     value: float
     n: int
@@ -95,17 +94,6 @@ def locate_step(timed: Cells, arm: str, batch: int, seed: int) -> Location | Non
     if cell is None:
         return None
     return locate(cell, f"{arm} at batch {batch}", seed * 1_000 + batch)
-
-
-def locate_log_ratio(
-    pair: tuple[list[list[float]], list[list[float]]], name: str, seed: int
-) -> Location:
-    """Logarithm of a speed-up, first cell over second, with draws where both have an interval."""
-    cells = [locate(cell, name, 2 * seed + side) for side, cell in enumerate(pair)]
-    drawn = None
-    if cells[0].draws is not None and cells[1].draws is not None:
-        drawn = np.log(cells[0].draws) - np.log(cells[1].draws)
-    return Location(math.log(cells[0].value / cells[1].value), min(c.n for c in cells), drawn)
 
 
 def central(draws: Floats | None) -> tuple[float | None, float | None]:

@@ -37,10 +37,10 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     headline = dataset.contrasts[name] if name else None
     results = _of_arms(dataset, table, timed, seed)
     for contrast in dataset.contrasts:
-        results += contrast_results(dataset, contrast, known, timed, seed)
+        results += contrast_results(dataset, contrast, known, seed)
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
-        results += share_results(dataset, headline, timed, seed)
+        results += share_results(dataset, headline, known, seed)
         results += interaction_results(dataset, known)
         results += capture_results(dataset, headline, startup)
         results += launch_model_results(dataset, headline, timed, profiled, seed)

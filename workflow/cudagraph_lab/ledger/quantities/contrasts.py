@@ -1,7 +1,10 @@
 """What a contrast says: speed-ups, their shape over batch sizes, and what makes them up."""
 
 import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from statistics import fmean
+from typing import cast
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import (
@@ -14,28 +17,22 @@ from cudagraph_lab.ledger.catalogue import (
     SHARE,
     NumberId,
 )
-from cudagraph_lab.ledger.cells import (
-    NOT_RUN,
-    Cells,
-    central,
-    locate,
-    locate_log_ratio,
-    missing_arm,
-)
+from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
 from cudagraph_lab.ledger.results import Result, absent, estimated
 from cudagraph_lab.ledger.throughputs import Sides, Throughputs, pairs_of, samples_of, sides_of
-from cudagraph_lab.models.launch import attribution
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.cells import log_means
+from cudagraph_lab.statistics.cells import Floats, log_means
 from cudagraph_lab.statistics.contrasts import (
     Sample,
     Side,
+    draw_together,
     error_of,
     estimate_sample,
     priors_of,
     sample_of,
 )
 from cudagraph_lab.statistics.power import Settling, repeats_to_settle
+from cudagraph_lab.statistics.quotients import quotient_of_draws
 from cudagraph_lab.statistics.shapes import (
     Judgement,
     fade_samples,
@@ -43,14 +40,13 @@ from cudagraph_lab.statistics.shapes import (
     judge_no_inversion_within,
 )
 
-# Per batch size, the throughput of both arms.
-SpeedUps = dict[int, tuple[list[list[float]], list[list[float]]]]
+Log = float | Floats  # of one cell's mean, or draws of it
+# With 4,000 draws the ends of a quotient differ by a tenth of its width from seed to seed.
+QUOTIENT_DRAWS = 100_000
 FADE_MIDDLE = 64  # the batch size at which the fade is parted, where it was run
 
 
-def contrast_results(
-    dataset: Dataset, name: str, known: Throughputs, timed: Cells, seed: int
-) -> list[Result]:
+def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int) -> list[Result]:
     """Speed-ups of a contrast at every batch size, their fade and their shape."""
     contrast = dataset.contrasts[name]
     reason = missing_arm(dataset, contrast.numerator) or missing_arm(dataset, contrast.denominator)
@@ -73,14 +69,7 @@ def contrast_results(
     if FADE_TO.is_for(contrast.role):
         results += _fades(name, sides, known)
     if POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
-        pairs: SpeedUps = {
-            batch: (
-                timed[contrast.numerator, "throughput", batch],
-                timed[contrast.denominator, "throughput", batch],
-            )
-            for batch in (1, 8, 64)
-        }
-        results.append(_position_of_b8(name, pairs, arms, seed))
+        results.append(_position_of_b8(name, contrast, known, seed))
     return results
 
 
@@ -151,29 +140,75 @@ def _claim(
     )
 
 
-def _position_of_b8(name: str, speed_ups: SpeedUps, arms: list[str], seed: int) -> Result:
-    number = POSITION_OF_B8(contrast=name)
-    one, eight, many = (locate_log_ratio(speed_ups[b], name, seed + b) for b in (1, 8, 64))
-    if one.value == many.value:
-        return absent(number, "batch 1 and 64 have the same speed-up")
-    drawn = None
-    if one.draws is not None and eight.draws is not None and many.draws is not None:
-        drawn = (eight.draws - many.draws) / (one.draws - many.draws)
-    low, high = central(drawn)
+def _position_of_b8(name: str, contrast: Contrast, known: Throughputs, seed: int) -> Result:
+    arms = [contrast.numerator, contrast.denominator]
+    keys = [(arm, batch) for batch in (1, 8, 64) for arm in arms]
+
+    def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
+        one, eight, many = (logs[i] - logs[i + 1] for i in (0, 2, 4))
+        return eight - many, one - many
+
+    note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
+    whole = "the fade from batch 1 to 64"
+    return _quotient(POSITION_OF_B8(contrast=name), keys, known, parts, (whole, note), seed)
+
+
+def _draws(
+    arms: list[str], cells: list[dict[int, float]], blocks: bool, seed: int
+) -> list[Floats] | None:
+    """Draws of each cell. Cells of one arm share processes; arms share them only as blocks.
+
+    Repeats of arms measured apart have the same numbers and nothing else in common, so that a
+    correlation between such arms would be chance.
+    """
+    if blocks:
+        return draw_together(cells, QUOTIENT_DRAWS, seed)
+    drawn: dict[int, Floats] = {}
+    for offset, arm in enumerate(dict.fromkeys(arms)):
+        places = [place for place, name in enumerate(arms) if name == arm]
+        of_arm = draw_together([cells[place] for place in places], QUOTIENT_DRAWS, seed + offset)
+        if of_arm is None:
+            return None
+        drawn |= zip(places, of_arm, strict=True)
+    return [drawn[place] for place in range(len(cells))]
+
+
+def _quotient(
+    number: NumberId,
+    keys: list[tuple[str, int]],
+    known: Throughputs,
+    parts: Callable[[Sequence[Log]], tuple[Log, Log]],
+    words: tuple[str, str],
+    seed: int,
+) -> Result:
+    """A quotient of the mean logs of cells, each given by its arm and batch size.
+
+    `parts` gives numerator and denominator of the means or of draws of them; `words` name the
+    denominator and note what the quotient is.
+    """
+    whole, note = words
+    cells = [
+        log_means(known.arms[arm][batch], name=f"{arm} at batch {batch}") for arm, batch in keys
+    ]
+    above, below = parts([fmean(cell.values()) for cell in cells])
+    drawn = _draws([arm for arm, _ in keys], cells, known.blocks, seed)
+    draws = None if drawn is None else cast("tuple[Floats, Floats]", parts(drawn))
+    found = quotient_of_draws(float(above), float(below), draws, whole=whole)
+    bounded = found.low is not None
     return Result(
         id=number,
-        value=(eight.value - many.value) / (one.value - many.value),
-        n=min(one.n, eight.n, many.n),
-        low=low,
-        high=high,
-        method=None if low is None else "t draws through the quotient",
-        note="where the logarithm of batch 8's speed-up lies between batch 64's (0) "
-        "and batch 1's (1)",
-        arms=arms,
+        value=found.value,
+        n=min(len(cell) for cell in cells),
+        low=found.low,
+        high=found.high,
+        method="t draws through the quotient" if bounded else None,
+        note=note if bounded or found.value is None else f"{note}; {found.reason}",
+        missing=found.reason if found.value is None else None,
+        arms=list(dict.fromkeys(arm for arm, _ in reversed(keys))),
     )
 
 
-def share_results(dataset: Dataset, whole: Contrast, timed: Cells, seed: int) -> list[Result]:
+def share_results(dataset: Dataset, whole: Contrast, known: Throughputs, seed: int) -> list[Result]:
     """How much of the logarithm of the headline speed-up each of its factors carries.
 
     A factor is a contrast that has the headline's numerator and whose denominator another
@@ -190,7 +225,7 @@ def share_results(dataset: Dataset, whole: Contrast, timed: Cells, seed: int) ->
     ]
     for name, middle in factors:
         for batch in dataset.batch_sizes:
-            results.append(_share(dataset, name, batch, (whole, middle), timed, seed))
+            results.append(_share(dataset, name, batch, (whole, middle), known, seed))
     return results
 
 
@@ -199,32 +234,23 @@ def _share(
     name: str,
     batch: int,
     chain: tuple[Contrast, str],
-    timed: Cells,
+    known: Throughputs,
     seed: int,
 ) -> Result:
     whole, middle = chain
     number = SHARE(contrast=name, batch=batch)
     arms = (whole.denominator, middle, whole.numerator)
-    cells = [cell for arm in arms if (cell := timed.get((arm, "throughput", batch))) is not None]
-    if len(cells) < len(arms):
+    if any(batch not in known.arms.get(arm, {}) for arm in arms):
         reason = missing_arm(dataset, whole.numerator) or missing_arm(dataset, middle)
         return absent(number, reason or NOT_RUN)
-    rates = [locate(c, str(number), seed + 10 * batch + i) for i, c in enumerate(cells)]
-    draws = [rate.draws for rate in rates if rate.draws is not None]
-    drawn = None
-    if len(draws) == len(rates):
-        drawn = attribution(*(1 / rate for rate in draws)).graph_share
-    low, high = central(drawn)
-    return Result(
-        id=number,
-        value=float(attribution(*(1 / rate.value for rate in rates)).graph_share),
-        n=min(rate.n for rate in rates),
-        low=low,
-        high=high,
-        method=None if low is None else "t draws through the quotient",
-        note="share of the logarithm of the headline speed-up",
-        arms=list(reversed(arms)),
-    )
+    keys = [(arm, batch) for arm in arms]
+
+    def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
+        slow, between, fast = logs
+        return fast - between, fast - slow
+
+    words = ("the headline speed-up", "share of the logarithm of the headline speed-up")
+    return _quotient(number, keys, known, parts, words, seed)
 
 
 def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
