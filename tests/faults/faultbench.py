@@ -23,6 +23,7 @@ import yaml
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
+from cudagraph_lab.design.job import job_of
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records.record import SET_ASIDE, Record, read_record
 
@@ -135,11 +136,9 @@ class Lab:
         if not weights.exists():
             chosen = {"weights": "dummy", "revision": None, "path": str(self.directory)}
             weights.write_text(json.dumps(chosen))
-        job = {"config": parse_config(config).model_dump(), "platform": platform}
-        command = [sys.executable, "-m", "cudagraph_lab.cli", "measure", "--dataset", DATASET]
-        command += ["--arm", arm, "--repeat", str(repeat), "--weights", str(weights)]
-        command += ["--job", json.dumps(job)]
-        command += ["--output", str(self.record(arm, repeat).relative_to(self.directory))]
+        job = job_of(parse_config(config), platform, DATASET, [arm], repeat)
+        command = [sys.executable, "-m", "cudagraph_lab.cli", "measure"]
+        command += ["--job", job.model_dump_json(), "--weights", str(weights)]
         return self.popen(
             options.pop("under", []) + command,
             environment=options.pop("environment", {}),

@@ -484,12 +484,12 @@ def leaves_children(directory: Path, rng: random.Random) -> Outcome:
 
 @kind(VLLM, "leaves half a result, or none that can be read", 5)
 def half_result(directory: Path, rng: random.Random) -> Outcome:
-    hows = ("half result", "result ", "result null", "result {}", "result " + "[" * 20_000)
+    hows = ("half result", "result 7", "result null", "result {}", "result " + "[" * 20_000)
     lab = Lab(directory)
     process, said = lab.measurement(environment={"STUB_VLLM": hows[int(directory.name)]})
     text = lab.end(process, said)
     assert process.returncode != 0
-    assert "the harness left no whole result; run again" in one_line(text)
+    assert "the harness left no whole answer; run again" in one_line(text)
     assert not lab.contents()
     return measured_after(lab, NOTHING)
 

@@ -21,6 +21,7 @@ class Outcome:
     returncode: int
     timed_out: bool
     tail: list[str]
+    unreadable: bool = False  # an answer of the harness was not whole
     out_of_memory: bool = False  # the kernel ended some process for want of memory meanwhile
 
 

@@ -216,6 +216,8 @@ def _refuse_fault(job: Job, member: ArmJob, taken: Taken, outcome: Outcome) -> N
     if outcome.returncode == FOREIGN_PROCESS_EXIT:
         said = outcome.tail[-1] if outcome.tail else "no message"
         raise LabError(f"{name}: {said}; wait for them to end or end them, then run again")
+    if outcome.unreadable:
+        raise LabError(f"{name}: the harness left no whole answer; run again")
     if taken.alive or taken.failed or outcome.timed_out or outcome.out_of_memory:
         reason = taken.failed["reason"] if taken.failed else ""
         if "unexpected keyword argument" in reason:

@@ -40,6 +40,7 @@ class Harness:
     unwritten: list[OSError] = field(default_factory=list)  # the log could not be written
     threads: list[threading.Thread] = field(default_factory=list)
     timed_out: bool = False
+    unreadable: bool = False
 
 
 def start_harness(
@@ -97,9 +98,10 @@ def _read_answers(harness: Harness, descriptor: int) -> None:
         for line in stream:
             try:
                 answer = json.loads(line)
-            except ValueError:
-                break
+            except (ValueError, RecursionError):
+                answer = None
             if not isinstance(answer, dict) or "event" not in answer:
+                harness.unreadable = True
                 break
             harness.answers.put(answer)
     harness.answers.put(None)
@@ -150,6 +152,7 @@ def end(harness: Harness) -> Outcome:
         harness.process.returncode,
         harness.timed_out,
         list(harness.tail),
+        harness.unreadable,
         memory_kills() > harness.memory_kills_before,
     )
 
