@@ -41,6 +41,7 @@ class Harness:
     threads: list[threading.Thread] = field(default_factory=list)
     timed_out: bool = False
     unreadable: bool = False
+    checked_s: float = 0.0  # when it was last looked whether the workflow lives
 
 
 def start_harness(
@@ -120,6 +121,10 @@ def await_answer(
 
     `deadline` is a time of time.monotonic(). `check` is called meanwhile and may raise.
     """
+    # Also where answers come quickly, and no wait for one ever ends.
+    if time.monotonic() - harness.checked_s > WATCH_INTERVAL_S:
+        harness.checked_s = time.monotonic()
+        check()
     while True:
         with suppress(queue.Empty):
             return harness.answers.get(timeout=WATCH_INTERVAL_S)
