@@ -335,8 +335,9 @@ def clear_unfinished(output: Path) -> None:
     Only for the holder of the device's lock: nobody else is at this run then.
     """
     shutil.rmtree(work_directory(output), ignore_errors=True)
-    for temporary in output.parent.glob(f".{output.name}.*"):
-        temporary.unlink(missing_ok=True)
+    for name in (output.name, kept_path(output).name):
+        for temporary in output.parent.glob(f".{name}.*"):
+            temporary.unlink(missing_ok=True)
 
 
 def work_directory(output: Path) -> Path:
