@@ -103,9 +103,10 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
         ]
         # Who held the device was at this very run, left by an interrupted workflow.
         there = [member for member in job.arms if member.output.exists()]
+        for member in job.arms:
+            if member not in there:
+                clear_unfinished(member.output)
         left = [m for m in job.arms if m not in there and not _kept(job, m)]
-        for member in left:
-            clear_unfinished(member.output)
         if left:
             _measure_arms(_resident(job, left), place, descriptors)
         for member in job.arms:
