@@ -30,6 +30,8 @@ KEYS = frozenset(
         "dtype",
         "pair",
         "to",
+        "family",
+        "baseline",
     }
 )
 
@@ -179,6 +181,14 @@ RATIO = Quantity(
     "speed-up",
     ("statistics.estimates.estimate_contrast",),
     better="higher",
+)
+STEP_RATIO = Quantity(
+    "step_ratio/{contrast}/b{batch}",
+    "x",
+    "speed-up of a decode step",
+    ("statistics.contrasts.estimate_sample",),
+    better="higher",
+    roles=OF_PRIMARY,
 )
 FADE = Quantity(
     "shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",), roles=OF_PRIMARY
@@ -385,6 +395,23 @@ BACKTEST_WIDTH = Quantity(
     "backtest/median_width", "x", "median width of the brackets", BACK_TESTED, better="lower"
 )
 BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up", BACK_TESTED, better="higher")
+
+SCORED = ("ledger.scores.score_numbers", "statistics.scores.score")
+SCORE_WIS = Quantity(
+    "score/{family}/interval_score", "log", "weighted interval score", SCORED, better="lower"
+)
+SCORE_ERROR = Quantity(
+    "score/{family}/median_error", "relative", "median error", SCORED, better="lower"
+)
+SCORE_50 = Quantity("score/{family}/within_50", "share", "inside the bounds of 50%", SCORED)
+SCORE_90 = Quantity("score/{family}/within_90", "share", "inside the bounds of 90%", SCORED)
+SKILL = Quantity(
+    "score/{family}/skill/{baseline}",
+    "share",
+    "error less than that of a baseline",
+    SCORED,
+    better="higher",
+)
 
 # In the order in which an id is read: what has no key comes before what has.
 QUANTITIES: tuple[Quantity, ...] = tuple(

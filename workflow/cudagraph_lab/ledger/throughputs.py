@@ -32,9 +32,18 @@ class Throughputs:
     fade_priors: Priors | None
 
 
-def read_throughputs(dataset: Dataset, table: pd.DataFrame) -> Throughputs:
-    """The throughputs of a data set's timed calls; `table` is that of its observations."""
-    chosen = table[(table["role"] == "timed") & (table["quantity"] == "throughput")]
+def read_throughputs(
+    dataset: Dataset, table: pd.DataFrame, *, decode_alone: bool = False
+) -> Throughputs:
+    """The throughputs of a data set's timed calls; `table` is that of its observations.
+
+    With `decode_alone` they are batch over seconds per decode step, so that prefill and the first
+    token are left out.
+    """
+    quantity = "decode_s_per_step" if decode_alone else "throughput"
+    chosen = table[(table["role"] == "timed") & (table["quantity"] == quantity)]
+    if decode_alone:
+        chosen = chosen.assign(value=chosen["batch"].astype(float) / chosen["value"])
     arms: dict[str, dict[int, dict[int, list[float]]]] = {}
     for key, group in chosen.groupby(["arm", "batch", "repeat"], sort=True):
         arm, batch, repeat = cast("tuple[str, int, int]", key)
