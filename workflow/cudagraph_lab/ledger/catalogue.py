@@ -125,7 +125,7 @@ OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
 MEAN = ("observations.table.observe", "statistics.estimates.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
-BACK_TESTED = ("models.extrapolation.backtest",)
+BACK_TESTED = ("models.anchors.backtest", "statistics.scores.score")
 PAID_BACK = ("models.costs.break_even", "statistics.estimates.draw_locations")
 COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
@@ -374,11 +374,11 @@ EXTRAPOLATION = Quantity(
     "extrapolation/{device}/{model}/tp{tp}/{dtype}/b{batch}",
     "x",
     "extrapolated speed-up",
-    ("models.extrapolation.extrapolate", "ledger.outlook.answer"),
+    ("models.forecast.answer", "ledger.outlook.extrapolate"),
     better="higher",
 )
 BACKTEST_HITS = Quantity(
-    "backtest/hits", "pairs", "published pairs inside their bracket", BACK_TESTED, better="higher"
+    "backtest/hits", "pairs", "published pairs inside their bounds", BACK_TESTED, better="higher"
 )
 BACKTEST_TESTED = Quantity("backtest/tested", "pairs", "published pairs tested", BACK_TESTED)
 BACKTEST_INFEASIBLE = Quantity(
@@ -387,12 +387,18 @@ BACKTEST_INFEASIBLE = Quantity(
 BACKTEST_HIT_RATE = Quantity(
     "backtest/hit_rate",
     "share",
-    "share of published pairs inside their bracket",
+    "share of published pairs inside their bounds",
     BACK_TESTED,
     better="higher",
 )
 BACKTEST_WIDTH = Quantity(
-    "backtest/median_width", "x", "median width of the brackets", BACK_TESTED, better="lower"
+    "backtest/median_width", "x", "median width of the bounds", BACK_TESTED, better="lower"
+)
+BACKTEST_WIS = Quantity(
+    "backtest/interval_score", "log", "weighted interval score", BACK_TESTED, better="lower"
+)
+BACKTEST_ERROR = Quantity(
+    "backtest/median_error", "relative", "median error", BACK_TESTED, better="lower"
 )
 BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up", BACK_TESTED, better="higher")
 

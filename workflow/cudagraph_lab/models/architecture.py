@@ -20,7 +20,9 @@ Dtype = Literal["bf16", "fp16", "fp8"]
 T = TypeVar("T")
 
 CONFIG = REPOSITORY / "config"
-DEVICES, MODELS = CONFIG / "devices.yaml", CONFIG / "models.yaml"
+ANCHORS, DEVICES, MODELS, ASSUMED = TABLES = tuple(
+    CONFIG / name for name in ("anchors.yaml", "devices.yaml", "models.yaml", "step_model.yaml")
+)
 WEIGHT_BYTES: Mapping[Dtype, int] = {"bf16": 2, "fp16": 2, "fp8": 1}
 ACTIVATION_BYTES = 2
 

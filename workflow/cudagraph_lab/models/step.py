@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, model_validator
 
 from cudagraph_lab.models.architecture import (
-    CONFIG,
+    ASSUMED,
     Device,
     Model,
     Positive,
@@ -35,7 +35,6 @@ from cudagraph_lab.models.architecture import (
 Floats = NDArray[np.float64]
 StepArm = Literal["eager", "compiled", "graphs"]
 STEP_ARMS: tuple[StepArm, ...] = get_args(StepArm)
-ASSUMED = CONFIG / "step_model.yaml"
 DRAWS = 4_000
 _NORMAL_90 = 1.6448536269514722  # the normal quantile that bounds the central 90%
 
