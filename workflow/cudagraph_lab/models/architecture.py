@@ -51,8 +51,9 @@ class Device(Strict):
 
 
 class Kernels(Strict):
-    """Kernels of a decode step, as a profile counted them."""
+    """Kernels of a decode step from a batch size on, as a profile counted them."""
 
+    from_batch: Count
     eager_per_layer: Positive
     compiled_per_layer: Positive
     outside_layers: Positive
@@ -79,8 +80,13 @@ class Model(Strict):
     experts: Count = 1
     experts_per_token: Count = 1
     published_parameters: Positive | None = None
-    kernels: Kernels | None = None
+    kernels: list[Kernels] | None = None
     source: Source
+
+    def kernels_at(self, batch: int) -> Kernels | None:
+        """The kernels that were counted at the largest batch size up to this; None for none."""
+        known = [one for one in self.kernels or () if one.from_batch <= batch]
+        return max(known, key=lambda one: one.from_batch, default=None)
 
     @property
     def attention_parameters(self) -> int:

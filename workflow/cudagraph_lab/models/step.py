@@ -195,12 +195,12 @@ def work_of(
     """
     rng = np.random.default_rng(seed)
     all_reduces = 2 * model.layers + 1 if tp > 1 else 0
-    if model.kernels is None:
+    counted = model.kernels_at(batch)
+    if counted is None:
         outside = assumed.outside_layers.draw(rng)
         layers = assumed.eager_per_layer.draw(rng) * model.layers
         compiled = layers * assumed.compiled_share.draw(rng)
     else:
-        counted = model.kernels
         outside = np.full(DRAWS, counted.outside_layers)
         layers = np.full(DRAWS, counted.eager_per_layer * model.layers)
         compiled = np.full(DRAWS, counted.compiled_per_layer * model.layers)
