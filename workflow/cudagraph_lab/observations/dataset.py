@@ -22,6 +22,7 @@ from cudagraph_lab.records.record import (
     NotBelievedError,
     Record,
     log_of,
+    measured_again,
     read_record,
     records_aside,
 )
@@ -219,7 +220,7 @@ def read_believed(
     for path, refusal in refused:
         if not read or path.is_relative_to(REPOSITORY / "resources"):
             raise refusal
-        mend = f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
+        mend = measured_again(path)
         say(f"cudagraph-lab: {path}: {refusal.reason}; left out, the rest goes on; {mend}")
         reasons.setdefault(path.parent.name, []).append(
             f"repeat {path.stem.removeprefix('rep')} is not believed and left out: "
