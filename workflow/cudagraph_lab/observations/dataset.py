@@ -25,6 +25,7 @@ from cudagraph_lab.records.record import (
     measured_again,
     read_record,
     records_aside,
+    stays,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def read_dataset(
     if not paths:
         raise LabError(f"data set {name!r} has no records; measure it or take it out of `compare`")
     read, left_out = read_believed(name, paths)
-    for arm, reasons in reasons_aside(name, paths[0].parents[1]).items():
+    for arm, reasons in reasons_aside(paths[0].parents[1]).items():
         left_out.setdefault(arm, []).extend(reasons)
     if (read[0][1].kind == "simulated") != name.startswith(SIMULATED):
         raise LabError(
@@ -114,7 +115,7 @@ def read_dataset(
         by_arm.setdefault(record.arm, []).append((path, record))
     for arm, members in sorted(by_arm.items()):
         those = sorted((record for _, record in members), key=lambda record: record.repeat)
-        arms[arm] = judge_arm(those)
+        arms[arm] = judge_arm(those, mends_of(members))
         if arms[arm].status == "ok":
             for record in those:
                 if record.status == "ok":
@@ -187,6 +188,12 @@ def read_dataset(
     return dataset, table
 
 
+def mends_of(members: list[tuple[Path, Record]]) -> dict[int, str]:
+    """By repeat, what to do about a failed run; nothing about a shipped one, which is git's."""
+    shipped = REPOSITORY / "resources"
+    return {r.repeat: stays(path) for path, r in members if not path.is_relative_to(shipped)}
+
+
 def absent_arm(status: ArmStatus, reason: str) -> Arm:
     """An arm of which there is no record to believe."""
     return Arm(
@@ -229,22 +236,17 @@ def read_believed(
     return read, reasons
 
 
-def reasons_aside(name: str, runs: Path) -> dict[str, list[str]]:
-    """By arm, which repeats were set aside and not measured again since, and why."""
+def reasons_aside(runs: Path) -> dict[str, list[str]]:
+    """By arm, which repeats were set aside and not measured again since."""
     reasons: dict[str, list[str]] = {}
     absent = records_aside(runs)
     for aside in sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*")):
         record = aside.with_name(aside.name.partition(SET_ASIDE)[0])
         if record not in absent:
             continue
-        try:
-            read_record(aside, name)
-            reason = "set aside by hand"
-        except NotBelievedError as error:
-            reason = error.reason
         reasons.setdefault(aside.parent.name, []).append(
-            f"repeat {record.stem.removeprefix('rep')} is not believed and set aside "
-            f"as {aside.name}: {reason}"
+            f"repeat {record.stem.removeprefix('rep')} was set aside as {aside.name} and is not "
+            "measured again yet"
         )
     return reasons
 
