@@ -209,7 +209,7 @@ def main() -> None:
     for pair in range(pairs):
         order = ["ours", "theirs"] if pair % 2 == 0 else ["theirs", "ours"]
         with tempfile.TemporaryDirectory() as directory, ExitStack() as locked:
-            for path in device_locks(platform):
+            for path in device_locks(platform, 1):
                 locked.enter_context(exclusive(path, "another measurement holds the device"))
             rows.append(one_pair(platform, python, environment, Path(directory), order))
         document = {
