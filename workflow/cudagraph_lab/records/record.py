@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cudagraph_lab.engine.foreign_code import foreign_code
 from cudagraph_lab.engine.profile_trace import StepProfile
-from cudagraph_lab.engine.startup_log import StartupFacts
+from cudagraph_lab.engine.startup_facts import StartupFacts
 from cudagraph_lab.errors import LabError, printable
 from cudagraph_lab.files import write_atomically
 
