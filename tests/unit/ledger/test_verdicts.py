@@ -1,12 +1,14 @@
 """The rule of verdicts, as properties."""
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cudagraph_lab.ledger.verdicts import judge, judge_claim
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict, judge, judge_claim, style_name
 
 finite = st.floats(-1e6, 1e6)
 interval = st.tuples(finite, finite).map(sorted)
@@ -81,3 +83,10 @@ def test_claims(predicted, points_agree):
     for outcome in ("supported", "contradicted", "not settled"):
         single = judge_claim(outcome, True, points_agree, predicted)
         assert single == ("confirmed" if points_agree == predicted else "refuted")
+
+
+def test_every_verdict_has_its_words_and_its_colour():
+    style = (REPOSITORY / "report" / "style.css").read_text(encoding="utf-8")
+    assert sorted(VERDICTS) == sorted(get_args(Verdict))
+    for verdict in VERDICTS:
+        assert f".{style_name(verdict)} {{ color" in style

@@ -13,11 +13,7 @@ from cudagraph_lab.config.contrast import Contrast, Role
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Ledger, Number
 from cudagraph_lab.ledger.catalogue import RATIO, NumberId, Quantity
-from cudagraph_lab.ledger.verdicts import Verdict
 from cudagraph_lab.observations.dataset import Dataset
-
-# From what a reader must see first to what says least.
-VERDICTS: tuple[Verdict, ...] = ("refuted", "inconclusive", "confirmed", "not measured")
 
 
 @dataclass(frozen=True)

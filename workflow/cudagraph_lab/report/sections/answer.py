@@ -17,10 +17,11 @@ from cudagraph_lab.ledger.index import (
     with_quantity,
 )
 from cudagraph_lab.ledger.selection import cold_arms, leading_role
+from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import Claims, families, importance
-from cudagraph_lab.report.markup import SIGNS, Code, Exempt, Line, Link, Strong, join, say
+from cudagraph_lab.report.markup import Code, Exempt, Line, Link, Strong, join, say
 from cudagraph_lab.report.numbers import batch, batches, bounds, count, level, noted, value
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
 
@@ -76,9 +77,9 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
             say(
                 "{yes} predicted and confirmed, {no} refuted, {open} not settled. "
                 "Point at a mark, or tap it, for the prediction.",
-                yes=SIGNS["confirmed"],
-                no=SIGNS["refuted"],
-                open=SIGNS["inconclusive"],
+                yes=WORDINGS["confirmed"].sign,
+                no=WORDINGS["refuted"].sign,
+                open=WORDINGS["inconclusive"].sign,
             ),
             small=True,
         )
