@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab.engine.log_wordings import BACKEND_NAMES, WORDINGS, Wording, release
+from cudagraph_lab.engine.startup_facts import StartupFacts
 from cudagraph_lab.engine.startup_log import (
-    StartupFacts,
     parse_engines,
     parse_startup_log,
     read_engines,
