@@ -37,7 +37,7 @@ def files(repository):
         "ruff check .",
         "ruff format --check .",
         "snakefmt --check Snakefile workflow",
-        "mypy workflow/cudagraph_lab",
+        "mypy",
         "lint-imports",
         "snakemake --lint",
     ],

@@ -7,6 +7,7 @@ imports and boots of vLLM. Its environment is built from the lock when it is not
 import json
 import os
 import shutil
+from typing import Any
 
 import pytest
 import yaml
@@ -26,7 +27,7 @@ class Lab:
         self.directory, self.repository, self._run = directory, repository, run
 
     def run(self, *arguments, snakefile=None, **changes):
-        config = {
+        config: dict[str, Any] = {
             "measure": "cpu",
             "dataset": "tiny",
             "compare": [],

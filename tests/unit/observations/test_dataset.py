@@ -221,7 +221,10 @@ def test_a_failed_run_does_not_hide_that_two_others_differ(h100, edit_record):
 def test_what_the_configuration_asks_now_must_be_what_was_measured(h100, config):
     asked = read_record(h100 / "eager" / "rep1.json").request.model_dump()
     assert read(h100, expected={"eager": asked})
-    for change in ({"engine_args": {}}, {"seed": 1}, {"iterations": 1}, {"model": "another/one"}):
+    changes: list[dict[str, object]] = [
+        {"engine_args": {}}, {"seed": 1}, {"iterations": 1}, {"model": "another/one"}
+    ]  # fmt: skip
+    for change in changes:
         with pytest.raises(LabError, match="the configuration asks for"):
             read(h100, expected={"eager": asked | change})
     # Which weights were taken was decided once, for the data set.
