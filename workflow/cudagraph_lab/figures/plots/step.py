@@ -1,4 +1,7 @@
-"""A decode step to scale: how long the GPU works, and how long it waits for the host."""
+"""Where does the time of a decode step go?
+
+A decode step to scale: how long the GPU works, and how long it waits for the host.
+"""
 
 import matplotlib as mpl
 from matplotlib.figure import Figure

@@ -1,4 +1,7 @@
-"""Graphs and compilation apart: the speed-up of each alone against batch size."""
+"""Is it the graphs or the compiler?
+
+Graphs and compilation apart: the speed-up of each alone against batch size.
+"""
 
 from matplotlib.figure import Figure
 

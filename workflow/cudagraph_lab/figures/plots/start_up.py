@@ -1,4 +1,7 @@
-"""The start-up of every arm as a timeline, from the process's beginning to ready."""
+"""What do graphs cost at start-up?
+
+The start-up of every arm as a timeline, from the process's beginning to ready.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Speed-up by model: measured, published, and what the extrapolation brackets."""
+"""Do larger models gain less?
+
+Speed-up by model: measured, published, and what the extrapolation brackets.
+"""
 
 from matplotlib.figure import Figure
 
