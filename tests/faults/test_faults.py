@@ -32,6 +32,7 @@ import pytest
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design.predictions import registered_hashes
+from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations.dataset import read_dataset
 from cudagraph_lab.records.record import read_record
@@ -201,7 +202,7 @@ def kill_vllm(directory: Path, rng: random.Random) -> Outcome:
     if number == len(victims) - 1:
         lab.go_on(target)
         (record,) = lab.believed().values()
-        assert record.environment.vllm == "0.22.1"
+        assert record.environment.vllm == VLLM_VERSION
         left += lab.survivors() + lab.left_behind()
     return Outcome(GOES_ON, lost=lab.lost(finished), wrong=half, left=left)
 
