@@ -12,7 +12,7 @@ import pytest
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.engine.foreign_code import FOREIGN_CODE, foreign_code
 from cudagraph_lab.errors import LabError, say
-from cudagraph_lab.records.record import NotBelievedError, read_record
+from cudagraph_lab.records.store import NotBelievedError, read_record
 
 SOURCES = sorted(
     path for directory in ("workflow", "bench") for path in (REPOSITORY / directory).rglob("*.py")

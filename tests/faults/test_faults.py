@@ -35,7 +35,7 @@ from cudagraph_lab.design.predictions import registered_hashes
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations.dataset import read_dataset
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.records.store import read_record
 from tests.faults.faultbench import (
     DATASET,
     FIXTURES,

@@ -15,7 +15,7 @@ import yaml
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import order_of_repeat
 from cudagraph_lab.engine.versions import VLLM_VERSION
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.records.store import read_record
 
 ARMS = ("eager", "compiled")
 OUTPUT_TOKENS, BATCH_SIZES, ITERATIONS = 8, [1, 4], 2

@@ -10,7 +10,7 @@ from cudagraph_lab.ledger.build import build_ledger
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.models.simulation import Truth, simulate
 from cudagraph_lab.observations.dataset import Dataset, read_dataset
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.records.store import read_record
 
 CONTRASTS = {
     "bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"},

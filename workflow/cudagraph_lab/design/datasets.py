@@ -17,7 +17,7 @@ from cudagraph_lab.design.runs import (
     request_of_run,
     runs_to_measure,
 )
-from cudagraph_lab.records.record import records_aside
+from cudagraph_lab.records.store import records_aside
 
 RESULTS = Path("results")
 SHIPPED = REPOSITORY / "resources" / "datasets"

@@ -10,13 +10,9 @@ from cudagraph_lab.engine.environment import cache_directory
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.files import sha256_of
 from cudagraph_lab.measure.machine import gpus
-from cudagraph_lab.records.record import (
-    NotBelievedError,
-    Record,
-    Request,
-    conflict,
-    read_record,
-)
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.request import Request, conflict
+from cudagraph_lab.records.store import NotBelievedError, read_record
 
 HARNESS = REPOSITORY / "workflow" / "harness"
 # Snakemake sets these to the rule's threads over the caller's wish; a measurement

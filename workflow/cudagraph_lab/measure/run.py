@@ -47,13 +47,9 @@ from cudagraph_lab.measure.supervisor import (
     watch_workflow,
 )
 from cudagraph_lab.protocol import FOREIGN_PROCESS_EXIT
-from cudagraph_lab.records.record import (
-    NotBelievedError,
-    Record,
-    Request,
-    read_record,
-    write_record,
-)
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.request import Request
+from cudagraph_lab.records.store import NotBelievedError, read_record, write_record
 
 PROFILE_TOKENS = 12
 QUOTED_LINES = 5

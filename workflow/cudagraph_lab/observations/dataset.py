@@ -17,10 +17,10 @@ from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_desi
 from cudagraph_lab.observations.outputs import Outputs, compare_outputs
 from cudagraph_lab.observations.table import COLUMNS, Row, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
-from cudagraph_lab.records.record import (
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.store import (
     SET_ASIDE,
     NotBelievedError,
-    Record,
     log_of,
     read_record,
     records_aside,
