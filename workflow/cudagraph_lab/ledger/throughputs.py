@@ -65,17 +65,21 @@ def sides_of(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Sides 
         return None
     if contrast.role == "a_a":
         return [contrast.numerator], [contrast.denominator]
-    return _alike(dataset, contrast.numerator, known), _alike(dataset, contrast.denominator, known)
+    return (
+        alike(dataset, contrast.numerator, known.arms),
+        alike(dataset, contrast.denominator, known.arms),
+    )
 
 
-def _alike(dataset: Dataset, arm: str, known: Throughputs) -> list[str]:
+def alike(dataset: Dataset, arm: str, measured: Mapping[str, ArmCells]) -> list[str]:
+    """The arm, and those with its purpose and arguments that have all of its batch sizes."""
     facts = dataset.arms[arm]
     others = [
         name
         for name, other in dataset.arms.items()
         if name != arm
         and (other.purpose, other.engine_args) == (facts.purpose, facts.engine_args)
-        and known.arms.get(name, {}).keys() >= known.arms[arm].keys()
+        and measured.get(name, {}).keys() >= measured[arm].keys()
     ]
     return [arm, *others]
 
