@@ -30,6 +30,7 @@ KEYS = frozenset(
         "dtype",
         "pair",
         "to",
+        "start",
     }
 )
 
@@ -124,7 +125,9 @@ MEAN = ("observations.table.observe", "statistics.estimates.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
 BACK_TESTED = ("models.extrapolation.backtest",)
-PAID_BACK = ("models.costs.break_even", "statistics.estimates.draw_locations")
+SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
+START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
+PAID_BACK = ("models.costs.break_even", "statistics.quotients.quotient_of_draws")
 COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
@@ -292,10 +295,7 @@ US_PER_LAUNCH = Quantity(
     "launches/us_per_launch/b1",
     "us",
     "cost of a launch",
-    (
-        "engine.profile_trace.summarise_decode_steps",
-        "ledger.quantities.launch_models.launch_model_results",
-    ),
+    ("engine.profile_trace.summarise_decode_steps", "ledger.quantities.savings.launch_cost"),
     better="lower",
 )
 LAUNCH_SPEED_UP = Quantity(
@@ -318,21 +318,31 @@ MODEL_RATIO = Quantity(
 MODEL_ERROR = Quantity(
     "model/{model}/error/b{batch}", "relative", "error of a launch model", LAUNCH_MODEL
 )
-SAVED_MS = Quantity(
-    "saved_ms_per_step/b{batch}",
-    "ms",
-    "saved a step",
-    ("ledger.cells.step_cell", "statistics.estimates.draw_locations"),
-    better="higher",
+SAVED_MS = Quantity("saved_ms_per_step/b{batch}", "ms", "saved a step", SAVING, better="higher")
+# `start` is what a start finds in its compile cache: `warm` or `cold`.
+START_COST = Quantity(
+    "start_cost/{start}", "s", "what graphs cost at a start", START, better="lower"
+)
+CAPTURE_SHARE = Quantity(
+    "start_cost/{start}/capture_share", "share", "share of the capture in that cost", START
 )
 BREAK_EVEN_STEPS = Quantity(
-    "break_even/steps/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
+    "break_even/steps/{start}/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
 )
-BREAK_EVEN_S = Quantity("break_even/seconds/b{batch}", "s", "break-even", PAID_BACK, better="lower")
+BREAK_EVEN_S = Quantity(
+    "break_even/seconds/{start}/b{batch}", "s", "break-even", PAID_BACK, better="lower"
+)
 DEPLOY_TAX = Quantity(
-    "deploy/tax_min_per_day",
+    "deploy/tax_min_per_day/{start}",
     "min/day",
     "serving time lost to restarts",
+    ("models.costs.deploy_tax_min_per_day", *START),
+    better="lower",
+)
+CAPTURE_TAX = Quantity(
+    "deploy/tax_min_per_day",
+    "min/day",
+    "serving time lost to captures at restarts",
     ("models.costs.deploy_tax_min_per_day",),
     better="lower",
 )

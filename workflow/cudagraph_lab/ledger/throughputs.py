@@ -22,11 +22,13 @@ Sides = tuple[list[str], list[str]]  # the arms that count as numerator and as d
 class Throughputs:
     """Timed throughputs by arm, and the variances that moderate those of single contrasts.
 
-    `blocks` says whether repeats are blocks: arms in turn share theirs by design, arms apart
-    where the data show it.
+    `steps` holds seconds per decode step: measured from first to last token, else a batch over
+    its throughput, prefill included. `blocks` says whether repeats are blocks: arms in turn share
+    theirs by design, arms apart where the data show it.
     """
 
     arms: Mapping[str, ArmCells]
+    steps: Mapping[str, ArmCells]
     blocks: bool
     ratio_priors: Priors | None
     fade_priors: Priors | None
@@ -34,20 +36,36 @@ class Throughputs:
 
 def read_throughputs(dataset: Dataset, table: pd.DataFrame) -> Throughputs:
     """The throughputs of a data set's timed calls; `table` is that of its observations."""
-    chosen = table[(table["role"] == "timed") & (table["quantity"] == "throughput")]
-    arms: dict[str, dict[int, dict[int, list[float]]]] = {}
-    for key, group in chosen.groupby(["arm", "batch", "repeat"], sort=True):
-        arm, batch, repeat = cast("tuple[str, int, int]", key)
-        arms.setdefault(arm, {}).setdefault(int(batch), {})[int(repeat)] = group["value"].tolist()
+    arms, measured = _by_arm(table, "throughput"), _by_arm(table, "decode_s_per_step")
+    steps = {
+        arm: {
+            batch: measured.get(arm, {}).get(batch) or _step_by_rate(batch, cell)
+            for batch, cell in cells.items()
+        }
+        for arm, cells in arms.items()
+    }
     blocks = dataset.measured == "in_turn" or _share_repeats(arms)
-    without = Throughputs(arms, blocks, None, None)
+    without = Throughputs(arms, steps, blocks, None, None)
     ratios: list[Sample] = []
     pairs: list[Sample] = []
     for contrast in dataset.contrasts.values():
         if (sides := sides_of(dataset, contrast, without)) is not None:
             ratios += samples_of(without, sides).values()
             pairs += pairs_of(without, sides).values()
-    return Throughputs(arms, blocks, priors_of(ratios), priors_of(pairs))
+    return Throughputs(arms, steps, blocks, priors_of(ratios), priors_of(pairs))
+
+
+def _by_arm(table: pd.DataFrame, quantity: str) -> dict[str, dict[int, dict[int, list[float]]]]:
+    chosen = table[(table["role"] == "timed") & (table["quantity"] == quantity)]
+    arms: dict[str, dict[int, dict[int, list[float]]]] = {}
+    for key, group in chosen.groupby(["arm", "batch", "repeat"], sort=True):
+        arm, batch, repeat = cast("tuple[str, int, int]", key)
+        arms.setdefault(arm, {}).setdefault(int(batch), {})[int(repeat)] = group["value"].tolist()
+    return arms
+
+
+def _step_by_rate(batch: int, cell: Mapping[int, Sequence[float]]) -> dict[int, list[float]]:
+    return {repeat: [batch / rate for rate in rates] for repeat, rates in cell.items()}
 
 
 def _share_repeats(arms: Mapping[str, ArmCells]) -> bool:

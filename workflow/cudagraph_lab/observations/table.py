@@ -8,7 +8,7 @@ from itertools import groupby
 from math import fsum
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cudagraph_lab.observations.validity import decode_steps, share_in_mode, step_tokens
 from cudagraph_lab.records.record import Cell, Record
@@ -21,8 +21,11 @@ COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
 Row = tuple[str, int, int | None, str, int, str, float]
 
 
-def observe(record: Record) -> list[Row]:
-    """All numbers of one believed record as rows of the table."""
+def observe(record: Record, cache: Literal["warm", "cold"] | None) -> list[Row]:
+    """All numbers of one believed record as rows of the table.
+
+    `cache` is what its start found, as `starts.found_cache` tells.
+    """
     rows: list[Row] = []
 
     def add(batch: int | None, role: str, iteration: int, **quantities: float | None) -> None:
@@ -61,6 +64,8 @@ def observe(record: Record) -> list[Row]:
         alone = record.request.measured == "apart"
         for span in startup.spans if alone else []:
             add(None, "startup", 1, **{f"span_{span.name}_s": span.seconds})
+            if span.name == "boot" and cache is not None:
+                add(None, "startup", 1, **{f"boot_{cache}_s": span.seconds})
         capture, log = startup.capture, startup.log
         passes: dict[str, int] = {}
         seconds = gib = None
