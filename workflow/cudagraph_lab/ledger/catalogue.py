@@ -162,6 +162,13 @@ ENERGY = Quantity(
     MEAN,
     better="lower",
 )
+TIMED_SHARE = Quantity(
+    "measurement/timed_share",
+    "share",
+    "time of the measurement inside timed calls",
+    ("observations.table.observe", "ledger.quantities.measurement.timed_share"),
+    better="higher",
+)
 REPLAYED_SHARE = Quantity(
     "replay/full_share/{arm}/b{batch}",
     "share",

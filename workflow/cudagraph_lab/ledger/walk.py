@@ -17,6 +17,7 @@ from cudagraph_lab.ledger.quantities.launch_models import (
     launch_model_results,
     profile_of,
 )
+from cudagraph_lab.ledger.quantities.measurement import timed_share
 from cudagraph_lab.ledger.quantities.profile import profile_results
 from cudagraph_lab.ledger.quantities.savings import launch_cost, read_savings, saving_results
 from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_results
@@ -64,6 +65,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
         results += ladder_results(dataset, headline, timed, startup, mix, rungs)
     return [
         *results,
+        timed_share(dataset, table),
         *output_results(dataset),
         *startup_results(dataset, startup, seed),
         *capture_fit_results(startup),
