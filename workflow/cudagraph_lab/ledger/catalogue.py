@@ -221,6 +221,15 @@ DIFFERENCE = Quantity(
     "speed-up over that of another data set",
     ("ledger.quantities.comparison.comparison_results", "statistics.estimates.estimate_contrast"),
 )
+CO_RESIDENT = Quantity(
+    "ratio/co_resident/{arm}/b{batch}",
+    "x",
+    "speed in turn over alone",
+    (
+        "ledger.quantities.co_residence.co_residence_results",
+        "statistics.contrasts.estimate_sample",
+    ),
+)
 INTERACTION = Quantity(
     "attribution/interaction/b{batch}",
     "x",

@@ -37,7 +37,7 @@ def draw_cells(
     share something only where repeats are blocks. Repeats of arms measured apart have the same
     numbers and nothing else in common, so that a correlation between them would be chance.
     """
-    cells = [_pooled(arms, place, blocks) for place in places]
+    cells = [pooled_logs(arms, place, blocks=blocks) for place in places]
     logs = [fmean(cell.values()) for cell in cells]
     n = min(len({r for arm in names for r in arms[arm][batch]}) for names, batch in places)
     if blocks:
@@ -52,8 +52,11 @@ def draw_cells(
     return Drawn(logs, [drawn[i] for i in range(len(places))], n)
 
 
-def _pooled(arms: Mapping[str, ArmCells], place: Place, blocks: bool) -> Logs:
-    """The mean logs of a place, by repeat where repeats are blocks, else by process."""
+def pooled_logs(arms: Mapping[str, ArmCells], place: Place, *, blocks: bool) -> Logs:
+    """The mean logs of a place, by repeat where repeats are blocks, else by process.
+
+    Within a block, arms of the place count with their mean.
+    """
     names, batch = place
     known = {arm: log_means(arms[arm][batch], name=f"{arm} at batch {batch}") for arm in names}
     if blocks:

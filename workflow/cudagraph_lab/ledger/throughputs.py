@@ -36,14 +36,7 @@ class Throughputs:
 
 def read_throughputs(dataset: Dataset, table: pd.DataFrame) -> Throughputs:
     """The throughputs of a data set's timed calls; `table` is that of its observations."""
-    arms, measured = _by_arm(table, "throughput"), _by_arm(table, "decode_s_per_step")
-    steps = {
-        arm: {
-            batch: measured.get(arm, {}).get(batch) or _step_by_rate(batch, cell)
-            for batch, cell in cells.items()
-        }
-        for arm, cells in arms.items()
-    }
+    arms, steps = _by_arm(table, "throughput"), read_steps(table)
     blocks = dataset.measured == "in_turn" or _share_repeats(arms)
     without = Throughputs(arms, steps, blocks, None, None)
     ratios: list[Sample] = []
@@ -53,6 +46,18 @@ def read_throughputs(dataset: Dataset, table: pd.DataFrame) -> Throughputs:
             ratios += samples_of(without, sides).values()
             pairs += pairs_of(without, sides).values()
     return Throughputs(arms, steps, blocks, priors_of(ratios), priors_of(pairs))
+
+
+def read_steps(table: pd.DataFrame) -> dict[str, ArmCells]:
+    """Seconds per decode step of the timed calls, by arm; see `Throughputs`."""
+    measured = _by_arm(table, "decode_s_per_step")
+    return {
+        arm: {
+            batch: measured.get(arm, {}).get(batch) or _step_by_rate(batch, cell)
+            for batch, cell in cells.items()
+        }
+        for arm, cells in _by_arm(table, "throughput").items()
+    }
 
 
 def _by_arm(table: pd.DataFrame, quantity: str) -> dict[str, dict[int, dict[int, list[float]]]]:

@@ -62,6 +62,7 @@ class Dataset(BaseModel):
     first_measured_at: str | None
     last_measured_at: str | None
     measured: Literal["apart", "in_turn"] = "apart"  # how the timed arms shared the device
+    observed: Literal["statistics", "messages"] = "statistics"  # as in the records
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
@@ -158,6 +159,7 @@ def read_dataset(
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),
         measured=example.request.measured,
+        observed=example.request.observed,
         order=order_run([record for _, record in read]),
         arms=arms,
         contrasts=compared,
