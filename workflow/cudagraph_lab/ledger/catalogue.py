@@ -121,7 +121,7 @@ OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
 OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
 
 # What computes several quantities, from the top of the package.
-MEAN = ("observations.table.observe", "statistics.estimates.estimate_mean")
+MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
 BACK_TESTED = ("models.extrapolation.backtest",)
@@ -138,21 +138,21 @@ STEP = Quantity(
     "step/{arm}/b{batch}",
     "s",
     "decode step",
-    ("ledger.cells.step_cell", "statistics.estimates.estimate_mean"),
+    ("ledger.cells.step_cell", "statistics.locations.estimate_mean"),
     better="lower",
 )
 SPREAD_BETWEEN = Quantity(
     "spread/between/{arm}/b{batch}",
     "relative",
     "spread between processes",
-    ("statistics.estimates.variance_components",),
+    ("statistics.spread.variance_components",),
     better="lower",
 )
 SPREAD_NODES = Quantity(
     "spread/nodes/{arm}/b{batch}",
     "relative",
     "spread between nodes",
-    ("ledger.quantities.arms.node_spread", "statistics.estimates.variance_components"),
+    ("ledger.quantities.arms.node_spread", "statistics.spread.variance_components"),
     better="lower",
 )
 ENERGY = Quantity(
@@ -187,17 +187,21 @@ RATIO = Quantity(
     "ratio/{contrast}/b{batch}",
     "x",
     "speed-up",
-    ("statistics.estimates.estimate_contrast",),
+    ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"),
     better="higher",
 )
 FADE = Quantity(
-    "shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",), roles=OF_PRIMARY
+    "shape/fade/{contrast}",
+    "holds",
+    "fade",
+    ("statistics.shapes.judge_fade_within",),
+    roles=OF_PRIMARY,
 )
 NO_INVERSION = Quantity(
     "shape/no_inversion/{contrast}",
     "holds",
     "no inversion",
-    ("statistics.estimates.judge_no_inversion",),
+    ("statistics.shapes.judge_no_inversion_within",),
     better="higher",
     roles=OF_GAINS,
 )
@@ -205,21 +209,21 @@ POSITION_OF_B8 = Quantity(
     "shape/position_of_b8/{contrast}",
     "share",
     "position of batch 8",
-    ("ledger.quantities.contrasts.contrast_results", "statistics.estimates.draw_locations"),
+    ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"),
     roles=OF_PRIMARY,
 )
 FADE_TO = Quantity(
     "fade/{contrast}/b{batch}/to_b{to}",
     "x",
     "speed-up over that at a larger batch",
-    ("statistics.estimates.fade_samples", "statistics.estimates.estimate_sample"),
+    ("statistics.shapes.pair_samples", "statistics.contrasts.estimate_sample"),
     roles=OF_PRIMARY,
 )
 DIFFERENCE = Quantity(
     "difference/{contrast}/{dataset}/b{batch}",
     "x",
     "speed-up over that of another data set",
-    ("ledger.quantities.comparison.comparison_results", "statistics.estimates.estimate_contrast"),
+    ("ledger.quantities.comparison.comparison_results", "statistics.locations.estimate_contrast"),
 )
 CO_RESIDENT = Quantity(
     "ratio/co_resident/{arm}/b{batch}",
@@ -234,13 +238,13 @@ INTERACTION = Quantity(
     "attribution/interaction/b{batch}",
     "x",
     "interaction of compilation and graphs",
-    ("statistics.estimates.estimate_contrast",),
+    ("statistics.contrasts.sample_of", "statistics.contrasts.estimate_sample"),
 )
 SHARE = Quantity(
     "attribution/{contrast}_share/b{batch}",
     "share",
     "share of the speed-up",
-    ("models.launch.attribution", "statistics.estimates.draw_locations"),
+    ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"),
 )
 PASSES = Quantity("capture/passes", "passes", "capture passes", COUNT)
 PASSES_OF_ARM = Quantity("capture/passes/{arm}", "passes", "capture passes", COUNT)

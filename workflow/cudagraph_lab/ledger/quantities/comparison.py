@@ -8,7 +8,8 @@ from cudagraph_lab.ledger.catalogue import DIFFERENCE
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.results import Result, estimated
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.cells import Term
+from cudagraph_lab.statistics.locations import estimate_contrast
 
 
 def comparison_results(datasets: Sequence[tuple[Dataset, pd.DataFrame]], seed: int) -> list[Result]:
@@ -40,7 +41,7 @@ def _differences(
     results = []
     for batch in one[0].batch_sizes:
         terms = [
-            stats.Term(cell, sign * weight, f"{dataset.name} {arm}")
+            Term(cell, sign * weight, f"{dataset.name} {arm}")
             for (dataset, cells), sign in ((one, 1), (other, -1))
             for arm, weight in zip(arms, (1, -1), strict=True)
             if (cell := cells.get((arm, "throughput", batch))) is not None
@@ -49,7 +50,7 @@ def _differences(
             continue
         result = estimated(
             DIFFERENCE(contrast=name, dataset=other[0].name, batch=batch),
-            stats.estimate_contrast(terms, seed),
+            estimate_contrast(terms, seed),
             arms,
         )
         result.files = [file for arm in arms for file in other[0].files.get(arm, [])]

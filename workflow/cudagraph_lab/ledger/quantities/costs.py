@@ -18,7 +18,7 @@ from cudagraph_lab.ledger.quantities.starts import StartCost
 from cudagraph_lab.ledger.results import Result, absent
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.locations import estimate_mean
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 
 COUNTED = "what a start with graphs takes longer, over what a step saves"
@@ -67,7 +67,7 @@ def _capture_tax(
     if capture is None:
         reason = missing_arm(dataset, arm) or missing_arm(dataset, headline.denominator)
         return absent(CAPTURE_TAX(), reason or "the capture's cost is not known")
-    cost = stats.estimate_mean(capture, seed, name=str(CAPTURE_S()))
+    cost = estimate_mean(capture, seed, name=str(CAPTURE_S()))
     per_day = partial(costs.deploy_tax_min_per_day, restarts_per_day=restarts)
     return Result(
         id=CAPTURE_TAX(),

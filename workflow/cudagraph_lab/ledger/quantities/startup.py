@@ -27,7 +27,7 @@ from cudagraph_lab.ledger.cells import Cells, missing_arm
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.locations import t_quantile
 
 NO_LOG = "the start-up log was not kept"
 KV_GIVEN = "the size of the KV cache was given, so that graphs could take nothing of it"
@@ -95,7 +95,7 @@ def capture_fit_results(cells: Cells) -> list[Result]:
     fit, arms = fit_of_captures(cells)
     if fit is None:
         return []
-    quantile = stats.t_quantile(fit.points - 2)
+    quantile = t_quantile(fit.points - 2)
     return [
         Result(
             id=quantity(),
