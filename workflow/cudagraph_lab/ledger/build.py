@@ -109,7 +109,7 @@ def build_ledger(
     for position, (dataset, table) in enumerate(datasets):
         results = dataset_results(dataset, table, settings)
         if position == 0:
-            results += comparison_results(datasets, settings.seed)
+            results += comparison_results(datasets)
         results += co_residence_results(dataset, table, datasets)
         about = [p for p in predictions if _speaks_about(p, dataset)]
         results += _not_observed(results, dataset, about)

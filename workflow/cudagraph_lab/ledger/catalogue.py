@@ -223,7 +223,7 @@ DIFFERENCE = Quantity(
     "difference/{contrast}/{dataset}/b{batch}",
     "x",
     "speed-up over that of another data set",
-    ("ledger.quantities.comparison.comparison_results", "statistics.locations.estimate_contrast"),
+    ("ledger.quantities.comparison.comparison_results", "statistics.contrasts.estimate_quotient"),
 )
 CO_RESIDENT = Quantity(
     "ratio/co_resident/{arm}/b{batch}",
