@@ -715,7 +715,7 @@ def other_checksum(directory: Path, rng: random.Random) -> Outcome:
 @kind(RECORDS, "another schema: a key too many, one missing, another version", 3)
 def other_schema(directory: Path, rng: random.Random) -> Outcome:
     def change(body: dict[str, Any]) -> None:
-        body.update([{"extra": 1}, {}, {"schema_version": 2}][int(directory.name)])
+        body.update([{"extra": 1}, {}, {"schema_version": 3}][int(directory.name)])
         if int(directory.name) == 1:
             del body[rng.choice(["request", "environment", "cells"])]
 

@@ -213,7 +213,8 @@ def test_what_ended_badly_did_not_keep_the_others_from_being_measured(run):
     ("arm", "state", "explained"),
     [
         ("cancelled", "CANCELLED", "CANCELLED"),
-        ("hanging", "TIMEOUT", "DUE TO TIME LIMIT"),
+        # Slurm's own line, DUE TO TIME LIMIT, may reach the job's log after it is shown.
+        ("hanging", "TIMEOUT", "TIMEOUT"),
         # Without cgroups Slurm tells of memory in the job's log alone, which is shown.
         ("greedy", "FAILED", "Exceeded job memory limit"),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cudagraph_lab.cli import main
+from cudagraph_lab.design.predictions import read_predictions
 
 LOGS = Path(__file__).parent.parent / "fixtures" / "startup_logs"
 
@@ -124,32 +125,61 @@ def test_extrapolate_takes_a_model_and_a_device_of_ones_own(tmp_path, capsys):
     own = ["extrapolate", "--model", str(config), "--batch", "1", "--json"]
     main([*own, "--bandwidth-tb-s", "3.35", "--peak-tflops", "989.5"])
     answer = json.loads(capsys.readouterr().out)
-    main(["extrapolate", "--model", "llama-3-8b", "--batch", "1", "--device", "h100", "--json"])
+    kernels = ["--kernels-per-layer", "10", "12"]
+    known = ["extrapolate", "--model", "llama-3-8b", "--batch", "1", "--device", "h100", "--json"]
+    main([*known, *kernels])
     known = json.loads(capsys.readouterr().out)
-    assert (answer["low"], answer["high"]) == (known["low"], known["high"])
+    main([*own, "--bandwidth-tb-s", "3.35", "--peak-tflops", "989.5", *kernels])
+    assert json.loads(capsys.readouterr().out)["ratio"] == pytest.approx(known["ratio"], rel=0.02)
     assert any(line.startswith("device of your own figures") for line in answer["unchecked"])
     assert any(line.startswith(f"model {config}") for line in answer["unchecked"])
-    assert "weights and cache fit: the device's memory is not known" in answer["assumptions"]
-    # Weights of four bits are read in a quarter of the time.
-    main([*own, "--device", "h100", "--weight-bits", "4"])
+    assert "weights and cache fit: the device's memory is not known" in answer["rests_on"]
+    # Weights of four bits are read in a quarter of the time, so that the host decides more often.
+    main([*own, "--device", "h100", "--weight-bits", "4", *kernels])
     quarter = json.loads(capsys.readouterr().out)
-    assert quarter["parts"]["weight_bytes"] == known["parts"]["weight_bytes"] / 4
-    assert quarter["high"] > known["high"]
-    assert not any("overstated" in line for line in quarter["assumptions"])
+    assert quarter["gpu_s"]["graphs"] < known["gpu_s"]["graphs"] / 2
+    assert quarter["ratio"]["median"] > known["ratio"]["median"]
     main(["extrapolate", "--model", str(config), "--batch", "1", "--device", "a100-80"])
     printed = capsys.readouterr().out
     assert "Outside of what this was ever checked on" in printed
 
 
-def test_extrapolate_prints_a_bracket_with_its_assumptions(capsys):
+def test_extrapolate_prints_the_numbers_of_its_json(capsys):
     question = ["extrapolate", "--device", "h100", "--model", "llama-70b", "--batch", "32"]
     main([*question, "--tp", "2", "--dtype", "bf16", "--json"])
     answer = json.loads(capsys.readouterr().out)
-    assert 1 <= answer["low"] < answer["high"]
-    assert answer["assumptions"]
+    ratio = answer["ratio"]
+    assert ratio["low_90"] < ratio["low_50"] < ratio["median"] < ratio["high_50"] < ratio["high_90"]
     main([*question, "--tp", "2"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert all(assumption in printed for assumption in answer["assumptions"])
+    assert all(reason in printed for reason in answer["rests_on"])
+    assert f"graphs over eager: {ratio['median']:.3g}x" in printed
+    assert f"90%: {ratio['low_90']:.3g} to {ratio['high_90']:.3g}" in printed
+
+
+def test_calibrate_prints_constants_with_units_and_what_they_are_worth(capsys):
+    main(["calibrate", "h100-turns"])
+    printed = capsys.readouterr().out
+    assert "fixed host work a step" in printed and "us (" in printed and "fitted" in printed
+    main(["calibrate", "h100-turns", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["device"], said["model"]) == ("h100", "opt-125m")
+    launch = said["constants"]["a launch in eager"]
+    assert launch["low_90"] < launch["median"] < launch["high_90"] and launch["unit"] == "us"
+    assert max(map(abs, said["residuals"].values())) < 0.1
+
+
+def test_forecast_writes_predictions_that_can_be_registered(tmp_path, capsys):
+    main(["forecast", "--host", "h100-turns", "--device", "h100", "--model", "llama-3.2-1b",
+          "--batch", "1", "8", "--dataset", "sizes-*", "--context", "18"])  # fmt: skip
+    path = tmp_path / "predictions.yaml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    predictions = read_predictions([path])
+    assert len(predictions) == 2 * (3 + 1 + 3)  # steps, their ratio, three baselines
+    forecasts = [one for one in predictions if one.low_50 is not None]
+    assert len(forecasts) == 8
+    assert all(one.low < one.low_50 < one.value < one.high_50 < one.high for one in forecasts)
+    assert {one.baseline for one in predictions} == {None, "same-ratio", "additive", "overlap"}
 
 
 @pytest.mark.parametrize(
@@ -161,6 +191,9 @@ def test_extrapolate_prints_a_bracket_with_its_assumptions(capsys):
         (["extrapolate", "--device", "h100", "--model", "llama-9", "--batch", "1"], "llama-9"),
         (["extrapolate", "--model", "llama-3-8b", "--batch", "1"], "--bandwidth-tb-s"),
         (["extrapolate", "--model", "no/such.json", "--batch", "1", "--device", "h100"], "no/such"),
+        (["extrapolate", "--device", "h100", "--model", "llama-70b", "--batch", "1",
+          "--host", "nowhere"], "nowhere"),
+        (["calibrate", "nowhere"], "nowhere"),
         (["ladder", "--batches", "no-such.csv", "--vllm", "0.9.9"], "no-such.csv"),
         (["simulate", "--truth", '{"launch": 1}'], "launch"),
         (["measure", "--weights", "w", "--job", "{"], "make lab"),

@@ -11,7 +11,7 @@ import pytest
     [
         # Those of rules/common.smk: every call of Snakemake waits for them.
         (
-            "config.read design.runs design.datasets models.extrapolation measure.machine "
+            "config.read design.runs design.datasets models.architecture measure.machine "
             "measure.leftovers design.predictions",
             "numpy scipy matplotlib pandas jsonschema",
         ),

@@ -6,11 +6,13 @@ Runs inside vLLM's environment: only the standard library and vLLM.
 import functools
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from vllm.compilation.counter import compilation_counter
 from vllm.platforms import current_platform
+from vllm.v1.utils import compute_iteration_details
 
 import lineage  # noqa: F401 - imported for its effect on spawned workers
 
@@ -38,8 +40,21 @@ def _whole(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
+def _annotate_step(scheduler_output: Any) -> Any:
+    """A mark around one engine step in a trace, with the name that vLLM's own profiler gives it."""
+    step = compute_iteration_details(scheduler_output)
+    return torch.profiler.record_function(
+        f"execute_context_{step.num_ctx_requests}({step.num_ctx_tokens})"
+        f"_generation_{step.num_generation_requests}({step.num_generation_tokens})"
+    )
+
+
 class LabWorker(PlatformWorker):
-    """The platform's own worker with a stopwatch around its start-up phases."""
+    """The platform's own worker with a stopwatch around its start-up phases.
+
+    It is profiled on demand: vLLM's own profiler is an argument of the engine, so that an arm
+    with it would not be the arm that is timed.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.lab_spans: list[dict[str, Any]] = []
@@ -47,6 +62,7 @@ class LabWorker(PlatformWorker):
         self.lab_capture: dict[str, Any] | None = None
         self._lab_capturing = False
         self.lab_weights_drawn = False
+        self.lab_profiler: Any | None = None
         super().__init__(*args, **kwargs)
         for method, phase in PHASES.items():
             setattr(self, method, self._stopwatch(getattr(self, method), phase))
@@ -135,6 +151,29 @@ class LabWorker(PlatformWorker):
             return result
 
         runner._warmup_and_capture = timed_graph
+
+    def lab_profile_start(self) -> None:
+        """Record what the host and the device do from now on, with a mark around each step."""
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        if torch.cuda.is_available():
+            activities.append(torch.profiler.ProfilerActivity.CUDA)
+        self.lab_profiler = torch.profiler.profile(activities=activities)
+        self.lab_profiler.start()
+        # On the object: while nothing is recorded, steps run vLLM's own method.
+        self.annotate_profile = _annotate_step
+
+    def lab_profile_stop(self, path: str) -> None:
+        """End the recording and write it to `path`, as a Chrome trace, whole or not at all.
+
+        Of several ranks, which all do the same work, the first writes.
+        """
+        del self.annotate_profile
+        profiler, self.lab_profiler = self.lab_profiler, None
+        profiler.stop()
+        if self.rank == 0:
+            unfinished = f"{path}.unfinished"
+            profiler.export_chrome_trace(unfinished)
+            Path(unfinished).rename(path)
 
     def lab_facts(self) -> dict[str, Any]:
         """What this worker resolved and spent, as plain data."""

@@ -100,13 +100,6 @@ def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
         "cudagraph_metrics": True,
         "worker_cls": "lab_worker.LabWorker",
     }
-    if request["purpose"] == "profile":
-        arguments["profiler_config"] = {
-            "profiler": "torch",
-            "torch_profiler_dir": job["trace_dir"],
-            "torch_profiler_with_stack": False,
-            "torch_profiler_use_gzip": False,
-        }
     # Last: whatever an arm asks for, code of a model's repository is never run.
     return arguments | request["engine_args"] | {"trust_remote_code": False}
 
@@ -195,12 +188,9 @@ def profile(llm: Any, prompts: list[Any], batch: int, job: dict[str, Any]) -> No
     short = SamplingParams(
         max_tokens=job["profile_tokens"], temperature=0, ignore_eos=True, detokenize=False
     )
-    before = set(Path(job["trace_dir"]).iterdir())
-    llm.start_profile()
+    llm.collective_rpc("lab_profile_start")
     llm.generate(prompts, short, use_tqdm=False)
-    llm.stop_profile()
-    for trace in set(Path(job["trace_dir"]).iterdir()) - before:
-        trace.rename(trace.with_name(f"b{batch}-{trace.name}"))
+    llm.collective_rpc("lab_profile_stop", args=(str(Path(job["trace_dir"], f"b{batch}.json")),))
 
 
 def serve(llm: Any, job: dict[str, Any], commands: Any, answer: Callable[..., None]) -> None:

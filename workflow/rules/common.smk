@@ -37,7 +37,7 @@ from cudagraph_lab.design.predictions import prediction_files
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import leftovers
 from cudagraph_lab.measure import machine as hardware
-from cudagraph_lab.models import extrapolation
+from cudagraph_lab.models.architecture import TABLES
 
 if workflow.is_main_process:
     # Who clears what a killed Snakemake left can so tell that this one lives.

@@ -11,7 +11,7 @@ rule build_ledger:
         datasets=collect("results/{dataset}/dataset.json", dataset=DATASETS),
         predictions=local(PREDICTIONS),
         registers=[placed(path) for path in REGISTERS.values()],
-        outlook=local([str(path) for path in extrapolation.FILES]),
+        outlook=local([str(path) for path in TABLES]),
         batch_mix=local(CONFIG.batch_mix or []),
         package=package("ledger", "models", "statistics", "design"),
     output:

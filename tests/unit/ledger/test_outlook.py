@@ -1,51 +1,69 @@
-"""Numbers about what nobody here measured: brackets, claims and the back-test as ledger entries."""
+"""Numbers about what nobody here measured: forecasts, claims and the back-test in the ledger."""
 
 import pytest
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.outlook import OUTLOOK, answer, outlook_numbers
+from cudagraph_lab.ledger.outlook import OUTLOOK, extrapolate, outlook_numbers
 
 QUESTION = {
     "device": "h100", "model": "llama-70b", "batch": 32, "tp": 2, "dtype": "bf16", "context": 1024,
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
 def numbers():
     return {str(number.id): number for number in outlook_numbers([QUESTION])}
 
 
-def test_an_extrapolation_is_a_bracket_and_never_a_bare_number():
-    number = numbers()["extrapolation/h100/llama-70b/tp2/bf16/b32"]
-    bracket = answer(QUESTION)
-    assert number.value is None and number.missing
-    assert (number.low, number.high) == (bracket.low, bracket.high)
-    assert all(assumption in number.note for assumption in bracket.assumptions)
+def test_an_extrapolation_has_bounds_and_what_it_rests_on(numbers):
+    number = numbers["extrapolation/h100/llama-70b/tp2/bf16/b32"]
+    said = extrapolate(QUESTION)
+    assert (number.low, number.value, number.high) == (
+        said.ratio.low_90, said.ratio.median, said.ratio.high_90,
+    )  # fmt: skip
+    assert all(reason in number.note for reason in said.rests_on)
 
 
-def test_every_number_is_marked_as_of_no_data_set():
-    assert {number.dataset for number in numbers().values()} == {OUTLOOK}
+def test_the_claim_about_70b_is_judged_by_the_bounds(numbers):
+    (judged,) = numbers["extrapolation/h100/llama-70b/tp4/bf16/b32"].predictions
+    number = numbers["extrapolation/h100/llama-70b/tp4/bf16/b32"]
+    assert (judged.low, judged.high) == (1.0, 1.1)
+    assert number.low < 1.1 < number.high
+    assert judged.verdict == "inconclusive" and judged.settle == "a measurement there"
 
 
-def test_the_back_test_counts_what_its_rows_say():
-    found = numbers()
-    rows = [
-        number
-        for name, number in found.items()
-        if name.startswith("backtest/") and number.predictions
-    ]
-    tested = [row for row in rows if not row.predictions[0].in_sample]
-    hits = [row for row in tested if row.predictions[0].verdict == "confirmed"]
-    assert found["backtest/tested"].value == len(tested)
-    assert found["backtest/hits"].value == len(hits)
-    assert found["backtest/hit_rate"].value == pytest.approx(len(hits) / len(tested))
-    # The run that a constant was read from is in the table and out of the count.
-    assert len(rows) == len(tested) + 3
+def test_every_number_is_marked_as_of_no_data_set(numbers):
+    assert {number.dataset for number in numbers.values()} == {OUTLOOK}
 
 
-def test_an_infeasible_row_says_that_it_is_no_evidence():
-    assert "no evidence" in numbers()["backtest/opt-125m-l4-b1"].note
+def test_the_back_test_counts_what_its_rows_say(numbers):
+    rows = [n for name, n in numbers.items() if name.startswith("backtest/") and n.predictions]
+    possible = [row for row in rows if "no evidence" not in (row.note or "")]
+    hits = [row for row in possible if row.predictions[0].verdict == "confirmed"]
+    assert numbers["backtest/tested"].value == len(possible)
+    assert numbers["backtest/infeasible"].value == len(rows) - len(possible) > 0
+    assert numbers["backtest/hits"].value == len(hits)
+    assert numbers["backtest/hit_rate"].value == pytest.approx(len(hits) / len(possible))
 
 
-def test_an_unknown_device_is_named():
-    with pytest.raises(LabError, match="h9000"):
-        answer({**QUESTION, "device": "h9000"})
+def test_a_measured_host_takes_the_place_of_an_unknown_one():
+    unknown, known = extrapolate(QUESTION), extrapolate(QUESTION, host="h100-turns")
+    assert known.ratio.median > unknown.ratio.median  # that host is slow
+    assert any("h100-turns" in reason for reason in known.rests_on)
+    narrow = extrapolate(QUESTION, launch_us=(29.0, 30.0))
+    assert narrow.host_s["eager"] == pytest.approx(known.host_s["eager"], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "host", "named"),
+    [
+        ({"device": "h9000"}, None, "h9000"),
+        ({"model": "llama-9"}, None, "llama-9"),
+        ({}, "no-such-set", "no-such-set"),
+        ({}, "l4-published", "l4-published"),
+    ],
+)
+def test_what_is_not_known_is_named(change, host, named):
+    with pytest.raises(LabError, match=named) as caught:
+        extrapolate({**QUESTION, **change}, host)
+    assert "\n" not in str(caught.value)

@@ -29,12 +29,13 @@ def run_in_turn(config, tmp_path, monkeypatch, repository):
     monkeypatch.chdir(tmp_path)
     weights = {"weights": "dummy", "revision": None, "path": str(tmp_path)}
 
-    def run(arms=ARMS, how=None, seconds=None):
+    def run(arms=ARMS, how=None, seconds=None, profile_after=False, repeat=1):
         config["seconds_per_repeat"] = seconds
+        config["profile_after"] = profile_after
         if how:
             monkeypatch.setenv("STUB_VLLM", how)
         records = measure.measure(
-            job_of(Config.model_validate(config), "cpu", "d", arms, 1), weights
+            job_of(Config.model_validate(config), "cpu", "d", arms, repeat), weights
         )
         return {record.arm: record for record in records}
 
@@ -85,3 +86,41 @@ def test_an_arm_measured_without_the_others_says_so(run_in_turn):
     record = run_in_turn(ARMS)["eager-again"]
     assert record.request.order == ["eager-again"]
     assert record.status == "ok"
+
+
+def test_timed_arms_are_profiled_after_their_calls_in_the_first_repeat_alone(run_in_turn, capfd):
+    for repeat, counted in ((1, [(1, 2, 1.0), (2, 2, 1.0)]), (2, None)):
+        records = run_in_turn(profile_after=True, repeat=repeat)
+        for record in records.values():
+            found = record.profile and [
+                (one.batch, one.steps, one.operators_per_step) for one in record.profile
+            ]
+            assert found == counted
+            assert record.request.profile_after == (repeat == 1)
+            assert all(len(cell.timed()) == 3 for cell in record.cells)
+    said = capfd.readouterr().err.splitlines()
+    first = [line for line in said if line.startswith("repeat 1: ") and ", not timed" in line]
+    # Arm by arm, and each arm all its batch sizes.
+    assert [line.split()[2].rstrip(",") for line in first] == [a for a in ARMS for _ in range(2)]
+
+
+@pytest.mark.parametrize("how", ["no profile", "dies profiled"])
+def test_what_was_timed_counts_also_where_the_profile_fails(run_in_turn, capfd, how):
+    records = run_in_turn(["eager", "compiled"], how=how, profile_after=True)
+    for record in records.values():
+        assert (record.status, record.failure) == ("ok", None)
+        assert all(len(cell.timed()) == 3 for cell in record.cells)
+        assert not record.profile
+    reason = "RuntimeError: no profiler here" if how == "no profile" else "without a word"
+    said = capfd.readouterr().err
+    for arm in records:
+        assert f"{arm} could not be profiled" in said
+    assert reason in said
+
+
+def test_no_profile_begins_when_the_machine_goes_back(run_in_turn, capfd, monkeypatch):
+    monkeypatch.setenv(UNTIL, str(time.time() - 1))
+    (record,) = run_in_turn(["eager"], seconds=600, profile_after=True).values()
+    assert (record.status, record.profile) == ("ok", [])
+    assert len(record.cells[0].timed()) == 1
+    assert "no time is left for profiles" in capfd.readouterr().err

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.extrapolation import read_models
+from cudagraph_lab.models.architecture import read_models
 from cudagraph_lab.models.own import own_device, read_model_config
 
 MODELS = read_models(Path(__file__).parents[3] / "config" / "models.yaml")

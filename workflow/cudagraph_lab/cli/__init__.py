@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cudagraph_lab.cli.calibrate import add_calibrate
 from cudagraph_lab.cli.extrapolate import add_extrapolate
+from cudagraph_lab.cli.forecast import add_forecast
 from cudagraph_lab.cli.ladder import add_ladder
 from cudagraph_lab.cli.startup_log import add_startup_log
 from cudagraph_lab.errors import LabError, one_line_errors, say
@@ -25,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_startup_log(commands)
     add_ladder(commands)
     add_extrapolate(commands)
+    add_calibrate(commands)
+    add_forecast(commands)
 
     simulated = commands.add_parser(
         "simulate", help="write a simulated data set of known truth under results/"

@@ -3,10 +3,17 @@
 import argparse
 import json
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cudagraph_lab.ledger.outlook import Extrapolated
+    from cudagraph_lab.models.forecast import Forecast
 
 WIDTH = 98
+ASKED = ("device", "model", "batch", "tp", "dtype", "context", "weight_bits", "bandwidth_tb_s",
+         "peak_tflops")  # fmt: skip
 
 
 def add_extrapolate(commands: Any) -> None:
@@ -27,40 +34,79 @@ def add_extrapolate(commands: Any) -> None:
     question.add_argument(
         "--context", type=int, default=1024, help="mean tokens in a request's cache (%(default)s)"
     )
+    question.add_argument(
+        "--host",
+        metavar="DATASET",
+        help="data set that was measured on the host in question; "
+        "without it a host that nobody measured",
+    )
     for constant, what in (
-        ("launch-us", "microseconds per launch"),
-        ("kernels-per-layer", "launches per layer and step"),
+        ("launch-us", "microseconds per launch of eager code, without --host"),
+        ("kernels-per-layer", "kernels per layer and step of eager code"),
     ):
         question.add_argument(
-            f"--{constant}",
-            type=float,
-            nargs=2,
-            metavar=("LOW", "HIGH"),
-            help=f"{what}, if measured",
+            f"--{constant}", type=float, nargs=2, metavar=("LOW", "HIGH"), help=f"{what}, 90%%"
         )
     question.add_argument("--json", action="store_true", help="print JSON")
     question.set_defaults(run=_extrapolate)
 
 
 def _extrapolate(options: argparse.Namespace) -> None:
-    from cudagraph_lab.ledger.outlook import answer_own
+    from cudagraph_lab.errors import LabError
+    from cudagraph_lab.ledger.outlook import extrapolate
 
-    asked = {key: getattr(options, key) for key in ("device", "model", "batch", "tp", "dtype",
-             "context", "weight_bits", "bandwidth_tb_s", "peak_tflops")}  # fmt: skip
-    bracket, outside = answer_own(
+    if options.host and options.launch_us:
+        raise LabError("--launch-us: --host knows the cost of a launch; give one of the two")
+    asked = {key: getattr(options, key) for key in ASKED}
+    said = extrapolate(
         asked,
-        options.launch_us and tuple(options.launch_us),
-        options.kernels_per_layer and tuple(options.kernels_per_layer),
+        options.host,
+        _bounds("--launch-us", options.launch_us),
+        _bounds("--kernels-per-layer", options.kernels_per_layer),
     )
     if options.json:
-        print(json.dumps({**asked, **asdict(bracket), "unchecked": outside}, indent=1))
-        return
+        print(json.dumps({**asked, "host": options.host, **asdict(said)}, indent=1))
+    else:
+        print("\n".join(_lines(options, said)))
+
+
+def _bounds(option: str, given: Sequence[float] | None) -> tuple[float, float] | None:
+    from cudagraph_lab.errors import LabError
+
+    if given is None:
+        return None
+    low, high = given
+    if not 0 < low < high < float("inf"):
+        raise LabError(f"{option}: must be LOW HIGH with 0 < LOW < HIGH, got {low:g} {high:g}")
+    return low, high
+
+
+def _lines(options: argparse.Namespace, said: "Extrapolated") -> list[str]:
     device = options.device or f"{options.bandwidth_tb_s:g} TB/s, {options.peak_tflops:g} TFLOP/s"
-    where = f"{options.model} on {options.tp} x {device}, {options.dtype}"
-    print(f"{where}, batch {options.batch}: graphs gain between {bracket.low:.2f}x (launches")
-    print(f"hidden behind GPU work) and {bracket.high:.2f}x (launches on top of it), if:")
-    for assumption in bracket.assumptions:
-        print(textwrap.fill(f"- {assumption}", WIDTH, subsequent_indent="  "))
-    if outside:
-        said = f"Outside of what this was ever checked on: {'; '.join(outside)}."
-        print(textwrap.fill(f"{said} There the true gain may lie outside of the bracket.", WIDTH))
+    lines = [
+        f"{options.model} on {options.tp} x {device}, {options.dtype}, batch {options.batch}:",
+        f"  graphs over eager: {_told(said.ratio, 1, 'x')}",
+    ]
+    lines += [
+        f"  step, {arm}: {_told(step, 1000, ' ms')}; host {said.host_s[arm] * 1000:.3g} ms, "
+        f"GPU {said.gpu_s[arm] * 1000:.3g} ms"
+        for arm, step in said.step_s.items()
+    ]
+    lab = ", ".join(f"{model} {ratio:.2f}x" for model, ratio in said.lab.items())
+    lines += [f"  the lab's two models with the same launches and GPU work: {lab}", "It rests on:"]
+    lines += [textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in said.rests_on]
+    if said.unchecked:
+        outside = f"Outside of what this was ever checked on: {'; '.join(said.unchecked)}."
+        lines.append(textwrap.fill(outside, WIDTH))
+    return lines
+
+
+def _told(forecast: "Forecast", scale: float, unit: str) -> str:
+    def number(value: float) -> str:
+        return f"{value * scale:.3g}"
+
+    return (
+        f"{number(forecast.median)}{unit} "
+        f"(50%: {number(forecast.low_50)} to {number(forecast.high_50)}, "
+        f"90%: {number(forecast.low_90)} to {number(forecast.high_90)})"
+    )

@@ -215,6 +215,12 @@ class Config(Part):
         description="no round of timed calls begins after so many seconds of a repeat; "
         "`iterations` bounds the rounds as well",
     )
+    profile_after: bool = Field(
+        False,
+        description="whether each timed arm, after its timed calls in repeat 1, runs a few steps "
+        "per batch size under the profiler: kernels and launches per step, as with `purpose: "
+        "profile`, from the very engine that was timed",
+    )
     seed: Count = Field(
         20260504,
         description="order of the arms within each repeat, vLLM's seed, and resampling",

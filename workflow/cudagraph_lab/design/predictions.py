@@ -40,6 +40,9 @@ class Prediction(BaseModel):
     value: float | bool | None
     low: float | None = None
     high: float | None = None
+    low_50: float | None = None  # with these, low and high bound the central 90%
+    high_50: float | None = None
+    baseline: str | None = None  # the name of a simple rule that forecasts are scored against
     unit: str
     source: str
     in_sample_for: list[str] = []  # data sets that the prediction was read from
@@ -50,19 +53,39 @@ class Prediction(BaseModel):
         if isinstance(self.value, bool):
             if self.low is not None or self.high is not None:
                 raise ValueError("a prediction of true or false has no bounds")
+        elif self.baseline is not None:
+            if self.value is None or (self.low, self.high) != (None, None):
+                raise ValueError("a baseline is a value without bounds")
         elif self.low is None or self.high is None:
             raise ValueError("a number is predicted with its bounds, low and high")
         elif self.low > self.high or (
             self.value is not None and not self.low <= self.value <= self.high
         ):
             raise ValueError("low <= value <= high does not hold")
+        if (self.low_50 is None) != (self.high_50 is None):
+            raise ValueError("low_50 and high_50 go together")
+        if self.low_50 is not None and not self._nested():
+            raise ValueError("0 < low <= low_50 <= value <= high_50 <= high does not hold")
         return self
 
+    def _nested(self) -> bool:
+        bounds = (self.low, self.low_50, self.value, self.high_50, self.high)
+        if any(bound is None or isinstance(bound, bool) for bound in bounds):
+            return False
+        known = [float(bound) for bound in bounds if bound is not None]
+        return known[0] > 0 and known == sorted(known)
+
     def sha256(self) -> str:
-        """Hash of everything it says; a changed prediction is another one."""
-        return hashlib.sha256(
-            json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
-        ).hexdigest()
+        """Hash of everything it says; a changed prediction is another one.
+
+        What came to the form later is left out where it is not said, so that the hash of an
+        older prediction stays.
+        """
+        said = self.model_dump(mode="json")
+        for later in ("low_50", "high_50", "baseline"):
+            if said[later] is None:
+                del said[later]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def speaks_about(
         self, dataset: str, platform: str, device: str, model: str, memory_gib: float | None
@@ -116,15 +139,15 @@ def prediction_files(own: str | None) -> list[Path]:
 
     Raises LabError where the configured file is not there.
     """
-    shipped = REPOSITORY / "config" / "predictions.yaml"
+    shipped = sorted((REPOSITORY / "config").glob("predictions*.yaml"))
     if own is None:
-        return [shipped]
+        return shipped
     if not Path(own).is_file():
         raise LabError(
             f"config: own_predictions: there is no file {own}, looked for from {Path.cwd()}; "
             "write it or set the key to null"
         )
-    return [shipped, Path(own)]
+    return [*shipped, Path(own)]
 
 
 def register(predictions: list[Prediction], dataset: str, path: Path) -> None:

@@ -123,11 +123,12 @@ def arms_in_turn(config: Config, platform: str) -> list[str]:
 def share_of_memory(config: Config, arm: str, platform: str) -> float:
     """The share of the device's memory that an arm's engine takes.
 
-    Arms in turn divide `workload.gpu_memory_utilization` among them.
+    Arms in turn divide `workload.gpu_memory_utilization` among them; an arm of the same design
+    that is not timed takes as much, so that all engines of the data set are alike.
     """
     whole = config.workload.gpu_memory_utilization
     together = arms_in_turn(config, platform)
-    return round(whole / len(together), 3) if arm in together else whole
+    return round(whole / len(together), 3) if together else whole
 
 
 def check_memory_in_turn(config: Config, platform: str) -> None:
@@ -165,7 +166,7 @@ def request_of_run(
     together = arms_in_turn(config, platform)
     in_turn = arm in together
     arguments = engine_args_of(config, arm, platform)
-    if in_turn and platform == "cuda":
+    if together and platform == "cuda":
         arguments = {"kv_cache_memory_bytes": KV_CACHE_BYTES_IN_TURN} | arguments
     order = order_of_repeat(config, platform, repeat)
     return {
@@ -184,5 +185,7 @@ def request_of_run(
         "measured": "in_turn" if in_turn else "apart",
         "rounds": timed,
         "seconds": config.seconds_per_repeat if timed else None,
+        # Counts do not differ between repeats.
+        "profile_after": config.profile_after and timed and repeat == 1,
         "dummy_values": "normal",
     }

@@ -102,6 +102,7 @@ def build_ledger(
     # Here, since the page needs the shapes of this module and waits for no SciPy.
     from cudagraph_lab.ledger.quantities.co_residence import co_residence_results
     from cudagraph_lab.ledger.quantities.comparison import comparison_results
+    from cudagraph_lab.ledger.scores import score_results
     from cudagraph_lab.ledger.walk import dataset_results
 
     datasets = in_order(datasets, settings.headline, measured_here)
@@ -112,11 +113,11 @@ def build_ledger(
             results += comparison_results(datasets)
         results += co_residence_results(dataset, table, datasets)
         about = [p for p in predictions if _speaks_about(p, dataset)]
+        before = registered.get(dataset.name, {})
+        results += score_results(results, dataset, about, before)
+        about = [p for p in about if p.baseline is None]
         results += _not_observed(results, dataset, about)
-        numbers += [
-            _judge_result(result, dataset, about, registered.get(dataset.name, {}))
-            for result in results
-        ]
+        numbers += [_judge_result(result, dataset, about, before) for result in results]
     names = (headline_of(dataset.contrasts, settings.headline) for dataset, _ in datasets)
     return Ledger(
         schema_version=SCHEMA_VERSION,

@@ -31,6 +31,8 @@ KEYS = frozenset(
         "pair",
         "to",
         "start",
+        "family",
+        "baseline",
     }
 )
 
@@ -124,7 +126,7 @@ OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
 MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
-BACK_TESTED = ("models.extrapolation.backtest",)
+BACK_TESTED = ("models.anchors.backtest", "statistics.scores.score")
 SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
 START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
 PAID_BACK = ("models.costs.break_even", "statistics.quotients.quotient_of_draws")
@@ -189,6 +191,14 @@ RATIO = Quantity(
     "speed-up",
     ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"),
     better="higher",
+)
+STEP_RATIO = Quantity(
+    "step_ratio/{contrast}/b{batch}",
+    "x",
+    "speed-up of a decode step",
+    ("statistics.contrasts.estimate_sample",),
+    better="higher",
+    roles=OF_PRIMARY,
 )
 FADE = Quantity(
     "shape/fade/{contrast}",
@@ -394,11 +404,11 @@ EXTRAPOLATION = Quantity(
     "extrapolation/{device}/{model}/tp{tp}/{dtype}/b{batch}",
     "x",
     "extrapolated speed-up",
-    ("models.extrapolation.extrapolate", "ledger.outlook.answer"),
+    ("models.forecast.answer", "ledger.outlook.extrapolate"),
     better="higher",
 )
 BACKTEST_HITS = Quantity(
-    "backtest/hits", "pairs", "published pairs inside their bracket", BACK_TESTED, better="higher"
+    "backtest/hits", "pairs", "published pairs inside their bounds", BACK_TESTED, better="higher"
 )
 BACKTEST_TESTED = Quantity("backtest/tested", "pairs", "published pairs tested", BACK_TESTED)
 BACKTEST_INFEASIBLE = Quantity(
@@ -407,14 +417,37 @@ BACKTEST_INFEASIBLE = Quantity(
 BACKTEST_HIT_RATE = Quantity(
     "backtest/hit_rate",
     "share",
-    "share of published pairs inside their bracket",
+    "share of published pairs inside their bounds",
     BACK_TESTED,
     better="higher",
 )
 BACKTEST_WIDTH = Quantity(
-    "backtest/median_width", "x", "median width of the brackets", BACK_TESTED, better="lower"
+    "backtest/median_width", "x", "median width of the bounds", BACK_TESTED, better="lower"
+)
+BACKTEST_WIS = Quantity(
+    "backtest/interval_score", "log", "weighted interval score", BACK_TESTED, better="lower"
+)
+BACKTEST_ERROR = Quantity(
+    "backtest/median_error", "relative", "median error", BACK_TESTED, better="lower"
 )
 BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up", BACK_TESTED, better="higher")
+
+SCORED = ("ledger.scores.score_numbers", "statistics.scores.score")
+SCORE_WIS = Quantity(
+    "score/{family}/interval_score", "log", "weighted interval score", SCORED, better="lower"
+)
+SCORE_ERROR = Quantity(
+    "score/{family}/median_error", "relative", "median error", SCORED, better="lower"
+)
+SCORE_50 = Quantity("score/{family}/within_50", "share", "inside the bounds of 50%", SCORED)
+SCORE_90 = Quantity("score/{family}/within_90", "share", "inside the bounds of 90%", SCORED)
+SKILL = Quantity(
+    "score/{family}/skill/{baseline}",
+    "share",
+    "error less than that of a baseline",
+    SCORED,
+    better="higher",
+)
 
 # In the order in which an id is read: what has no key comes before what has.
 QUANTITIES: tuple[Quantity, ...] = tuple(

@@ -1,143 +1,177 @@
-"""Numbers about hardware and models that nobody here has touched: brackets and their back-test.
+"""Numbers about hardware and models that nobody here has touched: forecasts and their back-test.
 
 They are numbers of the ledger like all others, under the name OUTLOOK in place of a
 data set, since no run of ours is behind them:
 
-    extrapolation/<device>/<model>/tp<n>/<dtype>/b<batch>   a bracket: low and high, no value
-    backtest/<pair>                                         a published ratio, its bracket predicted
-    backtest/hits|tested|hit_rate|median_width|infeasible   over all pairs out of sample
+    extrapolation/<device>/<model>/tp<n>/<dtype>/b<batch>   a forecast: its median and 90%
+    backtest/<pair>                                         a published ratio, forecast before
+    backtest/hits|tested|hit_rate|median_width|infeasible   over all pairs
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import numpy as np
 
 from cudagraph_lab.ledger.build import Judged, Number, Origin
 from cudagraph_lab.ledger.catalogue import (
     BACKTEST,
+    BACKTEST_ERROR,
     BACKTEST_HIT_RATE,
     BACKTEST_HITS,
     BACKTEST_INFEASIBLE,
     BACKTEST_TESTED,
     BACKTEST_WIDTH,
+    BACKTEST_WIS,
     EXTRAPOLATION,
     NumberId,
 )
+from cudagraph_lab.ledger.hosts import CalibratedHost, read_host, speed_on
 from cudagraph_lab.ledger.verdicts import judge
-from cudagraph_lab.models.extrapolation import (
-    FILES,
-    Backtest,
-    BacktestRow,
-    Bracket,
-    Claim,
-    ClaimVerdict,
-    backtest,
-    extrapolate,
+from cudagraph_lab.models.anchors import BacktestRow, Claim, backtest, read_anchors
+from cudagraph_lab.models.architecture import (
+    DEVICES,
+    MODELS,
+    TABLES,
+    Device,
+    Model,
     find,
-    judge_claim,
-    read_anchors,
     read_devices,
     read_models,
-    resolve_constants,
 )
-from cudagraph_lab.models.own import own_device, read_model_config, unchecked
+from cudagraph_lab.models.forecast import Forecast, Question, answer, forecast
+from cudagraph_lab.models.own import own_device, read_model_config, rests_on, unchecked
+from cudagraph_lab.models.step import (
+    Assumed,
+    Belief,
+    Host,
+    Speed,
+    assumed_speed,
+    read_assumed,
+    unknown_host,
+)
+from cudagraph_lab.statistics.scores import Scored, score
 
 OUTLOOK = "outlook"
+SEED = 1  # of the draws: the same question has the same answer
 
 
-def answer(
-    question: Mapping[str, Any],
+@dataclass(frozen=True)
+class Extrapolated:
+    """The answer to a question about what was not measured.
+
+    `ratio` is the speed-up of graphs over eager, `step_s` each arm's decode step; `host_s` and
+    `gpu_s` are medians of its two parts; `lab` is what the lab's additive and overlap models say
+    with the same launch cost and GPU work; all times in seconds.
+    """
+
+    ratio: Forecast
+    step_s: dict[str, Forecast]
+    host_s: dict[str, float]
+    gpu_s: dict[str, float]
+    lab: dict[str, float]
+    rests_on: list[str]
+    unchecked: list[str]
+
+
+def extrapolate(
+    asked: Mapping[str, Any],
+    host: str | None = None,
     launch_us: tuple[float, float] | None = None,
     kernels_per_layer: tuple[float, float] | None = None,
-) -> Bracket:
-    """The bracket for one question: device, model, batch, tp, dtype, context.
+) -> Extrapolated:
+    """Answer one question: device, model, batch, tp, dtype, context.
 
-    `launch_us` and `kernels_per_layer` (low, high) take the place of the published
-    constants where a profile was measured. Raises LabError naming what is not known or does
-    not fit.
+    `model` is a name of config/models.yaml or the path of a config.json; `device` a name of
+    config/devices.yaml, or None beside `bandwidth_tb_s` and `peak_tflops`; `weight_bits` are bits
+    per weight. `host` names a data set whose host it shall be; None is a host that nobody
+    measured, with `launch_us` (low, high, 90%) where it is known. `kernels_per_layer` are those of
+    eager code. Raises LabError naming what is not known or does not fit.
     """
-    anchors, devices, models = _tables()
-    constants = resolve_constants(anchors, models)
-    return extrapolate(
-        find(devices, question["device"], "device"),
-        find(models, question["model"], "model"),
-        question["batch"],
-        question["tp"],
-        question["dtype"],
-        context=question["context"],
-        launch_us=launch_us or constants.launch_us,
-        kernels_per_layer=kernels_per_layer or constants.kernels_per_layer,
-        replay_us=constants.replay_us,
+    assumed = _with_own(read_assumed(), launch_us, kernels_per_layer)
+    devices, models = read_devices(DEVICES), read_models(MODELS)
+    model, notes = _model(asked["model"], models)
+    name = asked.get("device")
+    changed = asked.get("bandwidth_tb_s") or asked.get("peak_tflops")
+    base = find(devices, name, "device") if name else None
+    device = own_device(asked.get("bandwidth_tb_s"), asked.get("peak_tflops"), base)
+    calibrated = read_host(host, assumed, SEED) if host else None
+    same = calibrated is not None and calibrated.model == asked["model"]
+    question = Question(
+        model, device, asked["batch"], asked["tp"], asked["dtype"], asked["context"],
+        asked.get("weight_bits"), same_model=same,
+    )  # fmt: skip
+    on = "of your own figures" if changed or name is None else name
+    there, speed = _machine(calibrated, on, device, assumed)
+    said = answer(question, there, speed, assumed, SEED)
+    eager, graphs = said.steps["eager"], said.steps["graphs"]
+    bill = float(np.median(eager.host_s - graphs.host_s))
+    gpu = float(np.median(graphs.gpu_s))
+    return Extrapolated(
+        ratio=forecast(said.ratio),
+        step_s={arm: forecast(step.step_s) for arm, step in said.steps.items()},
+        host_s={arm: float(np.median(step.host_s)) for arm, step in said.steps.items()},
+        gpu_s={arm: float(np.median(step.gpu_s)) for arm, step in said.steps.items()},
+        lab={"additive": (gpu + bill) / gpu, "overlap": max(bill, gpu) / gpu},
+        rests_on=[*rests_on(question, calibrated.dataset if calibrated else None), *notes],
+        unchecked=unchecked({**asked, "device": on}, model, models, read_anchors()),
     )
 
 
-def answer_own(
-    question: Mapping[str, Any],
-    launch_us: tuple[float, float] | None = None,
-    kernels_per_layer: tuple[float, float] | None = None,
-) -> tuple[Bracket, list[str]]:
-    """The bracket for one's own model or device, and what of it was never checked.
+def _with_own(
+    assumed: Assumed, launch_us: tuple[float, float] | None, kernels: tuple[float, float] | None
+) -> Assumed:
+    """The assumptions with one's own bounds in the place of theirs."""
 
-    As `answer`, where `model` may be the path of a config.json, `device` None beside
-    `bandwidth_tb_s` and `peak_tflops`, and `weight_bits` bits per weight or None.
-    """
-    anchors, devices, models = _tables()
-    constants = resolve_constants(anchors, models)
-    name = question["model"]
-    notes: list[str] = []
+    def belief(bounds: tuple[float, float]) -> Belief:
+        low, high = bounds
+        return Belief(median=(low * high) ** 0.5, low=low, high=high, source="the command line")
+
+    host, counts = assumed.unknown_host, assumed.kernels
+    if launch_us is not None:
+        host = host.model_copy(update={"launch_us": belief(launch_us)})
+    if kernels is not None:
+        counts = counts.model_copy(update={"eager_per_layer": belief(kernels)})
+    return assumed.model_copy(update={"unknown_host": host, "kernels": counts})
+
+
+def _model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]]:
     if name not in models and ("/" in name or name.endswith(".json")):
-        model, notes = read_model_config(Path(name))
-    else:
-        model = find(models, name, "model")
-    base = find(devices, question["device"], "device") if question["device"] else None
-    device = own_device(question["bandwidth_tb_s"], question["peak_tflops"], base)
-    bracket = extrapolate(
-        device,
-        model,
-        question["batch"],
-        question["tp"],
-        question["dtype"],
-        context=question["context"],
-        launch_us=launch_us or constants.launch_us,
-        kernels_per_layer=kernels_per_layer or constants.kernels_per_layer,
-        replay_us=constants.replay_us,
-        weight_bits=question["weight_bits"],
-    )
-    changed = question["bandwidth_tb_s"] or question["peak_tflops"]
-    named = {**question, "device": "of your own figures" if changed else question["device"]}
-    outside = unchecked(named, model, models, anchors)
-    return replace(bracket, assumptions=[*bracket.assumptions, *notes]), outside
+        return read_model_config(Path(name))
+    return find(models, name, "model"), []
 
 
-def outlook_numbers(questions: list[Mapping[str, Any]]) -> list[Number]:
+def _machine(
+    calibrated: CalibratedHost | None, name: str, device: Device, assumed: Assumed
+) -> tuple[Host, Speed]:
+    if calibrated is None:
+        return unknown_host(assumed.unknown_host, SEED), assumed_speed(device, assumed.device, SEED)
+    return calibrated.calibration.host, speed_on(calibrated, name, device, assumed, SEED)
+
+
+def outlook_numbers(questions: Sequence[Mapping[str, Any]]) -> list[Number]:
     """The configured extrapolations, the claims about them, and the back-test behind them."""
-    anchors, devices, models = _tables()
-    brackets: dict[NumberId, Number] = {}
+    anchors = read_anchors()
+    forecasts: dict[NumberId, Number] = {}
     for question in questions:
-        number = _bracket_number(question, answer(question), [])
-        brackets[number.id] = number
+        number = _forecast_number(question, extrapolate(question), [])
+        forecasts[number.id] = number
     for name, claim in anchors.claims.items():
-        for verdict in judge_claim(name, anchors, devices, models):
+        for setting in claim.settings:
             question = {
                 "device": claim.device,
                 "model": claim.model,
                 "context": claim.context,
-                **verdict.setting.model_dump(),
+                **setting.model_dump(),
             }
-            number = _bracket_number(question, verdict.bracket, [_claimed(name, claim, verdict)])
-            brackets[number.id] = number
-    tested = backtest(anchors, devices, models)
-    return [*brackets.values(), *(_backtested(row) for row in tested.rows), *_summary(tested)]
-
-
-def _tables() -> Any:
-    paths: dict[str, Path] = {path.stem: path for path in FILES}
-    return (
-        read_anchors(paths["anchors"]),
-        read_devices(paths["devices"]),
-        read_models(paths["models"]),
-    )
+            said = extrapolate(question)
+            number = _forecast_number(question, said, [_claimed(name, claim, said)])
+            forecasts[number.id] = number
+    rows = backtest(anchors, read_devices(DEVICES), read_models(MODELS), read_assumed(), SEED)
+    return [*forecasts.values(), *(_backtested(row) for row in rows), *_summary(rows)]
 
 
 def _number(id: NumberId, value: float | None, **fields: Any) -> Number:
@@ -150,40 +184,40 @@ def _number(id: NumberId, value: float | None, **fields: Any) -> Number:
         dataset=OUTLOOK,
         value=value,
         unit=id.quantity.unit,
-        origin=Origin(rule="build_ledger", files=[f"config/{path.name}" for path in FILES]),
+        origin=Origin(rule="build_ledger", files=[f"config/{path.name}" for path in TABLES]),
         **{**empty, **fields},
     )
 
 
-def _bracket_number(question: Mapping[str, Any], bracket: Bracket, judged: list[Judged]) -> Number:
+def _forecast_number(
+    question: Mapping[str, Any], said: Extrapolated, judged: list[Judged]
+) -> Number:
     keys = ("device", "model", "tp", "dtype", "batch")
+    half = f"50% between {said.ratio.low_50:.3g} and {said.ratio.high_50:.3g}"
     return _number(
         EXTRAPOLATION(**{key: question[key] for key in keys}),
-        None,
-        low=bracket.low,
-        high=bracket.high,
-        method="from overlap to additive over the ends of the constants",
-        note="; ".join(bracket.assumptions),
-        missing="a bracket holds no single value",
+        said.ratio.median,
+        low=said.ratio.low_90,
+        high=said.ratio.high_90,
+        method="bounds of 90% of the step model",
+        note="; ".join([half, *said.rests_on]),
         predictions=judged,
         unpredicted=None if judged else "this is itself a prediction; nobody here measured it",
     )
 
 
-def _claimed(name: str, claim: Claim, verdict: ClaimVerdict) -> Judged:
-    words = {"supported": "confirmed", "contradicted": "refuted", "undecided": "inconclusive"}
-    return Judged.model_validate(
-        {
-            "id": f"claim/{name}",
-            "source": f"{claim.source}: {claim.text}; {claim.reading}",
-            "value": None,
-            "low": claim.low,
-            "high": claim.high,
-            "in_sample": False,
-            "post_hoc": False,
-            "verdict": words[verdict.verdict],
-            "settle": "a measurement there" if verdict.verdict == "undecided" else None,
-        }
+def _claimed(name: str, claim: Claim, said: Extrapolated) -> Judged:
+    verdict = judge(said.ratio.median, said.ratio.low_90, said.ratio.high_90, claim.low, claim.high)
+    return Judged(
+        id=f"claim/{name}",
+        source=f"{claim.source}: {claim.text}; {claim.reading}",
+        value=None,
+        low=claim.low,
+        high=claim.high,
+        in_sample=False,
+        post_hoc=False,
+        verdict=verdict,
+        settle="a measurement there" if verdict == "inconclusive" else None,
     )
 
 
@@ -195,6 +229,7 @@ def _backtested(row: BacktestRow) -> Number:
             f"the published graph step of {row.graph_step_s * 1000:.3g} ms is below the "
             f"roofline of {row.floor_s * 1000:.3g} ms: no evidence either way",
         )
+    said = row.forecast
     return _number(
         BACKTEST(pair=row.pair),
         row.published,
@@ -202,14 +237,14 @@ def _backtested(row: BacktestRow) -> Number:
         note="; ".join(notes) or None,
         predictions=[
             Judged(
-                id=f"extrapolation/{row.pair}",
-                source="our extrapolation, one set of constants for all rows",
-                value=None,
-                low=row.bracket.low,
-                high=row.bracket.high,
-                in_sample=row.in_sample,
+                id=f"backtest/{row.pair}",
+                source="our step model on a host that nobody measured",
+                value=said.median,
+                low=said.low_90,
+                high=said.high_90,
+                in_sample=False,
                 post_hoc=True,
-                verdict=judge(row.published, None, None, row.bracket.low, row.bracket.high),
+                verdict=judge(row.published, None, None, said.low_90, said.high_90),
                 settle=None,
             )
         ],
@@ -217,16 +252,28 @@ def _backtested(row: BacktestRow) -> Number:
     )
 
 
-def _summary(tested: Backtest) -> list[Number]:
-    none = "no pair out of sample"
+def _summary(rows: Sequence[BacktestRow]) -> list[Number]:
+    """The back-test as a whole; what cannot be as published is counted and not scored."""
+    possible = [row for row in rows if not row.below_floor]
+    scored = [
+        Scored(
+            row.published, row.forecast.median, row.forecast.low_50, row.forecast.high_50,
+            row.forecast.low_90, row.forecast.high_90,
+        )
+        for row in possible
+    ]  # fmt: skip
+    widths = [row.forecast.high_90 / row.forecast.low_90 for row in possible]
+    whole = score(scored)
+    hits = sum(one.low_90 <= one.observed <= one.high_90 for one in scored)
+    n = len(scored)
     return [
-        _number(BACKTEST_HITS(), tested.hits, n=tested.tested),
-        _number(BACKTEST_TESTED(), tested.tested, n=tested.tested),
-        _number(BACKTEST_INFEASIBLE(), tested.infeasible, n=tested.tested,
+        _number(BACKTEST_HITS(), hits, n=n),
+        _number(BACKTEST_TESTED(), n, n=n),
+        _number(BACKTEST_INFEASIBLE(), len(rows) - n, n=len(rows),
                 note="published faster than the roofline allows; a hit there is no evidence"),
-        _number(BACKTEST_HIT_RATE(), tested.hit_rate, n=tested.tested,
-                missing=None if tested.tested else none),
-        _number(BACKTEST_WIDTH(), tested.median_width, n=tested.tested,
-                missing=None if tested.tested else none,
-                note="high over low of the brackets: how little a hit says"),
+        _number(BACKTEST_HIT_RATE(), hits / n, n=n),
+        _number(BACKTEST_WIDTH(), median(widths), n=n,
+                note="high over low of the bounds of 90%: how little a hit says"),
+        _number(BACKTEST_WIS(), whole.interval_score, n=n),
+        _number(BACKTEST_ERROR(), whole.median_error, n=n),
     ]  # fmt: skip

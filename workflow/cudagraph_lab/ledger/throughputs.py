@@ -34,9 +34,21 @@ class Throughputs:
     fade_priors: Priors | None
 
 
-def read_throughputs(dataset: Dataset, table: pd.DataFrame) -> Throughputs:
-    """The throughputs of a data set's timed calls; `table` is that of its observations."""
-    arms, steps = _by_arm(table, "throughput"), read_steps(table)
+def read_throughputs(
+    dataset: Dataset, table: pd.DataFrame, *, decode_alone: bool = False
+) -> Throughputs:
+    """The throughputs of a data set's timed calls; `table` is that of its observations.
+
+    With `decode_alone` they are batch over seconds per decode step, so that prefill and the first
+    token are left out.
+    """
+    steps = read_steps(table)
+    arms: Mapping[str, ArmCells] = _by_arm(table, "throughput")
+    if decode_alone:
+        arms = {
+            arm: {batch: _over(batch, cell) for batch, cell in cells.items()}
+            for arm, cells in _by_arm(table, "decode_s_per_step").items()
+        }
     blocks = dataset.measured == "in_turn" or _share_repeats(arms)
     without = Throughputs(arms, steps, blocks, None, None)
     ratios: list[Sample] = []
@@ -53,7 +65,7 @@ def read_steps(table: pd.DataFrame) -> dict[str, ArmCells]:
     measured = _by_arm(table, "decode_s_per_step")
     return {
         arm: {
-            batch: measured.get(arm, {}).get(batch) or _step_by_rate(batch, cell)
+            batch: measured.get(arm, {}).get(batch) or _over(batch, cell)
             for batch, cell in cells.items()
         }
         for arm, cells in _by_arm(table, "throughput").items()
@@ -69,8 +81,9 @@ def _by_arm(table: pd.DataFrame, quantity: str) -> dict[str, dict[int, dict[int,
     return arms
 
 
-def _step_by_rate(batch: int, cell: Mapping[int, Sequence[float]]) -> dict[int, list[float]]:
-    return {repeat: [batch / rate for rate in rates] for repeat, rates in cell.items()}
+def _over(batch: int, cell: Mapping[int, Sequence[float]]) -> dict[int, list[float]]:
+    """Rates of steps, or steps of rates: the batch size over each."""
+    return {repeat: [batch / value for value in values] for repeat, values in cell.items()}
 
 
 def _share_repeats(arms: Mapping[str, ArmCells]) -> bool:

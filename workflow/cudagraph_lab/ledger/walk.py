@@ -9,6 +9,7 @@ from cudagraph_lab.ledger.quantities.contrasts import (
     contrast_results,
     interaction_results,
     share_results,
+    step_ratio_results,
 )
 from cudagraph_lab.ledger.quantities.costs import break_even_results, tax_results
 from cudagraph_lab.ledger.quantities.ladders import ladder_results
@@ -43,8 +44,10 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     name = headline_of(dataset.contrasts, settings.headline)
     headline = dataset.contrasts[name] if name else None
     results = _of_arms(dataset, table, timed, seed)
+    decoding = read_throughputs(dataset, table, decode_alone=True)
     for contrast in dataset.contrasts:
         results += contrast_results(dataset, contrast, known, seed)
+        results += step_ratio_results(dataset, contrast, decoding)
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, known, seed)

@@ -1,5 +1,6 @@
 """Who calls when: the boots, the first calls, the rounds, and what the harnesses answer."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -105,13 +106,30 @@ class Conductor:
                         say(f"{self.job.name}: batch {batch}: {role} call, {_rate(made)}")
 
     def profile(self) -> None:
-        """Run a few steps of every batch size under the profiler, where that is the purpose."""
+        """Run a few steps of every batch size under the profiler, arm by arm.
+
+        What was timed before stays: an arm that ends here lacks its profile and nothing else, and
+        where the machine goes back soon there is none.
+        """
         for member in self.alive():
+            timed = member.request["purpose"] == "timed"
             for batch in member.request["workload"]["batch_sizes"]:
-                say(f"{self.job.name}: batch {batch}: profiling, not timed")
+                if timed and (seconds_left(math.inf, os.environ) or 0) <= 0:
+                    say(f"{self.job.name}: no time is left for profiles; the timed calls count")
+                    return
+                arm = f"{member.arm}, " if self.job.in_turn else ""
+                say(f"{self.job.name}: {arm}batch {batch}: profiling, not timed")
                 ask(self.harnesses[member.arm], {"do": "profile", "batch": batch})
                 if self.await_event(member.arm, "profile") is None:
+                    if timed:
+                        self._keep_timed(member.arm)
                     break
+
+    def _keep_timed(self, arm: str) -> None:
+        failed = self.taken[arm].failed
+        reason = failed["reason"] if failed else "it ended without a word"
+        say(f"{self.job.name}: {arm} could not be profiled ({reason}); its timed calls count")
+        self.taken[arm].alive, self.taken[arm].failed = True, None
 
     def take_turns(self) -> None:
         """The timed calls, round by round, until the planned number of rounds or seconds."""
@@ -165,12 +183,12 @@ def conduct(
     conductor = Conductor(job, harnesses, check)
     conductor.await_boots()
     conductor.warm_up()
-    purpose = job.arms[0].request["purpose"]
-    if purpose == "profile":
-        conductor.profile()
-    if purpose == "timed":
+    request = job.arms[0].request
+    if request["purpose"] == "timed":
         conductor.take_turns()
     conductor.read_conditions("after")
+    if request["purpose"] == "profile" or request["profile_after"]:
+        conductor.profile()
     return conductor.taken
 
 

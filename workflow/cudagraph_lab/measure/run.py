@@ -103,9 +103,10 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
         ]
         # Who held the device was at this very run, left by an interrupted workflow.
         there = [member for member in job.arms if member.output.exists()]
+        for member in job.arms:
+            if member not in there:
+                clear_unfinished(member.output)
         left = [m for m in job.arms if m not in there and not _kept(job, m)]
-        for member in left:
-            clear_unfinished(member.output)
         if left:
             _measure_arms(_resident(job, left), place, descriptors)
         for member in job.arms:
@@ -257,7 +258,7 @@ def _record(
         startup["compile_cache_was"] = compile_cache_state(log)
     batch_sizes = request["workload"]["batch_sizes"]
     profile = None
-    if request["purpose"] == "profile" and failure is None:
+    if failure is None and (request["purpose"] == "profile" or request["profile_after"]):
         profile = summarise_traces(work_directory(member.output) / "traces", batch_sizes)
     drawn = "normal" if ready.get("weights_drawn") else "vllm"
     hidden = hidden_directories(place.python, place.cache, member.output.parent.absolute())
@@ -362,8 +363,8 @@ def summarise_traces(directory: Path, batches: list[int]) -> list[dict[str, Any]
     """One summary per batch size from the traces that the harness left, named by batch."""
     summaries: list[StepProfile] = []
     for batch in batches:
-        for path in sorted(directory.glob(f"b{batch}-*.json")):
-            summary = summarise_decode_steps(read_trace(path), batch)
-            if summary is not None:
-                summaries.append(summary)
+        path = directory / f"b{batch}.json"
+        summary = summarise_decode_steps(read_trace(path), batch) if path.exists() else None
+        if summary is not None:
+            summaries.append(summary)
     return [summary.model_dump() for summary in summaries]

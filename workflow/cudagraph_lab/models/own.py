@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.extrapolation import Anchors, Device, Model
+from cudagraph_lab.models.anchors import Anchors
+from cudagraph_lab.models.architecture import Device, Model
+from cudagraph_lab.models.forecast import Question
 
 # Families whose feed-forward has two matrices; the others with a known activation have three.
 _UNGATED = frozenset(
@@ -151,4 +153,37 @@ def unchecked(
             said.append(f"{key} {value} (checked: {min(values)} to {max(values)})")
     if question.get("weight_bits") is not None:
         said.append(f"weights of {question['weight_bits']:g} bits (checked: by dtype only)")
+    return said
+
+
+def rests_on(question: Question, host: str | None) -> list[str]:
+    """What an answer takes for granted, in words; `host` names the data set of a measured host."""
+    model, device = question.model, question.device
+    said = [
+        f"host: that of {host}, on another day"
+        if host
+        else "host: nobody measured it; from a workstation's to a slow virtual machine's "
+        "(unknown_host of config/step_model.yaml). Measure yours and name it with --host",
+        "kernels a step: counted in a profile of this model"
+        if model.kernels
+        else "kernels a step: assumed, no profile of this model is at hand",
+        "bandwidth, matrix rate and what does not hide: device of config/step_model.yaml, unless "
+        "the host's data set tells",
+        f"every request holds {question.context} tokens in a 16-bit KV cache",
+    ]
+    if question.tp > 1:
+        said.append(
+            "every device has a host process of its own; tensor parallelism divides bytes and "
+            "products, not launches, and adds two all-reduces a layer at an assumed cost"
+        )
+    if question.weight_bits is not None:
+        said.append(
+            f"weights take {question.weight_bits:g} bits each; products run at the 16-bit rate"
+        )
+    elif question.dtype == "fp8":
+        said.append("fp8 halves the weights; products run at the 16-bit rate")
+    if model.experts > 1:
+        said.append("tokens are routed evenly and independently over the experts")
+    if device.memory_gib is None:
+        said.append("weights and cache fit: the device's memory is not known")
     return said

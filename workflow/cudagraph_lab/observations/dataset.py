@@ -53,6 +53,9 @@ class Dataset(BaseModel):
     nodes: dict[str, dict[str, list[int]]] = {}  # host and device, to arm, to its repeats there
     model: str
     weights: str
+    dtype: str | None = None  # as vLLM resolved it, `bfloat16`
+    tensor_parallel_size: int = 1
+    prompt_tokens: int | None = None  # None where the prompt was a text
     output_tokens: int
     max_model_len: int
     batch_sizes: list[int]
@@ -150,6 +153,11 @@ def read_dataset(
         nodes=nodes,
         model=example.request.model,
         weights=example.request.weights,
+        dtype=whole.resolved and whole.resolved.dtype.removeprefix("torch."),
+        tensor_parallel_size=(whole.resolved and whole.resolved.tensor_parallel_size) or 1,
+        prompt_tokens=len(example.request.workload.prompt_token_ids)
+        if example.request.workload.prompt_token_ids
+        else None,
         output_tokens=example.request.workload.output_tokens,
         max_model_len=example.request.workload.max_model_len,
         batch_sizes=sorted({b for r in timed for b in r.request.workload.batch_sizes}),

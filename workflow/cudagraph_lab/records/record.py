@@ -90,6 +90,7 @@ class Request(Model):
     # Batch sizes in rounds; else all calls of one batch size, then those of the next.
     rounds: bool = False
     seconds: PositiveSeconds | None = None  # for the timed calls of one repeat, if bounded
+    profile_after: bool = False  # after the timed calls a few steps ran under the profiler
     # Dummy weights: vLLM's constant-like values, or normal ones drawn from the seed.
     dummy_values: Literal["vllm", "normal"] = "vllm"
 

@@ -28,6 +28,8 @@ SPEAKERS = {
     "expect": "our expectation",
     "model": "our extrapolation",
     "extrapolation": "our extrapolation",
+    "forecast": "our step model",
+    "backtest": "our step model",
     "transfer": "carried over from another device",
 }
 ROLE_WORDS: dict[Role, str] = {

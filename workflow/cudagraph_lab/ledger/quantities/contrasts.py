@@ -14,6 +14,7 @@ from cudagraph_lab.ledger.catalogue import (
     POSITION_OF_B8,
     RATIO,
     SHARE,
+    STEP_RATIO,
     NumberId,
 )
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
@@ -88,6 +89,22 @@ def _speed_up(name: str, batch: int, sample: Sample, known: Throughputs, arms: l
 
     estimate = estimate_sample(sample, known.ratio_priors)
     return estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
+
+
+def step_ratio_results(dataset: Dataset, name: str, known: Throughputs) -> list[Result]:
+    """Speed-ups of a decode step alone; `known` holds decode rates, see `read_throughputs`."""
+    contrast = dataset.contrasts[name]
+    sides = sides_of(dataset, contrast, known)
+    if sides is None or not STEP_RATIO.is_for(contrast.role):
+        return []
+    return [
+        estimated(
+            STEP_RATIO(contrast=name, batch=batch),
+            estimate_sample(sample, known.ratio_priors),
+            [*sides[0], *sides[1]],
+        )
+        for batch, sample in samples_of(known, sides).items()
+    ]
 
 
 def _fades(name: str, sides: Sides, known: Throughputs) -> list[Result]:

@@ -1,0 +1,52 @@
+"""`cudagraph-lab forecast`: predictions to register before a data set is measured."""
+
+import argparse
+import sys
+from typing import Any
+
+
+def add_forecast(commands: Any) -> None:
+    """Add the command to a parser's commands."""
+    parser = commands.add_parser(
+        "forecast", help="write predictions of what is still to be measured, to register first"
+    )
+    parser.add_argument("--host", required=True, help="data set that the host was measured in")
+    parser.add_argument("--device", required=True, help="a name of config/devices.yaml")
+    parser.add_argument("--model", required=True, nargs="+", help="names of config/models.yaml")
+    parser.add_argument("--batch", required=True, type=int, nargs="+")
+    parser.add_argument("--dataset", required=True, help="name of the data set; * stands for any")
+    parser.add_argument("--context", required=True, type=int, help="mean tokens of a request")
+    parser.add_argument("--tp", type=int, default=1, help="tensor parallelism (%(default)s)")
+    parser.add_argument("--dtype", choices=["bf16", "fp16", "fp8"], default="bf16")
+    parser.add_argument("--seed", type=int, default=1, help="of the draws (%(default)s)")
+    parser.set_defaults(run=_forecast)
+
+
+def _forecast(options: argparse.Namespace) -> None:
+    import yaml
+
+    from cudagraph_lab.ledger.forecasts import Plan, forecasts
+    from cudagraph_lab.ledger.hosts import measured_ratios, read_host
+    from cudagraph_lab.models.architecture import DEVICES, MODELS, find, read_devices, read_models
+    from cudagraph_lab.models.step import read_assumed
+
+    assumed, devices, models = read_assumed(), read_devices(DEVICES), read_models(MODELS)
+    host = read_host(options.host, assumed, options.seed)
+    ratios = measured_ratios(options.host)
+    entries = []
+    for name in options.model:
+        plan = Plan(
+            options.dataset,
+            options.device,
+            find(devices, options.device, "device"),
+            name,
+            find(models, name, "model"),
+            options.batch,
+            options.tp,
+            options.dtype,
+            options.context,
+        )
+        entries += forecasts(plan, host, ratios, assumed, options.seed)
+    yaml.safe_dump(
+        {"predictions": entries}, sys.stdout, sort_keys=False, default_flow_style=None, width=96
+    )

@@ -1,0 +1,149 @@
+"""Predictions of a data set that is still to be measured, from the step model.
+
+For every model and batch size the step of each arm and the speed-up, each as a median with the
+bounds of its central 50% and 90%; beside them the baselines that they are scored against.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cudagraph_lab.ledger.catalogue import STEP, STEP_RATIO
+from cudagraph_lab.ledger.hosts import CalibratedHost, speed_on
+from cudagraph_lab.models.architecture import Device, Dtype, Model
+from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
+from cudagraph_lab.models.step import STEP_ARMS, Assumed, Floats
+
+DIGITS = 5  # of a value that is registered
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be measured: a device, a model and batch sizes, under the data set's name."""
+
+    dataset: str  # a shell pattern
+    device_name: str
+    device: Device
+    model_name: str
+    model: Model
+    batch_sizes: Sequence[int]
+    tp: int
+    dtype: Dtype
+    context: int
+
+
+def forecasts(
+    plan: Plan,
+    host: CalibratedHost,
+    measured_ratios: Mapping[int, float],
+    assumed: Assumed,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Entries of a predictions file for one plan.
+
+    `measured_ratios` holds, by batch size, the speed-up that was measured on `host`; it makes the
+    baseline "as the calibration's model". Raises LabError as `models.forecast.answer` does.
+    """
+    entries = []
+    speed = speed_on(host, plan.device_name, plan.device, assumed, seed)
+    for batch in plan.batch_sizes:
+        question = Question(
+            plan.model, plan.device, batch, plan.tp, plan.dtype, plan.context,
+            same_model=plan.model_name == host.model,
+        )  # fmt: skip
+        said = answer(question, host.calibration.host, speed, assumed, seed)
+        source = (
+            f"step model, host of {host.dataset}, {plan.model_name} on "
+            f"{plan.tp} x {plan.device_name}"
+        )
+        for arm in STEP_ARMS:
+            number = str(STEP(arm=arm, batch=batch))
+            entries.append(_entry(plan, number, "s", said.steps[arm].step_s, source))
+        number = str(STEP_RATIO(contrast="bundle", batch=batch))
+        entries.append(_entry(plan, number, "x", said.ratio, source))
+        for name, value in _baselines(said, host, measured_ratios, batch, plan).items():
+            entries.append(_baseline(plan, number, name, value))
+    return entries
+
+
+def _entry(plan: Plan, number: str, unit: str, draws: Floats, source: str) -> dict[str, Any]:
+    said = forecast(draws)
+    return {
+        "id": f"forecast/{_place(plan)}/{_slug(number)}",
+        "number": number,
+        "applies_to": _applies(plan),
+        "value": _short(said.median),
+        "low": _short(said.low_90),
+        "high": _short(said.high_90),
+        "low_50": _short(said.low_50),
+        "high_50": _short(said.high_50),
+        "unit": unit,
+        "source": source,
+    }
+
+
+def _baseline(plan: Plan, number: str, name: str, value: float) -> dict[str, Any]:
+    return {
+        "id": f"baseline/{name}/{_place(plan)}/{_slug(number)}",
+        "number": number,
+        "applies_to": _applies(plan),
+        "value": _short(value),
+        "baseline": name,
+        "unit": "x",
+        "source": BASELINES[name],
+    }
+
+
+BASELINES = {
+    "same-ratio": "the speed-up of the model that the host was calibrated on, at the same batch",
+    "additive": "the lab's additive model: launch bill on top of the GPU work",
+    "overlap": "the lab's overlap model: the longer of launch bill and GPU work",
+}
+
+
+def _baselines(
+    said: Answer, host: CalibratedHost, ratios: Mapping[int, float], batch: int, plan: Plan
+) -> dict[str, float]:
+    """The lab's two models know launches and GPU work, and no other work of the host."""
+    eager, graphs = said.steps["eager"], said.steps["graphs"]
+    fixed = host.calibration.host
+    beside = float(np.median(fixed.fixed_s + fixed.per_request_s * batch))
+    bill, gpu = float(np.median(eager.host_s)) - beside, float(np.median(graphs.gpu_s))
+    return {
+        "same-ratio": interpolated(ratios, batch),
+        "additive": (gpu + bill) / gpu,
+        "overlap": max(bill, gpu) / gpu,
+    }
+
+
+def interpolated(ratios: Mapping[int, float], batch: int) -> float:
+    """The ratio at a batch size, on a straight line in log batch and log ratio between two.
+
+    Beyond the ends it is that of the end.
+    """
+    sizes = sorted(ratios)
+    logs = np.interp(np.log(batch), np.log(sizes), np.log([ratios[size] for size in sizes]))
+    return float(np.exp(logs))
+
+
+def _applies(plan: Plan) -> dict[str, Any]:
+    applies = {"platform": "cuda", "dataset": plan.dataset}
+    if plan.device.reported_as:
+        applies["device"] = f"{plan.device.reported_as}*"
+    if plan.model.hub:
+        applies["model"] = plan.model.hub
+    return applies
+
+
+def _place(plan: Plan) -> str:
+    return f"{plan.device_name}/{plan.model_name}/tp{plan.tp}"
+
+
+def _slug(number: str) -> str:
+    return number.replace("/", "-")
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,239 @@
+"""The host and the device of a measured data set, as the step model sees them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from cudagraph_lab.design.datasets import RESULTS, SHIPPED, description_of, record_files
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.ledger.cells import Cells, cells_of, locate_step, profiled
+from cudagraph_lab.models.architecture import (
+    CONFIG,
+    DEVICES,
+    MODELS,
+    Device,
+    Dtype,
+    Model,
+    Roofline,
+    read_devices,
+    read_models,
+    roofline,
+)
+from cudagraph_lab.models.calibration import (
+    Calibration,
+    MeasuredBusy,
+    MeasuredStep,
+    fit_host,
+    fit_speed,
+)
+from cudagraph_lab.models.forecast import Forecast, forecast
+from cudagraph_lab.models.step import (
+    DRAWS,
+    STEP_ARMS,
+    Assumed,
+    Floats,
+    Speed,
+    StepArm,
+    assumed_speed,
+    work_of,
+)
+from cudagraph_lab.observations.dataset import Dataset, read_dataset
+
+
+@dataclass(frozen=True)
+class CalibratedHost:
+    """A fit with the names of what it was fitted on, from config/devices.yaml and models.yaml."""
+
+    dataset: str
+    device: str
+    model: str
+    calibration: Calibration
+
+
+def step_arms(dataset: Dataset) -> dict[StepArm, str]:
+    """The arms of the data set that are eager, compiled and with graphs, by their role.
+
+    Raises LabError where a contrast of role primary or graph is missing.
+    """
+    by_role = {contrast.role: contrast for contrast in dataset.contrasts.values()}
+    primary, graph = by_role.get("primary"), by_role.get("graph")
+    if primary is None or graph is None:
+        raise LabError(
+            f"calibrate: {dataset.name} has no contrast of role "
+            f"{'graph' if primary else 'primary'}; eager, compiled and graphs are needed"
+        )
+    return {
+        "eager": primary.denominator,
+        "compiled": graph.denominator,
+        "graphs": primary.numerator,
+    }
+
+
+def calibrate(
+    dataset: Dataset,
+    table: pd.DataFrame,
+    devices: Mapping[str, Device],
+    models: Mapping[str, Model],
+    assumed: Assumed,
+    seed: int,
+) -> CalibratedHost:
+    """Fit the constants of the host and the device that a data set was measured on.
+
+    `table` is that of `observations.dataset`. Raises LabError where the device or the model is
+    not in the tables, or where the cells do not identify the constants.
+    """
+    device_name = _named(devices, "reported_as", dataset.device, dataset.name, "devices.yaml")
+    model_name = _named(models, "hub", dataset.model, dataset.name, "models.yaml")
+    device, model = devices[device_name], models[model_name]
+    timed, counts = cells_of(table, "timed"), cells_of(table, "profile")
+    arms, dtype, context = step_arms(dataset), dtype_of(dataset), mean_context(dataset)
+
+    def roof_at(batch: int) -> Roofline:
+        return roofline(device, model, batch, dataset.tensor_parallel_size, dtype, context)
+
+    guess = assumed_speed(device, assumed.device, seed)
+    speed = fit_speed(guess, device, _busy(dataset, arms, counts, roof_at))
+    cells = []
+    for arm, name in arms.items():
+        for batch in dataset.batch_sizes:
+            located = locate_step(timed, name, batch, seed + STEP_ARMS.index(arm))
+            if located is None:
+                continue
+            draws = located.draws if located.draws is not None else np.full(DRAWS, located.value)
+            work = work_of(
+                model, roof_at(batch), batch, dataset.tensor_parallel_size, assumed.kernels, seed
+            )
+            cells.append(MeasuredStep(arm, work, draws))
+    fitted = replace(
+        fit_host(speed, cells),
+        kernel_fitted=speed.kernel_s is not guess.kernel_s,
+        bandwidth_fitted=speed.bandwidth_b_s is not guess.bandwidth_b_s,
+    )
+    return CalibratedHost(dataset.name, device_name, model_name, fitted)
+
+
+def _named(
+    table: Mapping[str, Device | Model], key: str, name: str, dataset: str, file: str
+) -> str:
+    for short, entry in table.items():
+        if getattr(entry, key) == name:
+            return short
+    raise LabError(
+        f"calibrate: {dataset}: {name!r} is in no entry of config/{file} (key {key}); add one"
+    )
+
+
+def dtype_of(dataset: Dataset) -> Dtype:
+    """The dtype as the tables of the step model name it. Raises LabError for another one."""
+    known: dict[str | None, Dtype] = {"float16": "fp16", "bfloat16": "bf16"}
+    if dataset.dtype not in known:
+        raise LabError(
+            f"{dataset.name}: dtype {dataset.dtype or 'not recorded'}: the step model knows "
+            "float16 and bfloat16"
+        )
+    return known[dataset.dtype]
+
+
+def mean_context(dataset: Dataset) -> int:
+    """Tokens that a request holds on average while it decodes: the prompt and half the output.
+
+    Raises LabError where the length of the prompt is not recorded.
+    """
+    if dataset.prompt_tokens is None:
+        raise LabError(f"{dataset.name}: the prompt was a text, so its length is not known")
+    return dataset.prompt_tokens + dataset.output_tokens // 2
+
+
+def _busy(
+    dataset: Dataset,
+    arms: Mapping[StepArm, str],
+    counts: Cells,
+    roof_at: Callable[[int], Roofline],
+) -> list[MeasuredBusy]:
+    found = []
+    for name in arms.values():
+        for batch in dataset.batch_sizes:
+            kernels = profiled(dataset, name, "kernels_per_step", batch, counts)
+            busy_s = profiled(dataset, name, "device_busy_s_per_step", batch, counts)
+            if kernels is not None and busy_s is not None:
+                found.append(MeasuredBusy(roof_at(batch), kernels, busy_s))
+    return found
+
+
+def read_measured(name: str) -> tuple[Dataset, pd.DataFrame]:
+    """A data set that was measured in this directory, or is shipped, with its table.
+
+    Contrasts are its own and those of config/config.yaml. Raises LabError where there is none of
+    that name.
+    """
+    records = record_files(RESULTS / name / "runs") or record_files(SHIPPED / name / "runs")
+    if not records:
+        raise LabError(
+            f"{name}: there is no data set of that name here; measure it, or name one of "
+            f"{', '.join(sorted(path.parent.name for path in SHIPPED.glob('*/runs')))}"
+        )
+    shipped = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
+    return read_dataset(name, records, description_of(name), shipped["contrasts"], {}, {})
+
+
+def read_host(name: str, assumed: Assumed, seed: int) -> CalibratedHost:
+    """Calibrate on a data set by its name. Raises LabError as `calibrate` does."""
+    dataset, table = read_measured(name)
+    return calibrate(dataset, table, read_devices(DEVICES), read_models(MODELS), assumed, seed)
+
+
+def measured_ratios(name: str) -> dict[int, float]:
+    """By batch size, eager over graphs of a data set in seconds per decode step."""
+    dataset, table = read_measured(name)
+    timed, arms = cells_of(table, "timed"), step_arms(dataset)
+    ratios = {}
+    for batch in dataset.batch_sizes:
+        eager = locate_step(timed, arms["eager"], batch, 0)
+        graphs = locate_step(timed, arms["graphs"], batch, 0)
+        if eager is not None and graphs is not None:
+            ratios[batch] = eager.value / graphs.value
+    return ratios
+
+
+def speed_on(host: CalibratedHost, name: str, device: Device, assumed: Assumed, seed: int) -> Speed:
+    """The speed of a device: the fitted one, or on another device the assumed one.
+
+    The latency of a kernel is taken along: it is the same on the two devices that were profiled.
+    """
+    fitted = host.calibration.speed
+    if name == host.device:
+        return fitted
+    return replace(assumed_speed(device, assumed.device, seed), kernel_s=fitted.kernel_s)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A fitted or assumed constant, in its unit, and which of the two it is."""
+
+    forecast: Forecast
+    unit: str
+    origin: str
+
+
+def constants_of(host: CalibratedHost) -> dict[str, Constant]:
+    """The constants of a calibration by what they are."""
+    fitted, speed = host.calibration.host, host.calibration.speed
+    assumed, measured = "assumed: config/step_model.yaml", "fitted"
+
+    def constant(draws: Floats, scale: float, unit: str, origin: str) -> Constant:
+        return Constant(forecast(draws * scale), unit, origin)
+
+    bandwidth = measured if host.calibration.bandwidth_fitted else assumed
+    latency = measured if host.calibration.kernel_fitted else assumed
+    return {
+        "fixed host work a step": constant(fitted.fixed_s, 1e3, "ms", measured),
+        "host work a request": constant(fitted.per_request_s, 1e6, "us", measured),
+        "a launch in eager": constant(fitted.per_launch_s["eager"], 1e6, "us", measured),
+        "a launch, compiled": constant(fitted.per_launch_s["compiled"], 1e6, "us", measured),
+        "a kernel on the GPU": constant(speed.kernel_s, 1e6, "us", latency),
+        "bandwidth": constant(speed.bandwidth_b_s, 1e-12, "TB/s", bandwidth),
+        "part that does not hide": constant(speed.serial_share, 1.0, "of the shorter", assumed),
+    }

@@ -1,0 +1,135 @@
+"""The constants of a host and a device, fitted on one measured data set.
+
+Every cell of arm and batch size gives an equation: its step is host work plus what of the GPU
+work does not hide (see `models.step`). The host's constants are the non-negative least squares
+solution in relative residuals, anew for every draw of the measured steps and of the device, so
+that the uncertainty of both is in them. Cells in which the GPU decides say nothing of the host
+and are left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import nnls
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.models.architecture import Device, Roofline
+from cudagraph_lab.models.step import (
+    DRAWS,
+    Floats,
+    Host,
+    Speed,
+    StepArm,
+    Work,
+    gpu_s,
+)
+
+# A model smaller than this many last-level caches is read from the cache in part.
+CACHES = 8
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """A cell: draws of its decode step in seconds, and the work of it."""
+
+    arm: StepArm
+    work: Work
+    step_s: Floats
+
+
+@dataclass(frozen=True)
+class MeasuredBusy:
+    """Profiled GPU work of a step in seconds, with the kernels that were counted."""
+
+    roof: Roofline
+    kernels: float
+    busy_s: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was fitted, and the relative residual of every cell at the median of the draws."""
+
+    host: Host
+    speed: Speed
+    residuals: Mapping[tuple[StepArm, int], float]
+    kernel_fitted: bool = False  # else the latency of a kernel is assumed
+    bandwidth_fitted: bool = False
+
+
+def fit_speed(speed: Speed, device: Device, busy: Sequence[MeasuredBusy]) -> Speed:
+    """The assumed speed with the kernel's latency, and the bandwidth if it can be told, fitted.
+
+    The bandwidth can be told where the bytes of a step exceed CACHES last-level caches; then
+    both come from one least squares fit, else the latency alone, beside the assumed bandwidth.
+    Nothing changes where nothing was profiled.
+    """
+    if not busy:
+        return speed
+    kernels = np.array([one.kernels for one in busy])
+    seconds = np.array([one.busy_s for one in busy])
+    data = np.array([_bytes(one.roof) for one in busy])
+    cache = (device.l2_mib or 0.0) * 2**20
+    if device.l2_mib is not None and data.min() > CACHES * cache and len(busy) > 2:
+        rows = np.column_stack([kernels, data]) / seconds[:, None]
+        (kernel_s, s_per_byte), residual = nnls(rows, np.ones(len(busy)))
+        if kernel_s > 0 and s_per_byte > 0:
+            spread = residual / np.sqrt(len(busy))
+            rng = np.random.default_rng(len(busy))
+            return replace(
+                speed,
+                kernel_s=kernel_s * np.exp(spread * rng.standard_normal(DRAWS)),
+                bandwidth_b_s=np.exp(spread * rng.standard_normal(DRAWS)) / s_per_byte,
+            )
+    roof_s = data[:, None] / speed.bandwidth_b_s
+    per_kernel = np.maximum(seconds[:, None] - roof_s, 0.0) / kernels[:, None]
+    return replace(speed, kernel_s=np.asarray(np.median(per_kernel, axis=0)))
+
+
+def _bytes(roof: Roofline) -> float:
+    return roof.weight_bytes + roof.kv_bytes + roof.activation_bytes
+
+
+def fit_host(speed: Speed, cells: Sequence[MeasuredStep]) -> Calibration:
+    """The host's constants from the cells of eager, compiled and graphs.
+
+    Raises LabError where the cells in which the host decides do not identify the constants: the
+    three arms, and two batch sizes.
+    """
+    on_gpu = np.array([gpu_s(speed, cell.work, cell.arm) for cell in cells])
+    steps = np.array([cell.step_s for cell in cells])
+    host_s = steps - speed.serial_share * on_gpu
+    decided = np.median(host_s, axis=1) > np.median(on_gpu, axis=1)
+    of_host = [cell for cell, mine in zip(cells, decided, strict=True) if mine]
+    arms = {cell.arm for cell in of_host}
+    if arms != {"eager", "compiled", "graphs"} or len({c.work.batch for c in of_host}) < 2:
+        raise LabError(
+            "calibrate: the host decides in too few cells: eager, compiled and graphs are needed "
+            "at two batch sizes; take a data set of a smaller model"
+        )
+    design = np.array([_row(cell) for cell in of_host])
+    kept = host_s[decided]
+    fitted = np.empty((4, steps.shape[1]))
+    for draw in range(steps.shape[1]):
+        column = kept[:, draw]
+        fitted[:, draw], _ = nnls(design / column[:, None], np.ones(len(of_host)))
+    fixed, per_request, eager, compiled = fitted
+    host = Host(fixed, per_request, {"eager": eager, "compiled": compiled})
+    predicted = np.median(design @ fitted, axis=1)
+    residuals = {
+        (cell.arm, cell.work.batch): float(said / np.median(seen) - 1)
+        for cell, said, seen in zip(of_host, predicted, kept, strict=True)
+    }
+    return Calibration(host, speed, residuals)
+
+
+def _row(cell: MeasuredStep) -> list[float]:
+    """Coefficients of fixed, per request, per launch in eager and in compiled code."""
+    launches = float(np.median(cell.work.launches(cell.arm)))
+    return [
+        1.0,
+        float(cell.work.batch),
+        launches if cell.arm == "eager" else 0.0,
+        launches if cell.arm == "compiled" else 0.0,
+    ]
