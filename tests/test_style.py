@@ -126,4 +126,4 @@ def test_the_schema_and_the_tables_are_those_of_the_model(repository, files, pat
 def test_a_key_without_a_table_is_noticed(files):
     readme = files["config/README.md"]
     with pytest.raises(ValueError, match="seed"):
-        with_tables(readme.replace("warmups seed timeout_s -->", "warmups timeout_s -->"))
+        with_tables(readme.replace(" seed timeout_s -->", " timeout_s -->"))

@@ -7,7 +7,8 @@
 #
 # SECONDS bounds the measuring. Arms in turn end their last repeat some seconds earlier, with
 # the rounds that they have, so that it is not lost. Further arguments go to Snakemake, for instance
-# `--configfile config/full.yaml`. Environment: PYTHON (python3), LAB_CACHE (a directory
+# `--configfile config/full.yaml`; a second `--config` of theirs replaces this script's, so put keys
+# into a file. Environment: PYTHON (python3), LAB_CACHE (a directory
 # for compile caches), RESULTS (an archive of an earlier call to go on from). A rehearsal without
 # a GPU: MEASURE=cpu, and VLLM_PYTHON where vLLM has an environment of its own.
 set -euo pipefail
@@ -28,4 +29,5 @@ status=0
 timeout --signal=KILL "$seconds" "$PYTHON" -m snakemake --cores 1 --resources gpu=1 --nolock \
   --config "${config[@]}" "$@" 2>&1 | tee "$out/snakemake.log" || status=$?
 tar -czf "$out/results.tar.gz" results logs
-echo "measured: $(find "results/$dataset/runs" -name 'rep*.json' | wc -l) runs; snakemake ended with $status"
+# With `sizes`, a data set for each: DATASET-SIZE.
+echo "measured: $(find results/"$dataset"*/runs -name 'rep*.json' | wc -l) runs; snakemake ended with $status"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One call on a GPU host without a network: unpack vLLM, measure config/turns.yaml, end in time.
+# One call on a GPU host without a network: unpack vLLM, measure config/turns.yaml or the files
+# that DESIGN names, end in time.
 #
 #   tests/gpu/run_turns_on_host.sh OUT DATASET SECONDS BUNDLE [SNAKEMAKE ARGUMENTS ...]
 #
@@ -25,5 +26,5 @@ fi
 export PYTHONUNBUFFERED=1 PYTHONPATH="$PWD/workflow${PYTHONPATH:+:$PYTHONPATH}"
 # Some seconds to pack what was measured. With a shorter span Snakemake is busy beside a run.
 bash tests/gpu/run_on_host.sh "$out" "$dataset" $((seconds - ($(date +%s) - begun) - 8)) \
-  --max-jobs-per-timespan 100/1s --configfile config/turns.yaml "$@"
+  --max-jobs-per-timespan 100/1s --configfile ${DESIGN:-config/turns.yaml} "$@"
 echo "the call took $(($(date +%s) - begun)) s"

@@ -30,7 +30,7 @@ for variable, entry in {
 # No module that needs NumPy: every call of Snakemake waits for these.
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
-from cudagraph_lab.design import datasets
+from cudagraph_lab.design import datasets, memory, sizes
 from cudagraph_lab.design import job as design_job
 from cudagraph_lab.design import runs as design
 from cudagraph_lab.design.predictions import prediction_files
@@ -53,8 +53,11 @@ def one_line_error():
         raise WorkflowError(str(error)) from None
 
 
-def measured_dataset():
-    """Name of the data set that the configuration is about, on this machine if it says `auto`."""
+def dataset_name():
+    """Name of the data set that the configuration is about, on this machine if it says `auto`.
+
+    With `sizes` it begins the names of all.
+    """
     if CONFIG.dataset != "auto":
         return CONFIG.dataset
     platform = PLATFORM or hardware.choose_platform("auto")
@@ -66,20 +69,29 @@ with one_line_error():
     config.update(CONFIG.model_dump())
     PLATFORM = hardware.choose_platform(CONFIG.measure)
     PREDICTIONS = [str(path) for path in prediction_files(CONFIG.own_predictions)]
-    NAMED = measured_dataset()
-    if PLATFORM is not None:
-        design.check_memory_in_turn(CONFIG, PLATFORM)
+    # By data set, the configuration that it is measured with: one, or one for each size.
+    NAMED = sizes.plans(CONFIG, dataset_name())
+    PLANS, TOO_LARGE = (NAMED, []) if PLATFORM else ({}, [])
+    if PLATFORM and (CONFIG.sizes or CONFIG.order == "auto"):
+        PLANS, TOO_LARGE = memory.that_fit(
+            NAMED, PLATFORM, hardware.memory_bytes(PLATFORM)
+        )
+    for plan in PLANS.values():
+        design.check_memory_in_turn(plan, PLATFORM)
 
-# The data set that this run measures, or None where it measures nothing.
-DATASET = NAMED if PLATFORM else None
-# The one that the configuration names leads, whether it is measured now or was before.
-HERE = datasets.measured_here(NAMED, planned=PLATFORM is not None)
+# Those that the configuration names lead, whether they are measured now or were before.
+HERE = datasets.measured_here(PLANS or NAMED, planned=bool(PLANS))
 DATASETS, ABSENT = datasets.datasets_in_report(
-    CONFIG.compare, HERE, NAMED if NAMED in HERE else None
+    CONFIG.compare, HERE, [name for name in NAMED if name in HERE]
 )
 REGISTERS = {
-    name: path for name in DATASETS if (path := datasets.register_of(name, DATASET))
+    name: path for name in DATASETS if (path := datasets.register_of(name, PLANS))
 }
+
+
+def plan_of(name):
+    """What a data set is measured with; one that is not measured now is shown by the general."""
+    return PLANS.get(name, CONFIG)
 
 
 def placed(path):
@@ -93,8 +105,8 @@ def placed(path):
 
 def records_of(name):
     """The records of a data set as inputs, those to be measured now among them."""
-    platform = PLATFORM if name == DATASET else None
-    return [placed(path) for path in datasets.records_of(name, CONFIG, platform)]
+    platform = PLATFORM if name in PLANS else None
+    return [placed(path) for path in datasets.records_of(name, plan_of(name), platform)]
 
 
 def package(*stages):
@@ -114,9 +126,14 @@ if workflow.is_main_process:
             f"config: compare: there is no data set {name!r}; the report goes on without "
             "it and says so; measure it first or take it out"
         )
-    if PLATFORM:
-        for arm, reason in design.arms_left_out(CONFIG, PLATFORM).items():
-            logger.info(f"arm {arm} is not measured here: {reason}")
+    for line in TOO_LARGE:
+        logger.warning(line)
+    for arm, reason in {
+        arm: reason
+        for plan in PLANS.values()
+        for arm, reason in design.arms_left_out(plan, PLATFORM).items()
+    }.items():
+        logger.info(f"arm {arm} is not measured here: {reason}")
 
 
 @functools.cache
@@ -138,22 +155,35 @@ def check_hardware():
     )
     if not elsewhere:
         hardware.describe(PLATFORM)
-        design.check_devices(CONFIG, PLATFORM, len(hardware.gpus()))
-    for key in ("measure", "dataset") if elsewhere else ():
-        if getattr(CONFIG, key) == "auto":
+        for plan in PLANS.values():
+            design.check_devices(plan, PLATFORM, len(hardware.gpus()))
+    auto = {key: getattr(CONFIG, key) == "auto" for key in ("measure", "dataset")}
+    auto["order"] = any(plan.order == "auto" for plan in NAMED.values())
+    for key in auto if elsewhere else ():
+        if auto[key]:
             raise LabError(
                 f"config: {key}: auto goes by the hardware of the machine that Snakemake runs "
-                "on, but the jobs run on others; set measure to cuda or cpu and dataset to a name"
+                "on, but the jobs run on others; set measure to cuda or cpu and dataset to a "
+                "name, and order to apart or in_turn"
             )
 
 
+# What is settled before the first measurement comes before all of them.
+BEFORE_ALL = 1_000_000_000
+
+
+def before_later_sizes(name):
+    """What a priority gains, so that a size is measured whole before the next one begins."""
+    return 1_000_000 * (len(PLANS) - 1 - list(PLANS).index(name))
+
+
 def priority_of_run(wildcards):
-    """Ready runs start repeat by repeat, in the order drawn for each repeat."""
+    """Ready runs start size by size, repeat by repeat, in the order drawn for each repeat."""
+    name, arm, repeat = wildcards.dataset, wildcards.arm, int(wildcards.repeat)
     try:
         check_hardware()
-        return design.priority_of_run(
-            CONFIG, PLATFORM, wildcards.arm, int(wildcards.repeat)
-        )
+        within = design.priority_of_run(PLANS[name], PLATFORM, arm, repeat)
+        return within + before_later_sizes(name)
     except LabError as error:
         # Whatever else a rule's function raises is shown with a traceback.
         sys.exit(f"cudagraph-lab: {error}")
@@ -170,7 +200,7 @@ def predictions_of_register(wildcards, output):
 
 def arguments_of_weights(wildcards, output):
     """Which model and weights, as arguments."""
-    model = CONFIG.model
+    model = plan_of(wildcards.dataset).model
     own = ["--architecture", model.architecture] if model.architecture else []
     return ["--model", model.name, "--weights", model.weights, *own]
 
@@ -184,30 +214,39 @@ def arguments_of_environment(wildcards, output):
     ]
 
 
-def job_json(arms, repeat):
+def job_json(name, arms, repeat):
     """What a measuring job is to do, as JSON; empty for a record that the design does not ask for.
 
     Snakemake evaluates this also for records that are there.
     """
-    known = design.runs_to_measure(CONFIG, PLATFORM) if PLATFORM else []
+    known = design.runs_to_measure(PLANS[name], PLATFORM) if name in PLANS else []
     if any((arm, int(repeat)) not in known for arm in arms):
         return ""
-    job = design_job.job_of(CONFIG, PLATFORM, DATASET, list(arms), int(repeat))
+    job = design_job.job_of(PLANS[name], PLATFORM, name, list(arms), int(repeat))
     return job.model_dump_json()
 
 
-def priority_of_turn(repeat):
-    """Arms in turn start repeat by repeat."""
+def priority_of_turn(name, repeat):
+    """Arms in turn start size by size, repeat by repeat."""
     try:
         check_hardware()
     except LabError as error:
         sys.exit(f"cudagraph-lab: {error}")
-    return 1_000_000 - repeat * 1_000
+    return 1_000_000 - repeat * 1_000 + before_later_sizes(name)
+
+
+def minutes_of_run(name):
+    """What a cluster may end a run after.
+
+    A run ends itself after timeout_s and leaves a record that says so, which it could not if
+    the cluster ended it first; some minutes are for what surrounds it.
+    """
+    return math.ceil(plan_of(name).timeout_s / 60) + 15
 
 
 def gpus_of_run(wildcards):
     """Devices of a run: tensor x pipeline x data parallel size."""
-    return design.devices_of_run(CONFIG, wildcards.arm, PLATFORM)
+    return design.devices_of_run(plan_of(wildcards.dataset), wildcards.arm, PLATFORM)
 
 
 wildcard_constraints:

@@ -18,6 +18,7 @@ rule register_predictions:
         update("results/{dataset}/predictions.registered.json"),
     log:
         "logs/{dataset}/register_predictions.log",
+    priority: BEFORE_ALL
     localrule: True
     conda:
         "../../envs/pipeline.yaml"
@@ -33,6 +34,7 @@ rule choose_weights:
         update("results/{dataset}/weights.json"),
     log:
         "logs/{dataset}/choose_weights.log",
+    priority: BEFORE_ALL
     localrule: True
     conda:
         "../../envs/pipeline.yaml"
@@ -50,6 +52,7 @@ rule build_environment:
         "results/{dataset}/environment.json",
     log:
         "logs/{dataset}/build_environment.log",
+    priority: BEFORE_ALL
     # A download can fail; trying again falsifies nothing.
     retries: 1
     conda:

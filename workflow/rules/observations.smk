@@ -20,11 +20,18 @@ rule collect_observations:
         "../../envs/pipeline.yaml"
     params:
         description=lambda wildcards: datasets.description_of(wildcards.dataset),
-        contrasts={name: one.model_dump() for name, one in CONFIG.contrasts.items()},
-        not_measurable=datasets.reasons_by_platform(CONFIG),
+        contrasts=lambda wildcards: {
+            name: one.model_dump()
+            for name, one in plan_of(wildcards.dataset).contrasts.items()
+        },
+        not_measurable=lambda wildcards: datasets.reasons_by_platform(
+            plan_of(wildcards.dataset)
+        ),
         expected=branch(
-            lambda wildcards: wildcards.dataset == DATASET,
-            then=lambda wildcards: datasets.expected_requests(CONFIG, PLATFORM),
+            lambda wildcards: wildcards.dataset in PLANS,
+            then=lambda wildcards: datasets.expected_requests(
+                PLANS[wildcards.dataset], PLATFORM
+            ),
             otherwise={},
         ),
     script:

@@ -193,6 +193,11 @@ class Config(Part):
     )
     model: Model = Field(Model(), description="a map of the keys in this table")
     workload: Workload = Field(Workload(), description="a map of the keys in this table")
+    sizes: dict[Name, dict[str, Any]] = Field(
+        {},
+        description="one data set per size, `<dataset>-<size>`: by a short name, the keys that are "
+        "laid over the rest, `{}` for none. See [Sizes](#sizes); `null` removes one",
+    )
     repeats: Positive = Field(
         3,
         description="fresh processes per arm; intervals come from their spread, so one gives none",
@@ -205,10 +210,12 @@ class Config(Part):
         description="calls between the first and the timed ones; they are kept in the record and "
         "not counted",
     )
-    order: Literal["apart", "in_turn"] = Field(
+    order: Literal["apart", "in_turn", "auto"] = Field(
         "apart",
         description="`apart`: one arm after the other. `in_turn`: the timed arms of a repeat are "
-        "resident together, each in its own process, and their calls take turns",
+        "resident together, each in its own process, and their calls take turns. `auto`: in turn "
+        "where all of them fit into the device's memory together, else apart; their shares of "
+        "the memory then follow from the model's shapes",
     )
     seconds_per_repeat: Annotated[float, Field(gt=0)] | None = Field(
         None,

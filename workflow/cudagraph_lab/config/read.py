@@ -18,11 +18,14 @@ _PARTS: dict[Any, type[BaseModel]] = {
     "extrapolate": Question,
 }
 
+# Null, in a file and in an argument of --config, where Snakemake reads it as text.
+NOTHING = (None, "null")
+
 
 def parse_config(raw: Mapping[Any, Any]) -> Config:
     """Check a configuration, fill in its defaults, and check what it means.
 
-    An arm or a contrast that is null is one that a later file removed. Raises LabError with
+    An arm, a contrast or a size that is null is one that a later file removed. Raises LabError with
     one line that names the key, what is wrong, and where to read on.
     """
     config = parse_form(raw)
@@ -33,9 +36,9 @@ def parse_config(raw: Mapping[Any, Any]) -> Config:
 def parse_form(raw: Mapping[Any, Any]) -> Config:
     """Check types and fill in defaults, without a look at what the values mean together."""
     given: dict[Any, Any] = dict(raw)
-    for key in ("arms", "contrasts"):
+    for key in ("arms", "contrasts", "sizes"):
         if isinstance(given.get(key), Mapping):
-            given[key] = {name: one for name, one in given[key].items() if one is not None}
+            given[key] = {name: one for name, one in given[key].items() if one not in NOTHING}
     _refuse_keys_that_are_no_text(given)
     try:
         return Config.model_validate(given)

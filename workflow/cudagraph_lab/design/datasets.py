@@ -3,7 +3,7 @@
 Paths under `results` are relative to the directory that the workflow runs in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,15 +23,15 @@ RESULTS = Path("results")
 SHIPPED = REPOSITORY / "resources" / "datasets"
 
 
-def measured_here(named: str, planned: bool) -> list[str]:
-    """Data sets measured in this directory, the one that the configuration names first.
+def measured_here(named: Sequence[str], planned: bool) -> list[str]:
+    """Data sets measured in this directory, those that the configuration names first.
 
-    `named` is in the list where it has records here or, with `planned`, will have; the others
-    follow by name. Simulated data sets are not measured.
+    Of `named`, those are in the list that have records here or, with `planned`, will have; the
+    others follow by name. Simulated data sets are not measured.
     """
     found = {path.parts[1] for path in RESULTS.glob("*/runs/*/rep*.json")}
     found = {name for name in found if not name.startswith(SIMULATED)}
-    first = [named] if planned or named in found else []
+    first = [name for name in named if planned or name in found]
     return [*first, *sorted(found - set(first))]
 
 
@@ -47,20 +47,20 @@ def record_files(runs: Path) -> list[Path]:
 
 
 def datasets_in_report(
-    compare: Literal["auto"] | Sequence[str], here: Sequence[str], named: str | None
+    compare: Literal["auto"] | Sequence[str], here: Sequence[str], named: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """The data sets of the report, those measured here first, and the names that none has.
 
-    `compare` is the configuration's; `here` is what measured_here gives; `named` is the data
-    set that the configuration is about, where it was measured here or will be: it is in the
-    report in any case.
+    `compare` is the configuration's; `here` is what measured_here gives; `named` are the data
+    sets that the configuration is about, where they were measured here or will be: they are in
+    the report in any case.
     """
     if compare == "auto":
         shipped = sorted(path.parent.name for path in SHIPPED.glob("*/runs"))
         shipped = [name for name in shipped if not _stands_back(name)]
         return list(dict.fromkeys([*here, *shipped])), []
-    absent = [n for n in dict.fromkeys(compare) if n != named and not has_records(n)]
-    wanted = {*compare, *filter(None, [named])} - {*absent}
+    absent = [n for n in dict.fromkeys(compare) if n not in named and not has_records(n)]
+    wanted = {*compare, *named} - {*absent}
     first = [name for name in here if name in wanted]
     return list(dict.fromkeys([*first, *(n for n in compare if n in wanted)])), absent
 
@@ -93,10 +93,10 @@ def description_of(name: str) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def register_of(name: str, measured_now: str | None) -> Path | None:
+def register_of(name: str, measured_now: Collection[str]) -> Path | None:
     """Where the predictions of a data set were registered; None where they were not."""
     measured = RESULTS / name / "predictions.registered.json"
-    if name == measured_now or measured.exists():
+    if name in measured_now or measured.exists():
         return measured
     shipped = SHIPPED / name / "predictions.registered.json"
     return shipped if shipped.exists() else None

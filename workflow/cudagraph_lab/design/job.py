@@ -1,7 +1,7 @@
 """A job: what one measuring process does, one repeat of one arm or of several in turn."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,10 +52,21 @@ def record_path(dataset: str, arm: str, repeat: int) -> str:
     return f"results/{dataset}/runs/{arm}/rep{repeat}.json"
 
 
-def other_names(arms: Sequence[str]) -> str:
-    """A regular expression for the names of arms that are none of these."""
-    these = "|".join(map(re.escape, arms))
-    return (f"(?!(?:{these})(?:/|$))" if arms else "") + r"[a-z0-9][a-z0-9._-]*"
+def apart_pattern(plans: Mapping[str, Config], platform: str | None) -> str:
+    """A regular expression for the data set in a record's path, where one arm is measured alone.
+
+    It looks ahead at the arm: those in turn have rules of their own. A data set that is not
+    planned is none; where nothing is measured, any is, and the job says so.
+    """
+    if platform is None:
+        return r"[a-z0-9][a-z0-9._-]*"
+    in_turn = [
+        re.escape(f"{name}/runs/{arm}/")
+        for name, plan in plans.items()
+        for arm in arms_in_turn(plan, platform)
+    ]
+    but = f"(?!{'|'.join(in_turn)})" if in_turn else ""
+    return f"{but}(?:{'|'.join(map(re.escape, plans)) or '(?!)'})"
 
 
 def job_of(config: Config, platform: str, dataset: str, arms: Sequence[str], repeat: int) -> Job:

@@ -113,6 +113,15 @@ def memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
 
 
+def memory_bytes(platform: str) -> int | None:
+    """Memory of the device, of the machine on a CPU; None where no device tells its own."""
+    if platform == "cpu":
+        return int(memory_gib() * GIB)
+    found = gpus()
+    told = found[0]["device_memory_gib"] if found else None
+    return None if told is None else int(told * GIB)
+
+
 def describe(platform: str) -> dict[str, Any]:
     """The hardware part of a record's environment.
 

@@ -1,0 +1,204 @@
+"""What engines need of a device's memory: what fits at all, and what fits together."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cudagraph_lab.config.checks import engine_args_of
+from cudagraph_lab.config.model import Config
+from cudagraph_lab.design.runs import KV_CACHE_BYTES_IN_TURN, arms_left_out, devices_of_run
+from cudagraph_lab.design.weights import architecture_directory
+from cudagraph_lab.errors import LabError
+
+GIB = 1 << 30
+# Beside weights and KV cache an engine holds the device's context, activations, the graphs and
+# what the allocator keeps. On an H100 an engine of OPT-125m and one of Llama-8B's shape booted
+# with this much; it is a stated allowance, no bound.
+ALLOWANCE_BYTES = 3 * GIB // 2
+# Of the memory, at most: for engines beside each other, and for one alone. A 70B shape booted
+# alone on an H200 with the latter. One that needs less gets what vLLM takes by default.
+TOGETHER, ALONE, BY_DEFAULT = 0.92, 0.97, 0.9
+# What measurement_environment gives to vLLM as VLLM_CPU_KVCACHE_SPACE.
+KV_CACHE_BYTES_ON_CPU = GIB
+BLOCK_TOKENS = 16  # of vLLM's KV cache on CUDA
+WIDE = frozenset({"float32", "float", "torch.float32"})
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that one engine takes of one device."""
+
+    weights: int
+    kv_cache: int
+
+    @property
+    def total(self) -> int:
+        """With the allowance."""
+        return self.weights + self.kv_cache + ALLOWANCE_BYTES
+
+
+class TooLargeError(LabError):
+    """No engine of this plan fits on the device, not even alone."""
+
+
+def that_fit(
+    plans: Mapping[str, Config], platform: str, memory_bytes: int | None
+) -> tuple[dict[str, Config], list[str]]:
+    """The plans whose engines fit on the device, with `order: auto` settled; a line on each other.
+
+    `memory_bytes` is None where the device is not known here: then all plans stay. Raises
+    LabError where `order: auto` cannot be settled.
+    """
+    fitting: dict[str, Config] = {}
+    lines = []
+    for name, plan in plans.items():
+        try:
+            fitting[name] = settled(plan, platform, memory_bytes)
+        except TooLargeError as error:
+            lines.append(f"{name} is not measured here: {error}")
+    return fitting, lines
+
+
+def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
+    """The plan with `apart` or `in_turn` in the place of `auto`, and the shares that follow.
+
+    In turn where all timed arms fit together. Raises TooLargeError with the bytes needed and
+    there where not even the largest engine fits alone, and LabError where `auto` cannot be
+    settled because the memory or the model's shapes are not known.
+    """
+    shapes = shapes_of(config)
+    if memory_bytes is None or shapes is None:
+        if config.order != "auto":
+            return config
+        unknown = (
+            "memory of the device" if memory_bytes is None else f"shapes of {config.model.name}"
+        )
+        raise LabError(
+            f"config: order: auto goes by the {unknown}, not known here; set order to apart or "
+            "in_turn" + (", or model.architecture" if shapes is None else "")
+        )
+    left_out = arms_left_out(config, platform)
+    try:
+        needs = {
+            arm: need_of(config, arm, platform, shapes)
+            for arm in config.arms
+            if arm not in left_out
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise LabError(
+            f"config: model.architecture: the config.json of {config.model.name} is none of a "
+            f"decoder whose memory can be planned ({type(error).__name__}: {error})"
+        ) from None
+    if not needs:
+        return config
+    # Devices of one kind differ by some MiB, and a data set has one share: whole GiB.
+    whole = memory_bytes // GIB * GIB
+    largest = max(needs.values(), key=lambda need: need.total)
+    if largest.total > ALONE * whole:
+        raise TooLargeError(
+            f"an engine needs {largest.total / GIB:.1f} GiB ({largest.weights / GIB:.1f} of "
+            f"weights, {largest.kv_cache / GIB:.1f} of KV cache, {ALLOWANCE_BYTES / GIB:.1f} for "
+            f"all else), "
+            f"the device has {memory_bytes / GIB:.1f} GiB"
+        )
+    if config.order != "auto":
+        return config
+    timed = [arm for arm in needs if config.arms[arm].purpose == "timed"]
+    share = _share(max(needs[arm].total for arm in timed), whole) if timed else 1.0
+    several = any(devices_of_run(config, arm, platform) > 1 for arm in timed)
+    if not several and share * len(timed) <= TOGETHER:
+        kv_cache = max(needs[arm].kv_cache for arm in timed)
+        return _in_turn(config, platform, round(share * len(timed), 3), kv_cache)
+    by_default = BY_DEFAULT if platform == "cuda" else config.workload.gpu_memory_utilization
+    alone = max(by_default, _share(largest.total, whole))
+    return config.model_copy(update={"order": "apart", "workload": _taking(config, alone)})
+
+
+def need_of(config: Config, arm: str, platform: str, shapes: Mapping[str, Any]) -> Need:
+    """What an engine of this arm takes of each of its devices, in bytes."""
+    arguments = engine_args_of(config, arm, platform)
+    shapes = {**shapes, **(arguments.get("hf_overrides") or {})}
+    ranks = int(arguments.get("tensor_parallel_size") or 1) * int(
+        arguments.get("pipeline_parallel_size") or 1
+    )
+    element = 4 if arguments.get("dtype") in WIDE else 2
+    if platform == "cpu":
+        kv_cache = KV_CACHE_BYTES_ON_CPU
+    elif given := arguments.get("kv_cache_memory_bytes"):
+        kv_cache = int(given)
+    else:
+        tokens = max(_resident_tokens(config), int(config.workload.max_model_len))
+        needed = tokens * kv_bytes_per_token(shapes, element) // ranks
+        kv_cache = max(KV_CACHE_BYTES_IN_TURN, needed)
+    return Need(math.ceil(parameters(shapes) * element / ranks), kv_cache)
+
+
+def _resident_tokens(config: Config) -> int:
+    """Tokens of the largest batch, in whole blocks."""
+    request = len(config.workload.prompt_token_ids or [0]) + config.workload.output_tokens
+    return max(config.workload.batch_sizes) * math.ceil(request / BLOCK_TOKENS) * BLOCK_TOKENS
+
+
+def shapes_of(config: Config) -> dict[str, Any] | None:
+    """The model's config.json; None where none is shipped or configured."""
+    try:
+        directory = architecture_directory(config.model.name, config.model.architecture)
+    except LabError:
+        return None
+    path = Path(directory, "config.json")
+    try:
+        shapes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LabError(f"config: model.architecture: {path}: no JSON ({error})") from None
+    return shapes
+
+
+def parameters(shapes: Mapping[str, Any]) -> int:
+    """Weights of a decoder by its config.json, rather too many than too few: norms and biases
+    are left out, embeddings count as untied where the file does not say, and every
+    feed-forward has three matrices but OPT's.
+    """
+    hidden, heads = int(shapes["hidden_size"]), int(shapes["num_attention_heads"])
+    head_dim = int(shapes.get("head_dim") or hidden // heads)
+    kv_heads = int(shapes.get("num_key_value_heads") or heads)
+    attention = 2 * hidden * head_dim * (heads + kv_heads)
+    experts = int(shapes.get("num_experts") or shapes.get("num_local_experts") or 1)
+    width = shapes.get("moe_intermediate_size") if experts > 1 else None
+    if "ffn_dim" in shapes:
+        forward = 2 * hidden * int(shapes["ffn_dim"])
+    else:
+        forward = 3 * hidden * int(width or shapes["intermediate_size"])
+    embeddings = int(shapes["vocab_size"]) * (1 if shapes.get("tie_word_embeddings") else 2)
+    if "ffn_dim" in shapes:  # OPT's positions are learned
+        embeddings += int(shapes["max_position_embeddings"])
+    layers = int(shapes["num_hidden_layers"])
+    return layers * (attention + experts * forward) + hidden * embeddings
+
+
+def kv_bytes_per_token(shapes: Mapping[str, Any], element: int) -> int:
+    """Bytes that one token takes in the KV cache, over all devices."""
+    heads = int(shapes["num_attention_heads"])
+    head_dim = int(shapes.get("head_dim") or int(shapes["hidden_size"]) // heads)
+    kv_heads = int(shapes.get("num_key_value_heads") or heads)
+    return 2 * int(shapes["num_hidden_layers"]) * kv_heads * head_dim * element
+
+
+def _share(needed: int, memory_bytes: int) -> float:
+    """The share of the memory, rounded up."""
+    return math.ceil(needed / memory_bytes * 100) / 100
+
+
+def _taking(config: Config, utilization: float) -> Any:
+    return config.workload.model_copy(update={"gpu_memory_utilization": utilization})
+
+
+def _in_turn(config: Config, platform: str, utilization: float, kv_cache: int) -> Config:
+    update: dict[str, Any] = {"order": "in_turn", "workload": _taking(config, utilization)}
+    if platform == "cuda":
+        given = config.engine_args.model_dump()
+        arguments = {"kv_cache_memory_bytes": kv_cache} | given
+        update["engine_args"] = type(config.engine_args).model_validate(arguments)
+    return config.model_copy(update=update)
