@@ -23,6 +23,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +40,9 @@ from cudagraph_lab.records.store import read_record
 from tests.faults.faultbench import (
     DATASET,
     FIXTURES,
+    IN_TURN,
     SIGNALS,
+    TURNS,
     UNHURRIED,
     Lab,
     Outcome,
@@ -259,6 +262,38 @@ def end_measurement(directory: Path, rng: random.Random) -> Outcome:
         assert "interrupted; nothing half-done is kept" in one_line(text)
     assert not lab.contents()
     return measured_after(lab, NOTHING)
+
+
+@kind(KILLED, "`kill -9` of the measuring process while three arms take turns", 20, in_order=True)
+def kill_in_turn(directory: Path, rng: random.Random) -> Outcome:
+    # One directory for all: each trial measures the next repeat beside the finished ones.
+    repeat = int(directory.name) + 1
+    lab = Lab(directory.parent / "shared", repeats=repeat, **TURNS)
+    lab.said = 10 * repeat
+    finished = lab.contents()
+    process, said = lab.measurement(IN_TURN, repeat)
+    # From the start of the interpreter to the writing of the records.
+    time.sleep(rng.uniform(0.5, 4.5))
+    with suppress(ProcessLookupError):
+        process.kill()
+    lab.end(process, said)
+    left, half = lab.survivors(), lab.half_written()
+    finished |= lab.contents()
+    process, said = lab.measurement(IN_TURN, repeat)
+    text = lab.end(process, said)
+    assert process.returncode == 0, text[-2000:]
+    believed = lab.believed()
+    assert len(believed) == 3 * repeat
+    for arm in IN_TURN:
+        record = believed[lab.record(arm, repeat)]
+        assert (record.status, record.request.measured) == ("ok", "in_turn")
+        assert {len(cell.timed()) for cell in record.cells} == {TURNS["iterations"]}
+    return Outcome(
+        "one repeat is measured again; finished ones are kept",
+        lost=lab.lost(finished),
+        wrong=half,
+        left=left + lab.survivors() + lab.left_behind(),
+    )
 
 
 @kind(KILLED, "lost parent: the shell above a measurement is killed", 2)

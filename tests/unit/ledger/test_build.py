@@ -256,7 +256,9 @@ def test_an_arm_that_cannot_be_measured_leaves_numbers_with_its_reason(small_rec
         "capture/seconds",
         "shape/fade/bundle",
         "deploy/tax_min_per_day",
-        "break_even/steps/b1",
+        "deploy/tax_min_per_day/warm",
+        "start_cost/warm",
+        "break_even/steps/cold/b1",
     ):
         found = one(ledger, "small", number)
         assert found.value is None, number

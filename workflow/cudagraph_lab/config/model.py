@@ -255,7 +255,7 @@ class Config(Part):
         "each; answered by a bracket, never by a single number",
     )
     restarts_per_day: float = Field(
-        50, ge=0, description="how often a service restarts, for the cost of capture per day"
+        50, ge=0, description="how often a service restarts, for what graphs cost a day"
     )
     engine_args: EngineArgs = Field(EngineArgs(), description="given to every arm")
     engine_args_cpu: EngineArgs = Field(

@@ -100,6 +100,7 @@ def build_ledger(
     where an observation cannot be a measurement (not positive, not finite).
     """
     # Here, since the page needs the shapes of this module and waits for no SciPy.
+    from cudagraph_lab.ledger.quantities.co_residence import co_residence_results
     from cudagraph_lab.ledger.quantities.comparison import comparison_results
     from cudagraph_lab.ledger.scores import score_results
     from cudagraph_lab.ledger.walk import dataset_results
@@ -109,7 +110,8 @@ def build_ledger(
     for position, (dataset, table) in enumerate(datasets):
         results = dataset_results(dataset, table, settings)
         if position == 0:
-            results += comparison_results(datasets, settings.seed)
+            results += comparison_results(datasets)
+        results += co_residence_results(dataset, table, datasets)
         about = [p for p in predictions if _speaks_about(p, dataset)]
         before = registered.get(dataset.name, {})
         results += score_results(results, dataset, about, before)

@@ -30,6 +30,7 @@ KEYS = frozenset(
         "dtype",
         "pair",
         "to",
+        "start",
         "family",
         "baseline",
     }
@@ -122,11 +123,13 @@ OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
 OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
 
 # What computes several quantities, from the top of the package.
-MEAN = ("observations.table.observe", "statistics.estimates.estimate_mean")
+MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
 BACK_TESTED = ("models.anchors.backtest", "statistics.scores.score")
-PAID_BACK = ("models.costs.break_even", "statistics.estimates.draw_locations")
+SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
+START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
+PAID_BACK = ("models.costs.break_even", "statistics.quotients.quotient_of_draws")
 COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
@@ -137,21 +140,21 @@ STEP = Quantity(
     "step/{arm}/b{batch}",
     "s",
     "decode step",
-    ("ledger.cells.step_cell", "statistics.estimates.estimate_mean"),
+    ("ledger.cells.step_cell", "statistics.locations.estimate_mean"),
     better="lower",
 )
 SPREAD_BETWEEN = Quantity(
     "spread/between/{arm}/b{batch}",
     "relative",
     "spread between processes",
-    ("statistics.estimates.variance_components",),
+    ("statistics.spread.variance_components",),
     better="lower",
 )
 SPREAD_NODES = Quantity(
     "spread/nodes/{arm}/b{batch}",
     "relative",
     "spread between nodes",
-    ("ledger.quantities.arms.node_spread", "statistics.estimates.variance_components"),
+    ("ledger.quantities.arms.node_spread", "statistics.spread.variance_components"),
     better="lower",
 )
 ENERGY = Quantity(
@@ -160,6 +163,13 @@ ENERGY = Quantity(
     "energy of a token",
     MEAN,
     better="lower",
+)
+TIMED_SHARE = Quantity(
+    "measurement/timed_share",
+    "share",
+    "time of the measurement inside timed calls",
+    ("observations.table.observe", "ledger.quantities.measurement.timed_share"),
+    better="higher",
 )
 REPLAYED_SHARE = Quantity(
     "replay/full_share/{arm}/b{batch}",
@@ -179,7 +189,7 @@ RATIO = Quantity(
     "ratio/{contrast}/b{batch}",
     "x",
     "speed-up",
-    ("statistics.estimates.estimate_contrast",),
+    ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"),
     better="higher",
 )
 STEP_RATIO = Quantity(
@@ -191,13 +201,17 @@ STEP_RATIO = Quantity(
     roles=OF_PRIMARY,
 )
 FADE = Quantity(
-    "shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",), roles=OF_PRIMARY
+    "shape/fade/{contrast}",
+    "holds",
+    "fade",
+    ("statistics.shapes.judge_fade_within",),
+    roles=OF_PRIMARY,
 )
 NO_INVERSION = Quantity(
     "shape/no_inversion/{contrast}",
     "holds",
     "no inversion",
-    ("statistics.estimates.judge_no_inversion",),
+    ("statistics.shapes.judge_no_inversion_within",),
     better="higher",
     roles=OF_GAINS,
 )
@@ -205,33 +219,42 @@ POSITION_OF_B8 = Quantity(
     "shape/position_of_b8/{contrast}",
     "share",
     "position of batch 8",
-    ("ledger.quantities.contrasts.contrast_results", "statistics.estimates.draw_locations"),
+    ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"),
     roles=OF_PRIMARY,
 )
 FADE_TO = Quantity(
     "fade/{contrast}/b{batch}/to_b{to}",
     "x",
     "speed-up over that at a larger batch",
-    ("statistics.estimates.fade_samples", "statistics.estimates.estimate_sample"),
+    ("statistics.shapes.pair_samples", "statistics.contrasts.estimate_sample"),
     roles=OF_PRIMARY,
 )
 DIFFERENCE = Quantity(
     "difference/{contrast}/{dataset}/b{batch}",
     "x",
     "speed-up over that of another data set",
-    ("ledger.quantities.comparison.comparison_results", "statistics.estimates.estimate_contrast"),
+    ("ledger.quantities.comparison.comparison_results", "statistics.contrasts.estimate_quotient"),
+)
+CO_RESIDENT = Quantity(
+    "ratio/co_resident/{arm}/b{batch}",
+    "x",
+    "speed in turn over alone",
+    (
+        "ledger.quantities.co_residence.co_residence_results",
+        "statistics.contrasts.estimate_sample",
+    ),
 )
 INTERACTION = Quantity(
     "attribution/interaction/b{batch}",
     "x",
     "interaction of compilation and graphs",
-    ("statistics.estimates.estimate_contrast",),
+    ("statistics.contrasts.sample_of", "statistics.contrasts.estimate_sample"),
 )
 SHARE = Quantity(
     "attribution/{contrast}_share/b{batch}",
     "share",
     "share of the speed-up",
-    ("models.launch.attribution", "statistics.estimates.draw_locations"),
+    ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"),
 )
 PASSES = Quantity("capture/passes", "passes", "capture passes", COUNT)
 PASSES_OF_ARM = Quantity("capture/passes/{arm}", "passes", "capture passes", COUNT)
@@ -302,10 +325,7 @@ US_PER_LAUNCH = Quantity(
     "launches/us_per_launch/b1",
     "us",
     "cost of a launch",
-    (
-        "engine.profile_trace.summarise_decode_steps",
-        "ledger.quantities.launch_models.launch_model_results",
-    ),
+    ("engine.profile_trace.summarise_decode_steps", "ledger.quantities.savings.launch_cost"),
     better="lower",
 )
 LAUNCH_SPEED_UP = Quantity(
@@ -328,21 +348,31 @@ MODEL_RATIO = Quantity(
 MODEL_ERROR = Quantity(
     "model/{model}/error/b{batch}", "relative", "error of a launch model", LAUNCH_MODEL
 )
-SAVED_MS = Quantity(
-    "saved_ms_per_step/b{batch}",
-    "ms",
-    "saved a step",
-    ("ledger.cells.step_cell", "statistics.estimates.draw_locations"),
-    better="higher",
+SAVED_MS = Quantity("saved_ms_per_step/b{batch}", "ms", "saved a step", SAVING, better="higher")
+# `start` is what a start finds in its compile cache: `warm` or `cold`.
+START_COST = Quantity(
+    "start_cost/{start}", "s", "what graphs cost at a start", START, better="lower"
+)
+CAPTURE_SHARE = Quantity(
+    "start_cost/{start}/capture_share", "share", "share of the capture in that cost", START
 )
 BREAK_EVEN_STEPS = Quantity(
-    "break_even/steps/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
+    "break_even/steps/{start}/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
 )
-BREAK_EVEN_S = Quantity("break_even/seconds/b{batch}", "s", "break-even", PAID_BACK, better="lower")
+BREAK_EVEN_S = Quantity(
+    "break_even/seconds/{start}/b{batch}", "s", "break-even", PAID_BACK, better="lower"
+)
 DEPLOY_TAX = Quantity(
-    "deploy/tax_min_per_day",
+    "deploy/tax_min_per_day/{start}",
     "min/day",
     "serving time lost to restarts",
+    ("models.costs.deploy_tax_min_per_day", *START),
+    better="lower",
+)
+CAPTURE_TAX = Quantity(
+    "deploy/tax_min_per_day",
+    "min/day",
+    "serving time lost to captures at restarts",
     ("models.costs.deploy_tax_min_per_day",),
     better="lower",
 )

@@ -11,10 +11,17 @@ from cudagraph_lab.ledger.quantities.contrasts import (
     share_results,
     step_ratio_results,
 )
-from cudagraph_lab.ledger.quantities.costs import cost_results
+from cudagraph_lab.ledger.quantities.costs import break_even_results, tax_results
 from cudagraph_lab.ledger.quantities.ladders import ladder_results
-from cudagraph_lab.ledger.quantities.launch_models import launch_model_results
+from cudagraph_lab.ledger.quantities.launch_models import (
+    CALIBRATED_AT,
+    launch_model_results,
+    profile_of,
+)
+from cudagraph_lab.ledger.quantities.measurement import timed_share
 from cudagraph_lab.ledger.quantities.profile import profile_results
+from cudagraph_lab.ledger.quantities.savings import launch_cost, read_savings, saving_results
+from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_results
 from cudagraph_lab.ledger.quantities.startup import (
     capture_fit_results,
     capture_results,
@@ -47,12 +54,21 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
         results += interaction_results(dataset, known)
         results += capture_results(dataset, headline, startup)
         results += launch_model_results(dataset, headline, timed, profiled, seed)
-        results += cost_results(dataset, headline, timed, startup, settings.restarts_per_day, seed)
+        savings = read_savings(dataset, headline, known, seed)
+        results += saving_results(dataset, headline, savings)
+        counts = profile_of(dataset, headline, profiled)
+        if counts is not None and CALIBRATED_AT in savings:
+            results.append(launch_cost(savings[CALIBRATED_AT], counts))
+        starts = read_start_costs(dataset, headline, table, seed)
+        results += start_results(starts)
+        results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day, seed)
+        results += break_even_results(dataset, headline, starts, savings)
         results += kv_results(dataset, headline, startup)
         results += compile_cache_results(dataset, headline, startup)
         results += ladder_results(dataset, headline, timed, startup, mix, rungs)
     return [
         *results,
+        timed_share(dataset, table),
         *output_results(dataset),
         *startup_results(dataset, startup, seed),
         *capture_fit_results(startup),

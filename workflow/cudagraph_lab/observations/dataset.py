@@ -15,6 +15,7 @@ from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
 from cudagraph_lab.observations.outputs import Outputs, compare_outputs
+from cudagraph_lab.observations.starts import first_starts, found_cache
 from cudagraph_lab.observations.table import COLUMNS, Row, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
 from cudagraph_lab.records.record import Record
@@ -64,6 +65,7 @@ class Dataset(BaseModel):
     first_measured_at: str | None
     last_measured_at: str | None
     measured: Literal["apart", "in_turn"] = "apart"  # how the timed arms shared the device
+    observed: Literal["statistics", "messages"] = "statistics"  # as in the records
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
@@ -108,6 +110,7 @@ def read_dataset(
     refuse_other_design(read, expected)
     arms: dict[str, Arm] = {}
     rows: list[Row] = []
+    first = first_starts([record for _, record in read])
     by_arm: dict[str, list[tuple[Path, Record]]] = {}
     for path, record in read:
         by_arm.setdefault(record.arm, []).append((path, record))
@@ -117,7 +120,7 @@ def read_dataset(
         if arms[arm].status == "ok":
             for record in those:
                 if record.status == "ok":
-                    rows += observe(record)
+                    rows += observe(record, found_cache(record, first))
     for arm, reasons in left_out.items():
         if arm in arms:
             arms[arm] = arms[arm].model_copy(update={"warnings": arms[arm].warnings + reasons})
@@ -164,6 +167,7 @@ def read_dataset(
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),
         measured=example.request.measured,
+        observed=example.request.observed,
         order=order_run([record for _, record in read]),
         arms=arms,
         contrasts=compared,

@@ -4,11 +4,12 @@ A row has arm, repeat, batch, role and iteration, so that every figure later is 
 one `quantity`.
 """
 
+from collections.abc import Sequence
 from itertools import groupby
 from math import fsum
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cudagraph_lab.observations.validity import decode_steps, share_in_mode, step_tokens
 from cudagraph_lab.records.record import Cell, Record
@@ -21,8 +22,11 @@ COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
 Row = tuple[str, int, int | None, str, int, str, float]
 
 
-def observe(record: Record) -> list[Row]:
-    """All numbers of one believed record as rows of the table."""
+def observe(record: Record, cache: Literal["warm", "cold"] | None) -> list[Row]:
+    """All numbers of one believed record as rows of the table.
+
+    `cache` is what its start found, as `starts.found_cache` tells.
+    """
     rows: list[Row] = []
 
     def add(batch: int | None, role: str, iteration: int, **quantities: float | None) -> None:
@@ -53,6 +57,10 @@ def observe(record: Record) -> list[Row]:
                     else None,
                 )
         add(cell.batch, "timed", 1, energy_j_per_token=_energy_j_per_token(cell))
+    timed = [call for cell in record.cells for call in cell.timed()]
+    if record.request.purpose == "timed" and (ended := _ended_s(record.cells)) is not None:
+        in_calls = fsum(call.seconds for call in timed if call.seconds is not None)
+        add(None, "run", 1, timed_calls_s=in_calls, run_s=ended)
     startup = record.startup
     if startup is not None:
         # Engines in turn boot at the same time and wait for each other's processors: what their
@@ -61,6 +69,8 @@ def observe(record: Record) -> list[Row]:
         alone = record.request.measured == "apart"
         for span in startup.spans if alone else []:
             add(None, "startup", 1, **{f"span_{span.name}_s": span.seconds})
+            if span.name == "boot" and cache is not None:
+                add(None, "startup", 1, **{f"boot_{cache}_s": span.seconds})
         capture, log = startup.capture, startup.log
         passes: dict[str, int] = {}
         seconds = gib = None
@@ -102,6 +112,17 @@ def observe(record: Record) -> list[Row]:
             operators_per_step=profile.operators_per_step,
         )
     return rows
+
+
+def _ended_s(cells: Sequence[Cell]) -> float | None:
+    """When the last call ended, in seconds since the job began; None where that is not known."""
+    ends = [
+        call.started_s + call.seconds
+        for cell in cells
+        for call in cell.calls
+        if call.started_s is not None and call.seconds is not None
+    ]
+    return max(ends, default=None)
 
 
 def _energy_j_per_token(cell: Cell) -> float | None:

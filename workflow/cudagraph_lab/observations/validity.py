@@ -236,7 +236,7 @@ def batch_warnings(records: list[Record]) -> list[str]:
 
 def condition_warnings(records: list[Record]) -> list[str]:
     """What a reader should know of the conditions: unsteady iterations, throttling, company."""
-    from cudagraph_lab.statistics.estimates import steady_state
+    from cudagraph_lab.statistics.steadiness import steady_state
 
     warnings = []
     for record in records:

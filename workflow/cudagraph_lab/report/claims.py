@@ -43,7 +43,6 @@ ROLE_WORDS: dict[Role, str] = {
     "graph_uncompiled": "graphs, without compilation",
     "compile_graphed": "compilation, with graphs",
     "compile_ungraphed": "compilation, without graphs",
-    "co_resident": "measured in turn, over alone",
     "upgrade": "one version of vLLM over another",
     "other": "another contrast",
 }

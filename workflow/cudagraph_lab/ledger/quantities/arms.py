@@ -19,7 +19,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, Cells, step_cell
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.spread import spread_intervals, variance_components
 
 
 def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: int) -> list[Result]:
@@ -46,10 +46,10 @@ def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: in
 
 def _spread(arm: str, batch: int, throughput: list[list[float]]) -> Result:
     number, name = SPREAD_BETWEEN(arm=arm, batch=batch), f"{arm} at batch {batch}"
-    components = stats.variance_components(throughput, name=name)
+    components = variance_components(throughput, name=name)
     if components.between_cv is None:
         return absent(number, "one observation has no spread")
-    intervals = stats.spread_intervals(throughput, name=name)
+    intervals = spread_intervals(throughput, name=name)
     low, high = intervals.between or (None, None)
     return Result(
         id=number,
@@ -90,7 +90,7 @@ def node_spread(dataset: Dataset, table: pd.DataFrame, arm: str, batch: int) -> 
         return absent(number, "measured on fewer than two nodes")
     if all(len(repeats) == 1 for repeats in nodes):
         return absent(number, "one repeat per node: nodes and repeats cannot be told apart")
-    components = stats.variance_components(nodes, name=str(number))
+    components = variance_components(nodes, name=str(number))
     return Result(
         id=number,
         value=components.between_cv,

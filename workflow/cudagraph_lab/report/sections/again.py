@@ -6,7 +6,8 @@ from pathlib import Path
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.index import Index, has_value, short_title
+from cudagraph_lab.ledger.catalogue import TIMED_SHARE
+from cudagraph_lab.ledger.index import Index, has_value, short_title, value_at
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import (
     Chip,
@@ -24,6 +25,7 @@ from cudagraph_lab.report.numbers import (
     arm_repeats,
     bounds,
     fact,
+    noted,
     repeats,
     row_anchor,
     runs_anchor,
@@ -68,11 +70,12 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
     ]
     took = [
         say(
-            "{name}: {arms} arms, from {a} to {b}",
+            "{name}: {arms} arms, from {a} to {b}{share}",
             name=Exempt(short_title(index, d)),
             arms=fact(d.name, "len:arms", len(d.arms)),
             a=Time(d.first_measured_at),
             b=Time(d.last_measured_at),
+            share=_timed_share(index, d),
         )
         for d in index.ledger.datasets
         if d.first_measured_at and d.last_measured_at
@@ -100,6 +103,13 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
             Fold(("Versions, hashes and machines of each data set",), [Bullets(versions)])
         )
     return Section("again", "Repeat", "How do I get this for my GPU?", blocks)
+
+
+def _timed_share(index: Index, dataset: Dataset) -> Line:
+    share = value_at(index, dataset.name, TIMED_SHARE())
+    if share is None:
+        return ()
+    return say("; {x} of the processes’ time inside timed calls", x=noted(index, share))
 
 
 def _versions(index: Index, dataset: Dataset) -> Line:

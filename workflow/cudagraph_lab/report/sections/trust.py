@@ -13,6 +13,7 @@ from cudagraph_lab.ledger.index import Index, having, ratios, short_title, with_
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, Time, join, say
 from cudagraph_lab.report.numbers import arm_repeats, batch, batches, fact, noted
+from cudagraph_lab.report.sections.residence import co_residence
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
 LISTED = 4  # data sets that stand open; the others are folded
@@ -29,7 +30,7 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
         return Section("trust", "Trust", heading, none)
     blocks: list[Block] = [
         Picture(drawings["resolution"], heading=True, beside=[Bullets(_resolution(index))]),
-        Bullets(_spread(index) + _replay(index) + _outputs(index)),
+        Bullets(_spread(index) + _replay(index) + _outputs(index) + co_residence(index)),
     ]
     caveats = [
         say("{name}: {text}", name=Strong((Exempt(short_title(index, d)),)), text=_prose(d.caveat))
