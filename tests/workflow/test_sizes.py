@@ -5,6 +5,7 @@ their timed calls. Some minutes, most of them imports and boots of vLLM.
 """
 
 import json
+import os
 
 import pytest
 import yaml
@@ -147,8 +148,8 @@ def test_only_what_is_missing_is_planned_again(run, measured, jobs):
     assert (planned["measure_in_turn_2_size_1"], planned["measure"]) == (1, 2)
     assert not {"measure_in_turn_1_size_1", "choose_weights", "register_predictions"} & set(planned)
     for arm in ARMS:
-        assert f"results/tiny-llama/runs/{arm}/rep2.json" in done.stdout
-        assert f"results/tiny-llama/runs/{arm}/rep1.json" not in done.stdout
+        assert f"output: results/tiny-llama/runs/{arm}/rep2.json" in done.stdout
+        assert f"output: results/tiny-llama/runs/{arm}/rep1.json" not in done.stdout
 
 
 def test_without_measuring_the_sizes_are_shown_as_they_are(run, measured, jobs):
@@ -159,3 +160,65 @@ def test_without_measuring_the_sizes_are_shown_as_they_are(run, measured, jobs):
     assert not any(name.startswith("measure") for name in planned)
     for size in SIZES:
         assert f"results/tiny-{size}/observations.csv" in done.stdout
+
+
+# --- Planned for a GPU, and not measured --------------------------------------------------
+
+
+@pytest.fixture
+def planned_for_a_gpu(run_snakemake, repository, tmp_path, monkeypatch):
+    """A dry-run of a shipped file for a pretended GPU of so much memory."""
+    monkeypatch.setenv(
+        "PYTHONPATH", str(repository / "tests" / "fixtures" / "stub_nvml"), prepend=os.pathsep
+    )
+
+    def plan(name, memory_gib, *arguments):
+        monkeypatch.setenv("STUB_NVML_GIB", str(memory_gib))
+        files = tuple(repository / "config" / f"{one}.yaml" for one in ("config", name))
+        done = run_snakemake("-n", *arguments, directory=tmp_path, configfiles=files)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return plan
+
+
+def measuring(planned):
+    return {name: count for name, count in planned.items() if name.startswith("measure")}
+
+
+def test_the_shipped_sizes_are_planned_for_a_device_of_80_gib(planned_for_a_gpu, jobs):
+    said = planned_for_a_gpu("sizes", 79.6, "--config", "dataset=h")
+    in_turn = {
+        f"measure_in_turn_{repeat}_size_{place}": 1 for repeat in (1, 2) for place in (1, 2, 3)
+    }
+    assert measuring(jobs(said)) == in_turn | {"measure": 3}
+    assert "h-llama-70b is not measured here: an engine needs 134.8 GiB" in said
+    for arm in ("eager", "compiled", "graphs"):
+        assert f"results/h-qwen-32b/runs/{arm}/rep1.json" in said
+    assert "results/h-llama-70b" not in said
+
+
+def test_some_of_the_sizes_are_chosen_on_the_command_line(planned_for_a_gpu, jobs):
+    chosen = "sizes={opt-125m: null, llama-1b: null, llama-8b: null}"
+    said = planned_for_a_gpu("sizes", 139.8, "--config", "dataset=h", chosen)
+    assert measuring(jobs(said)) == {"measure": 6}
+    assert "not measured here" not in said
+
+
+@pytest.mark.parametrize("here", ["a GPU", "none"])
+def test_where_jobs_run_elsewhere_the_order_is_not_settled_by_this_machine(
+    planned_for_a_gpu, run_snakemake, repository, tmp_path, monkeypatch, here
+):
+    if here == "a GPU":
+        monkeypatch.setenv("STUB_NVML_GIB", "80")
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    files = tuple(repository / "config" / f"{one}.yaml" for one in ("config", "sizes"))
+    done = run_snakemake(
+        "-n", "--workflow-profile", repository / "profiles" / "slurm",
+        "--config", "dataset=h", "measure=cuda",
+        directory=tmp_path, configfiles=files,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    assert "config: order: auto goes by the " in done.stdout
