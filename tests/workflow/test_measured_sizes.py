@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cudagraph_lab.design.memory import GIB, kv_bytes_per_token
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.records.store import read_record
 
 ARMS = ("eager", "compiled")
 SIZES = ("opt", "llama")
