@@ -191,10 +191,10 @@ def test_traces_are_summarised_batch_by_batch_in_the_designs_order(tmp_path):
         ]  # fmt: skip
         (tmp_path / name).write_text(json.dumps({"traceEvents": events}))
 
-    write("b1-a.json", 1, 3)
-    write("b8-a.json", 8, 5)
-    write("b64-a.json", 64, 1)  # too short to tell
-    write("b80-a.json", 80, 4)  # not b8
+    write("b1.json", 1, 3)
+    write("b8.json", 8, 5)
+    write("b64.json", 64, 1)  # too short to tell
+    write("b80.json", 80, 4)  # not b8
     found = summarise_traces(tmp_path, [8, 1, 64])
     assert [(s["batch"], s["steps"]) for s in found] == [(8, 4), (1, 2)]
 
