@@ -5,9 +5,7 @@ import pandas as pd
 from cudagraph_lab.config.contrast import headline_of
 from cudagraph_lab.ledger.catalogue import (
     BUSY_S,
-    ENERGY,
     KERNELS,
-    LAUNCHES,
     NO_INVERSION,
     RATIO,
     STEP,
@@ -44,8 +42,9 @@ from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
-# What is asked of a series of model sizes: steps, speed-ups, energy, and what a step consists of.
-OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION, ENERGY, KERNELS, LAUNCHES, BUSY_S})
+# What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
+OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION})
+OF_SMALLEST = frozenset({KERNELS, BUSY_S})  # at the smallest batch size alone
 
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
@@ -58,12 +57,18 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     headline = dataset.contrasts[name] if name else None
     results = _of_arms(dataset, table, timed, seed)
     decoding = read_throughputs(dataset, table, decode_alone=True)
-    for contrast in dataset.contrasts:
+    for contrast, facts in dataset.contrasts.items():
+        if dataset.series == "sizes" and facts.role != "primary":
+            continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
     if dataset.series == "sizes":
-        results += profile_results(dataset, headline, profiled)
-        return [result for result in results if result.id.quantity in OF_SIZES]
+        smallest = min(dataset.batch_sizes)
+        return [result for result in results if result.id.quantity in OF_SIZES] + [
+            result
+            for result in profile_results(dataset, headline, profiled)
+            if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
+        ]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, known, seed)

@@ -43,12 +43,11 @@ def draw(index: Index) -> Drawn:
         panel_title(axes, f"{device}, decode step", INK)
         said.append(f"{device}: " + "; ".join(_finding(rows, batch) for batch in batches))
     panels[-1].set_xlabel("parameters of the model")
-    figure.text(
-        0.01,
-        0.0,
-        "marks: measured · bands: forecast before, 90% · dotted: the lab’s additive model at batch "
-        f"{shown_batches(next(iter(devices.values())))[0]}, dashed: its overlap model",
-        fontsize=7.5,
+    first = shown_batches(next(iter(devices.values())))[0]
+    figure.supxlabel(
+        "marks: measured, hollow without an interval · bands: forecast before, 90%\n"
+        f"grey: the lab’s two models at batch {first}, additive dotted, overlap dashed",
+        fontsize=8,
         color=INK,
     )
     return figure, f"Speed-up by model size. {'. '.join(said)}.", shown
@@ -92,12 +91,19 @@ def _panel(axes: Axes, rows: list[Sized], batches: list[int]) -> list[Number]:
             axes.plot(*zip(*points, strict=True), color="#8a8a8a", linestyle=style, linewidth=1)
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks([row.parameters for row in rows], [row.label for row in rows])
+    axes.set_xticks([row.parameters for row in rows], [_size(row.parameters) for row in rows])
     sizes = [row.parameters for row in rows]
     axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
     ratio_axis(axes, 0.85, max(reached) * 1.1)
     axes.legend(fontsize=8, frameon=False, loc="upper right")
     return shown
+
+
+def _size(parameters: float) -> str:
+    """Parameters as people say them: 125M, 8B."""
+    if parameters < 1e9:
+        return f"{parameters / 1e6:.0f}M"
+    return f"{parameters / 1e9:.2g}B"
 
 
 def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str) -> None:

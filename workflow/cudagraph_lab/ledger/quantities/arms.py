@@ -33,10 +33,11 @@ def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: in
         (STEP, step_cell(timed, arm, batch)),
         (ENERGY, timed.get((arm, "energy_j_per_token", batch))),
     )
-    counts = (
-        (REPLAYED_SHARE, timed.get((arm, "full_share", batch))),
-        (PADDED_TOKENS, timed.get((arm, "padded_tokens", batch))),
-    )
+    replayed = timed.get((arm, "full_share", batch))
+    padded = timed.get((arm, "padded_tokens", batch))
+    if replayed and not any(share for repeat in replayed for share in repeat):
+        padded = None  # nothing was padded, since nothing was replayed
+    counts = ((REPLAYED_SHARE, replayed), (PADDED_TOKENS, padded))
     return [
         *(mean(of(arm=arm, batch=batch), cell, seed, [arm]) for of, cell in means if cell),
         _spread(arm, batch, throughput),

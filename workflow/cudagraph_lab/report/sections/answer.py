@@ -104,7 +104,8 @@ def leads(index: Index, role: Role) -> list[Dataset]:
 
         most, least = max(chosen, key=gain), min(chosen, key=gain)
         return [most, least] if most is not least else [most]
-    return chosen[:LEADS]
+    one_each = {short_device(d): d for d in reversed(chosen)}  # the first of each device
+    return [d for d in chosen if one_each[short_device(d)] is d][:LEADS]
 
 
 def headline(index: Index, role: Role | None) -> Line:
@@ -202,7 +203,7 @@ def held(index: Index) -> Line:
         if f.tested and f.counts["refuted"] == 0 and f.counts["inconclusive"] == 0
     ]
     counted = count_verdicts(index)
-    total = count(counted["confirmed"], "confirmed", index.groups)
+    total = count(counted["confirmed"], "confirmed")
     if not counted["confirmed"]:
         return ("No prediction was confirmed.",)
     if not kept:
@@ -211,7 +212,7 @@ def held(index: Index) -> Line:
         "{families}. In all {n} predictions were confirmed, {weak} of them read from these data.",
         families=_named(kept),
         n=total,
-        weak=count(counted["confirmed in-sample"], "confirmed in-sample", index.groups),
+        weak=count(counted["confirmed in-sample"], "confirmed in-sample"),
     )
 
 
@@ -225,7 +226,7 @@ def failed(index: Index) -> Line:
         first = min(waiting, key=importance)
         tail = say(
             " {n} are not settled, “{what}” among them: interval and bounds overlap only in part.",
-            n=count(counted["inconclusive"], "inconclusive", index.groups),
+            n=count(counted["inconclusive"], "inconclusive"),
             what=Exempt(first.subject, "claim"),
         )
     if not missed:
@@ -236,7 +237,7 @@ def failed(index: Index) -> Line:
             [_miss(index, f) for f in list(_one_per_quantity(missed).values())[:NAMED]], "; ", "; "
         ),
         link=Link("wrong", ("each in words",)),
-        n=count(counted["refuted"], "refuted", index.groups),
+        n=count(counted["refuted"], "refuted"),
         tail=tail,
     )
 
