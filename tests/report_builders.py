@@ -8,9 +8,10 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number
 from cudagraph_lab.ledger.catalogue import QUANTITIES
-from cudagraph_lab.ledger.index import VERDICTS, make_index
+from cudagraph_lab.ledger.index import make_index
+from cudagraph_lab.ledger.verdicts import VERDICTS
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.records.store import read_record
 from cudagraph_lab.report.claims import families
 from cudagraph_lab.report.markup import anchor
 from cudagraph_lab.report.page import render_html, render_markdown

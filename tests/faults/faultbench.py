@@ -26,7 +26,8 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.job import job_of
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.records.record import SET_ASIDE, Record, read_record
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.store import SET_ASIDE, read_record
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONFIG = REPOSITORY / "config" / "config.yaml"

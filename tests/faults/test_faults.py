@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +30,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faultbench import (
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design.predictions import registered_hashes
+from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.observations.dataset import read_dataset
+from cudagraph_lab.records.store import read_record
+from tests.faults.faultbench import (
     DATASET,
     FIXTURES,
     IN_TURN,
@@ -44,13 +51,7 @@ from faultbench import (
     one_line,
     wait_for,
 )
-from uv_stand_in import BUILDER, write_uv
-
-from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.predictions import registered_hashes
-from cudagraph_lab.errors import LabError
-from cudagraph_lab.observations.dataset import read_dataset
-from cudagraph_lab.records.record import read_record
+from tests.uv_stand_in import BUILDER, write_uv
 
 SEED = os.environ.get("FAULT_SEED", "20260504")
 AT_ONCE = 3
@@ -204,7 +205,7 @@ def kill_vllm(directory: Path, rng: random.Random) -> Outcome:
     if number == len(victims) - 1:
         lab.go_on(target)
         (record,) = lab.believed().values()
-        assert record.environment.vllm == "0.22.1"
+        assert record.environment.vllm == VLLM_VERSION
         left += lab.survivors() + lab.left_behind()
     return Outcome(GOES_ON, lost=lab.lost(finished), wrong=half, left=left)
 
@@ -468,8 +469,10 @@ def failing(directory: Path, how: str, failure: str, quoted: str = "", **more: A
     process, said = lab.measurement("compiled")
     lab.end(process, said)
     assert read_record(lab.record("compiled"), DATASET).status == "ok"
+    name = lab.record().relative_to(lab.directory)
+    assert f"to measure it again: cudagraph-lab set-aside {name}, then make lab" in text
     return Outcome(
-        f"recorded as failed (`{failure}`) with the end of its log; the rest goes on",
+        f"recorded as failed (`{failure}`) with the end of its log, and stays; the rest goes on",
         lost=lab.lost(finished),
         left=left + lab.survivors() + lab.left_behind(),
     )
@@ -486,11 +489,30 @@ def hangs_in_generate(directory: Path, rng: random.Random) -> Outcome:
     return failing(directory, "hangs late", "timeout", "step 17 was the last one", timeout_s=wait)
 
 
-@kind(VLLM, "dies with a traceback", 2)
+NOT_STARTED = ("import", "boot", "not supported", "crash", "exit", "silent")
+
+
+@kind(VLLM, "does not start: an argument, an import, a crash, an exit without a word", 6)
+def does_not_start(directory: Path, rng: random.Random) -> Outcome:
+    lab = Lab(directory)
+    how = NOT_STARTED[int(directory.name)]
+    process, said = lab.measurement(environment={"STUB_VLLM": how})
+    text = lab.end(process, said)
+    assert process.returncode != 0
+    line = one_line(text)
+    assert line.startswith("eager rep 1: vLLM "), line
+    assert line.endswith(f"the log is {lab.record().with_suffix('.log').relative_to(directory)}")
+    assert not lab.contents()
+    return measured_after(
+        lab, "one line with the cause and the log, no record; the next run makes it"
+    )
+
+
+@kind(VLLM, "fails or crashes while it generates", 2)
 def dies(directory: Path, rng: random.Random) -> Outcome:
-    how, where = [("boot", "boot"), ("second batch", "generate")][int(directory.name)]
-    outcome = failing(directory, how, where)
-    return Outcome(outcome.then.replace(where, "boot` or `generate"), *list_of(outcome))
+    how, what = [("second batch", "generate"), ("crash late", "killed")][int(directory.name)]
+    outcome = failing(directory, how, what)
+    return Outcome(outcome.then.replace(what, "generate` or `killed"), *list_of(outcome))
 
 
 def list_of(outcome: Outcome) -> tuple[int, int, int]:
@@ -500,11 +522,6 @@ def list_of(outcome: Outcome) -> tuple[int, int, int]:
 @kind(VLLM, "out of memory at boot", 2)
 def out_of_memory(directory: Path, rng: random.Random) -> Outcome:
     return failing(directory, "out of memory", "out_of_memory", "CUDA out of memory")
-
-
-@kind(VLLM, "crashes or exits without a word", 3)
-def crashes(directory: Path, rng: random.Random) -> Outcome:
-    return failing(directory, ["crash", "exit", "silent"][int(directory.name)], "killed")
 
 
 @kind(VLLM, "leaves children behind", 2)
@@ -646,12 +663,13 @@ def changed_configuration(directory: Path, rng: random.Random) -> Outcome:
     lab.end(process, said)
     finished = lab.contents()
     kept = lab.changes
-    key, change = [
+    changes: list[tuple[str, dict[str, Any]]] = [
         ("workload.output_tokens", {"workload": {**kept["workload"], "output_tokens": 5}}),
         ("workload.batch_sizes", {"workload": {**kept["workload"], "batch_sizes": [1, 4]}}),
         ("iterations", {"iterations": 2}),
         ("seed", {"seed": rng.randrange(1000)}),
-    ][int(directory.name)]
+    ]
+    key, change = changes[int(directory.name)]
     lab.changes = kept | change
     process, said = lab.measurement()
     text = lab.end(process, said)
@@ -674,7 +692,7 @@ def collect(runs: Path) -> Any:
     return read_dataset(runs.parent.name, runs.glob("*/rep*.json"), {}, contrasts, {}, {})
 
 
-def damaged(directory: Path, rng: random.Random, spoil: Callable[[Path], None]) -> Outcome:
+def damaged(directory: Path, rng: random.Random, spoil: Callable[[Path], object]) -> Outcome:
     """Spoil one of nine records, collect twice, and look what became of it and of the others."""
     runs = directory / "h100-opt-125m" / "runs"
     for arm in COPIED:
@@ -735,7 +753,7 @@ def bit_flipped(directory: Path, rng: random.Random) -> Outcome:
 @kind(RECORDS, "empty, or of random bytes", 4)
 def random_bytes(directory: Path, rng: random.Random) -> Outcome:
     size = 0 if int(directory.name) == 0 else rng.randrange(1, 10_000)
-    return damaged(directory, rng, lambda path: path.write_bytes(rng.randbytes(size)) and None)
+    return damaged(directory, rng, lambda path: path.write_bytes(rng.randbytes(size)))
 
 
 @kind(RECORDS, "another checksum", 2)
@@ -863,8 +881,8 @@ def all_foreign(directory: Path, rng: random.Random) -> Outcome:
     return Outcome("refused in one line, nothing is renamed", lost=int(after != before))
 
 
-@kind(RECORDS, "through the workflow: set aside, and measured again when asked by name", 2)
-def asked_by_name(directory: Path, rng: random.Random) -> Outcome:
+@kind(RECORDS, "through the workflow: named, set aside, and measured again", 2)
+def set_aside_by_hand(directory: Path, rng: random.Random) -> Outcome:
     lab = prepared(directory)
     lab.go_on()
     path = lab.record(rng.choice(["eager", "compiled"]))
@@ -880,14 +898,13 @@ def asked_by_name(directory: Path, rng: random.Random) -> Outcome:
     command = [sys.executable, "-m", "cudagraph_lab.cli", "set-aside", name]
     subprocess.run(command, cwd=directory, check=True)
     assert not path.exists()
-    lab.go_on(name)
-    assert path in lab.believed()
     lab.go_on(table)
+    assert path in lab.believed()
     facts = json.loads((directory / f"results/{DATASET}/dataset.json").read_text())
     assert facts["arms"][path.parent.name]["status"] == "ok"
     assert len(list(path.parent.glob("rep1.json.damaged-*"))) == 1
     return Outcome(
-        "named; measured again after it was set aside, by name",
+        "left out and named; measured again by `make lab` after it was set aside",
         lost=lab.lost(finished),
         left=lab.survivors() + lab.left_behind(),
     )
@@ -902,14 +919,18 @@ Results = dict[str, list[Outcome | str]]
 def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """All trials of the kinds that were asked for, a few at a time."""
     chosen = {
-        item.callspec.params["one"].name for item in request.session.items
-        if getattr(item, "originalname", "") == "test_nothing_is_lost_and_nothing_wrong_is_believed"
+        item.callspec.id for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.originalname == "test_nothing_is_lost_and_nothing_wrong_is_believed"
     }  # fmt: skip
     whole = any(item.name == "test_the_table_says_what_was_run" for item in request.session.items)
-    kinds = [one for one in KINDS if whole or one.name in chosen]
+    kinds = [one for one in KINDS if whole or one.trial.__name__ in chosen]
     root = tmp_path_factory.mktemp("faults")
 
-    def run(one: Kind, number: int) -> Outcome | str:
+    def run(one: Kind, numbers: Iterable[int]) -> list[Outcome | str]:
+        return [trial(one, number) for number in numbers]
+
+    def trial(one: Kind, number: int) -> Outcome | str:
         directory = root / one.trial.__name__ / str(number)
         directory.parent.mkdir(exist_ok=True)
         try:
@@ -921,9 +942,9 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     order = sorted(kinds, key=lambda one: (one.trial is not kill_vllm, one.group != KILLED))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         begun = {
-            one.name: [pool.submit(lambda one=one: [run(one, k) for k in range(one.trials)])]
+            one.name: [pool.submit(run, one, range(one.trials))]
             if one.in_order
-            else [pool.submit(lambda one=one, k=k: [run(one, k)]) for k in range(one.trials)]
+            else [pool.submit(run, one, [k]) for k in range(one.trials)]
             for one in order
         }
         return {
@@ -934,10 +955,12 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("one", KINDS, ids=lambda one: one.trial.__name__)
 def test_nothing_is_lost_and_nothing_wrong_is_believed(matrix: Results, one: Kind) -> None:
+    then = set()
     for outcome in matrix[one.name]:
         assert isinstance(outcome, Outcome), outcome
         assert (outcome.lost, outcome.wrong, outcome.left) == (0, 0, 0)
-    assert len({outcome.then for outcome in matrix[one.name]}) == 1
+        then.add(outcome.then)
+    assert len(then) == 1
 
 
 def table(results: Results) -> str:
@@ -948,7 +971,7 @@ def table(results: Results) -> str:
         lines += ["| fault | trials | lost | wrongly believed | left behind | what happens |"]
         lines += ["|---|---|---|---|---|---|"]
         for one in (one for one in KINDS if one.group == group):
-            outcomes = results[one.name]
+            outcomes = [o for o in results[one.name] if isinstance(o, Outcome)]
             sums = [sum(getattr(o, name) for o in outcomes) for name in ("lost", "wrong", "left")]
             then = "; ".join(sorted({o.then for o in outcomes}))
             counted = " | ".join(map(str, [len(outcomes), *sums]))

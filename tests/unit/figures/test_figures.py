@@ -160,12 +160,13 @@ def test_brackets_are_told_from_what_was_measured():
     assert "llama-70b, 2 H100, bf16, batch 32: 1 to 1.5" in drawing.finding
 
 
-def test_every_figure_has_a_question_a_module_and_a_caption():
+def test_every_figure_has_a_question_a_module_and_a_caption_that_asks_it():
     assert len(FIGURES) <= 7
     for name, question in FIGURES.items():
         assert question.endswith("?")
-        assert (REPOSITORY / "report" / "captions" / f"{name}.rst").is_file()
-        module = import_module(f"cudagraph_lab.figures.{name.replace('-', '_')}")
+        caption = (REPOSITORY / "report" / "captions" / f"{name}.rst").read_text("utf-8")
+        assert caption.startswith(f"{question} ")
+        module = import_module(f"cudagraph_lab.figures.plots.{name.replace('-', '_')}")
         assert callable(module.draw)
 
 

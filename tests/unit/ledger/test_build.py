@@ -178,8 +178,10 @@ def test_what_was_predicted_and_not_observed_is_there_as_missing(shipped_ledger)
 
 
 def guess(**fields):
-    entry = {"id": "a/guess", "number": "ratio/bundle/b1", "applies_to": {}, "value": None}
-    entry |= {"low": 2.0, "high": 3.0, "unit": "x", "source": "a test"}
+    entry = {
+        "id": "a/guess", "number": "ratio/bundle/b1", "applies_to": {}, "value": None,
+        "low": 2.0, "high": 3.0, "unit": "x", "source": "a test",
+    }  # fmt: skip
     return Prediction.model_validate(entry | fields)
 
 

@@ -183,7 +183,7 @@ class Config(Part):
         "managed",
         description="`managed`: vLLM's environment is built from its lock when a measurement "
         "needs it. Else a Python that imports vLLM, by path or name; it is taken as it is, so it "
-        "should be vLLM 0.22.1",
+        "should be of the version that envs/vllm-cuda.in names",
     )
     cache_dir: Text = Field(
         "auto",

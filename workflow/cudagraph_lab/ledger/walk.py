@@ -3,6 +3,16 @@
 import pandas as pd
 
 from cudagraph_lab.config.contrast import headline_of
+from cudagraph_lab.ledger.catalogue import (
+    BUSY_S,
+    ENERGY,
+    KERNELS,
+    LAUNCHES,
+    NO_INVERSION,
+    RATIO,
+    STEP,
+    STEP_RATIO,
+)
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
 from cudagraph_lab.ledger.quantities.contrasts import (
@@ -34,6 +44,9 @@ from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
+# What is asked of a series of model sizes: steps, speed-ups, energy, and what a step consists of.
+OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION, ENERGY, KERNELS, LAUNCHES, BUSY_S})
+
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
     """All numbers of one data set; `table` has the columns of `observations.dataset`."""
@@ -48,6 +61,9 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     for contrast in dataset.contrasts:
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
+    if dataset.series == "sizes":
+        results += profile_results(dataset, headline, profiled)
+        return [result for result in results if result.id.quantity in OF_SIZES]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, known, seed)

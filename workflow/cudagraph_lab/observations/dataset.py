@@ -18,13 +18,15 @@ from cudagraph_lab.observations.outputs import Outputs, compare_outputs
 from cudagraph_lab.observations.starts import first_starts, found_cache
 from cudagraph_lab.observations.table import COLUMNS, Row, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
-from cudagraph_lab.records.record import (
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.store import (
     SET_ASIDE,
     NotBelievedError,
-    Record,
     log_of,
+    measured_again,
     read_record,
     records_aside,
+    stays,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class Dataset(BaseModel):
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
+    series: Literal["sizes"] | None = None  # one of several that are shown together
     caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
@@ -98,7 +101,7 @@ def read_dataset(
     if not paths:
         raise LabError(f"data set {name!r} has no records; measure it or take it out of `compare`")
     read, left_out = read_believed(name, paths)
-    for arm, reasons in reasons_aside(name, paths[0].parents[1]).items():
+    for arm, reasons in reasons_aside(paths[0].parents[1]).items():
         left_out.setdefault(arm, []).extend(reasons)
     if (read[0][1].kind == "simulated") != name.startswith(SIMULATED):
         raise LabError(
@@ -108,24 +111,10 @@ def read_dataset(
     read.sort(key=lambda pair: (pair[1].measured_at or "", pair[1].arm, pair[1].repeat))
     refuse_mixture(read)
     refuse_other_design(read, expected)
-    arms: dict[str, Arm] = {}
-    rows: list[Row] = []
-    first = first_starts([record for _, record in read])
     by_arm: dict[str, list[tuple[Path, Record]]] = {}
     for path, record in read:
         by_arm.setdefault(record.arm, []).append((path, record))
-    for arm, members in sorted(by_arm.items()):
-        those = sorted((record for _, record in members), key=lambda record: record.repeat)
-        arms[arm] = judge_arm(those)
-        if arms[arm].status == "ok":
-            for record in those:
-                if record.status == "ok":
-                    rows += observe(record, found_cache(record, first))
-    for arm, reasons in left_out.items():
-        if arm in arms:
-            arms[arm] = arms[arm].model_copy(update={"warnings": arms[arm].warnings + reasons})
-        else:
-            arms[arm] = absent_arm("missing", "; ".join(reasons))
+    arms, rows = _judged(by_arm, left_out)
     platform = read[0][1].environment.platform
     for arm, reason in not_measurable.get(platform, {}).items():
         arms.setdefault(arm, absent_arm("not_measurable", reason))
@@ -171,6 +160,7 @@ def read_dataset(
         order=order_run([record for _, record in read]),
         arms=arms,
         contrasts=compared,
+        series=description.get("series"),
         caveat=description.get("caveat"),
         notes=[
             *description.get("notes", []),
@@ -188,6 +178,34 @@ def read_dataset(
 
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
     return dataset, table
+
+
+def mends_of(members: list[tuple[Path, Record]]) -> dict[int, str]:
+    """By repeat, what to do about a failed run; nothing about a shipped one, which is git's."""
+    shipped = REPOSITORY / "resources"
+    return {r.repeat: stays(path) for path, r in members if not path.is_relative_to(shipped)}
+
+
+def _judged(
+    by_arm: Mapping[str, list[tuple[Path, Record]]], left_out: Mapping[str, list[str]]
+) -> tuple[dict[str, Arm], list[Row]]:
+    """Every arm with what is to be said of it, and the rows of those that count."""
+    first = first_starts([record for members in by_arm.values() for _, record in members])
+    arms: dict[str, Arm] = {}
+    rows: list[Row] = []
+    for arm, members in sorted(by_arm.items()):
+        those = sorted((record for _, record in members), key=lambda record: record.repeat)
+        arms[arm] = judge_arm(those, mends_of(members))
+        if arms[arm].status == "ok":
+            for record in those:
+                if record.status == "ok":
+                    rows += observe(record, found_cache(record, first))
+    for arm, reasons in left_out.items():
+        if arm in arms:
+            arms[arm] = arms[arm].model_copy(update={"warnings": arms[arm].warnings + reasons})
+        else:
+            arms[arm] = absent_arm("missing", "; ".join(reasons))
+    return arms, rows
 
 
 def absent_arm(status: ArmStatus, reason: str) -> Arm:
@@ -223,7 +241,7 @@ def read_believed(
     for path, refusal in refused:
         if not read or path.is_relative_to(REPOSITORY / "resources"):
             raise refusal
-        mend = f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
+        mend = measured_again(path)
         say(f"cudagraph-lab: {path}: {refusal.reason}; left out, the rest goes on; {mend}")
         reasons.setdefault(path.parent.name, []).append(
             f"repeat {path.stem.removeprefix('rep')} is not believed and left out: "
@@ -232,22 +250,17 @@ def read_believed(
     return read, reasons
 
 
-def reasons_aside(name: str, runs: Path) -> dict[str, list[str]]:
-    """By arm, which repeats were set aside and not measured again since, and why."""
+def reasons_aside(runs: Path) -> dict[str, list[str]]:
+    """By arm, which repeats were set aside and not measured again since."""
     reasons: dict[str, list[str]] = {}
     absent = records_aside(runs)
     for aside in sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*")):
         record = aside.with_name(aside.name.partition(SET_ASIDE)[0])
         if record not in absent:
             continue
-        try:
-            read_record(aside, name)
-            reason = "set aside by hand"
-        except NotBelievedError as error:
-            reason = error.reason
         reasons.setdefault(aside.parent.name, []).append(
-            f"repeat {record.stem.removeprefix('rep')} is not believed and set aside "
-            f"as {aside.name}: {reason}"
+            f"repeat {record.stem.removeprefix('rep')} was set aside as {aside.name} and is not "
+            "measured again yet"
         )
     return reasons
 

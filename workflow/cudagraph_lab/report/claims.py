@@ -17,8 +17,8 @@ from cudagraph_lab.ledger.catalogue import (
     SHAPES_PIECEWISE,
     Quantity,
 )
-from cudagraph_lab.ledger.index import VERDICTS, Index, has_value
-from cudagraph_lab.ledger.verdicts import Verdict
+from cudagraph_lab.ledger.index import Index, has_value
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 
 # Who speaks, by the first word of a prediction's id.
 SPEAKERS = {

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.index import VERDICTS, Index, has_value
+from cudagraph_lab.ledger.index import Index, has_value
 from cudagraph_lab.ledger.number_format import suffix, trimmed, unit_of, written
-from cudagraph_lab.ledger.verdicts import Verdict
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 from cudagraph_lab.report.markup import (
     About,
     Chip,

@@ -17,8 +17,9 @@ from cudagraph_lab.report.markup import html, plain
 from cudagraph_lab.report.sections.again import again, appendix
 from cudagraph_lab.report.sections.answer import answer
 from cudagraph_lab.report.sections.cost import production, startup
-from cudagraph_lab.report.sections.effect import sizes, why
+from cudagraph_lab.report.sections.effect import why
 from cudagraph_lab.report.sections.scores import scores, wrong
+from cudagraph_lab.report.sections.sizes import sizes
 from cudagraph_lab.report.sections.trust import trust
 from cudagraph_lab.report.view import View
 

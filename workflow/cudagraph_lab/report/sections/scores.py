@@ -2,8 +2,9 @@
 
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.index import VERDICTS, Index, count_verdicts, short_title
+from cudagraph_lab.ledger.index import Index, count_verdicts, short_title
 from cudagraph_lab.ledger.number_format import unit_of
+from cudagraph_lab.ledger.verdicts import VERDICTS, WORDINGS, style_name
 from cudagraph_lab.report.claims import (
     SPEAKERS,
     Claims,
@@ -11,7 +12,7 @@ from cudagraph_lab.report.claims import (
     refuted_by_prediction,
     width_words,
 )
-from cudagraph_lab.report.markup import WORDS, Chip, Exempt, Line, Strong, join, plain, say
+from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, plain, say
 from cudagraph_lab.report.numbers import bounds, count, judgement, label, point, value
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
@@ -27,8 +28,12 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         return Section("scores", "Scores", heading, none)
     counted = count_verdicts(index)
     counts = [
-        say("{n} {words}", n=count(counted[verdict], verdict, index.groups), words=WORDS[verdict])
-        for verdict in ("confirmed", "refuted", "inconclusive", "not measured")
+        say(
+            "{n} {words}",
+            n=count(counted[verdict], verdict, index.groups),
+            words=WORDINGS[verdict].words,
+        )
+        for verdict in VERDICTS
     ]
     lead = say(
         "Each prediction has bounds. {counts}. Of the confirmed, {n} were read from the same data "
@@ -61,7 +66,11 @@ def _family(index: Index, claims: Claims) -> Family:
     counts = claims.counts
     total = count(len(claims.pairs), "all", index.groups, family=claims.key)
     verdicts = [
-        say("{n} {words}", n=count(counts[v], v, index.groups, family=claims.key), words=WORDS[v])
+        say(
+            "{n} {words}",
+            n=count(counts[v], v, index.groups, family=claims.key),
+            words=WORDINGS[v].words,
+        )
         for v in VERDICTS
         if counts[v]
     ]
@@ -93,7 +102,7 @@ def _family(index: Index, claims: Claims) -> Family:
         lines.append(say("Not measured: {why}.", why=join([(Exempt(r),) for r in reasons])))
     sources = dict.fromkeys(judged.source for _, judged in claims.pairs)
     lines += [say("Source: {text}.", text=Exempt(text)) for text in sources]
-    return Family(cells, claims.worst.replace(" ", "-"), lines)
+    return Family(cells, style_name(claims.worst), lines)
 
 
 def _where(index: Index, number: Number) -> Line:

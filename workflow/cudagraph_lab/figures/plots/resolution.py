@@ -1,4 +1,7 @@
-"""An arm against itself: what differs from 1 by less than this cannot be told from chance."""
+"""How small an effect could be seen?
+
+An arm against itself: what differs from 1 by less than this cannot be told from chance.
+"""
 
 from matplotlib.figure import Figure
 

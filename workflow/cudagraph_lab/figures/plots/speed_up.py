@@ -1,4 +1,7 @@
-"""Speed-up against batch size: the first picture of the page."""
+"""Where do graphs stop mattering?
+
+Speed-up against batch size: the first picture of the page.
+"""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
