@@ -4,18 +4,19 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.records.store import read_record
 
 STUB = Path(__file__).parents[1] / "fixtures" / "stub_vllm"
 ARMS = ("eager", "eager-again", "compiled")
 BATCH_SIZES, ROUNDS, REPEATS = [1, 2], 4, 2
 # Calls of an arm: the first of each batch size, then one a round of each. This one is in round 3.
 FATAL_CALL = len(BATCH_SIZES) * 3 + 1
-MINE = {
+MINE: dict[str, Any] = {
     "measure": "cpu",
     "dataset": "turns",
     "compare": [],
