@@ -128,6 +128,8 @@ if workflow.is_main_process:
         )
     for line in TOO_LARGE:
         logger.warning(line)
+    for line in memory.settled_lines(NAMED, PLANS):
+        logger.info(line)
     for arm, reason in {
         arm: reason
         for plan in PLANS.values()
