@@ -58,8 +58,7 @@ class Tally:
 
     def add(self, column: str, low: float | None, high: float | None, truth: float) -> None:
         """One interval; none at all counts as a miss."""
-        known = low is not None and high is not None
-        self.held[column].append(known and low <= truth <= high)
+        self.held[column].append(low is not None and high is not None and low <= truth <= high)
 
 
 def simulate(
@@ -121,8 +120,11 @@ def experiment(rates: Rates, in_turn: bool, truth: tuple[float, float], tally: T
         tally.add("itself", found.low, found.high, 1)
     for batch in BATCHES:
         spread = spread_intervals(list(rates["compiled"][batch].values()))
-        tally.add("between", *(spread.between or (None, None)), truth[0])
-        tally.add("within", *(spread.within or (None, None)), truth[1])
+        for column, interval, true in zip(
+            ("between", "within"), (spread.between, spread.within), truth, strict=True
+        ):
+            low, high = interval or (None, None)
+            tally.add(column, low, high, true)
 
 
 def pooled(arm: str) -> tuple[str, ...]:

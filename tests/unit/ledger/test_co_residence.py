@@ -4,10 +4,10 @@ import math
 
 import pandas as pd
 import pytest
-from report_builders import make_arm, make_dataset
 
 from cudagraph_lab.ledger.quantities.co_residence import co_residence_results
 from cudagraph_lab.observations.table import COLUMNS
+from tests.report_builders import make_arm, make_dataset
 
 KV = {"kv_cache_memory_bytes": 2_000_000_000}
 IN_TURN = {

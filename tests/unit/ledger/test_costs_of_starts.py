@@ -4,7 +4,6 @@ import math
 
 import pandas as pd
 import pytest
-from report_builders import EAGER, make_arm, make_dataset
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.quantities.costs import break_even_results, tax_results
@@ -13,6 +12,7 @@ from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_resul
 from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.models.launch import Profile
 from cudagraph_lab.observations.table import COLUMNS
+from tests.report_builders import EAGER, make_arm, make_dataset
 
 HEADLINE = Contrast(numerator="graphs", denominator="eager", role="primary")
 SPREAD = (0.99, 1.0, 1.01)

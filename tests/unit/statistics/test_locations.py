@@ -184,8 +184,8 @@ def test_ratio_inverts(a, b):
 @given(cells, cells, st.floats(1e-3, 1e3))
 def test_ratio_does_not_change_with_the_unit(a, b, factor):
     one = ratio(a, b, seed=1)
-    scaled = [[[x * factor for x in repeat] for repeat in cell] for cell in (a, b)]
-    other = ratio(*scaled, seed=1)
+    scaled_a, scaled_b = ([[x * factor for x in repeat] for repeat in cell] for cell in (a, b))
+    other = ratio(scaled_a, scaled_b, seed=1)
     assert other.value == pytest.approx(one.value)
     assert (one.low is None) == (other.low is None)
     if one.low is not None:
@@ -218,7 +218,8 @@ def test_interaction_is_a_ratio_of_ratios():
     four = [simulate(rng, 4, 2, 0.05, 0.02) for _ in range(4)]
     names = ("both", "graphs", "compile", "eager")
     terms = [Term(c, w, n) for c, w, n in zip(four, (1, -1, -1, 1), names, strict=True)]
-    first, second = ratio(*four[:2], seed=1), ratio(*four[2:], seed=1)
+    both, graphs, compiled, eager = four
+    first, second = ratio(both, graphs, seed=1), ratio(compiled, eager, seed=1)
     assert estimate_contrast(terms, 1).value == pytest.approx(first.value / second.value)
     half = [Term(t.cell, t.weight / 2, t.name) for t in terms]
     assert estimate_contrast(half, 1).high == pytest.approx(estimate_contrast(terms, 1).high ** 0.5)

@@ -28,7 +28,7 @@ SHIPPED = Path("resources/datasets/h200-opt-125m/runs")
 
 def shipped(arm):
     """Rates of the timed calls of a shipped arm, by batch size and repeat."""
-    cells = {}
+    cells: dict[int, dict[int, list[float]]] = {}
     for path in sorted((SHIPPED / arm).glob("rep*.json")):
         record = json.loads(path.read_text())["record"]
         for cell in record["cells"]:
