@@ -18,7 +18,7 @@ from cudagraph_lab.report.markup import (
     say,
 )
 from cudagraph_lab.report.page import render_html
-from cudagraph_lab.report.sections.again import _files, shown
+from cudagraph_lab.report.sections.appendix import _files, shown
 from tests.report_builders import make_ledger, read
 
 

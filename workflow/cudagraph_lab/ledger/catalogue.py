@@ -80,6 +80,10 @@ class Quantity:
     computed_by: tuple[str, ...]  # functions; names, since to import them all takes long
     better: Literal["higher", "lower"] | None = None
     roles: frozenset[Role] | None = None  # contrasts that it is computed for; None for all
+    # A column of the observations' timed rows of an arm and batch size, of which the number is the
+    # mean with its interval, or a count or share that should not vary.
+    mean_of: str | None = None
+    count_of: str | None = None
 
     def __call__(self, **keys: str | int) -> NumberId:
         """The id with these keys. Raises TypeError where a key is missing or not one of its."""
@@ -134,8 +138,17 @@ COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
 
-THROUGHPUT = Quantity("throughput/{arm}/b{batch}", "tok/s", "throughput", MEAN, better="higher")
-FIRST_TOKEN = Quantity("first_token/{arm}/b{batch}", "s", "first token", MEAN, better="lower")
+THROUGHPUT = Quantity(
+    "throughput/{arm}/b{batch}",
+    "tok/s",
+    "throughput",
+    MEAN,
+    better="higher",
+    mean_of="throughput",
+)
+FIRST_TOKEN = Quantity(
+    "first_token/{arm}/b{batch}", "s", "first token", MEAN, better="lower", mean_of="first_token_s"
+)
 STEP = Quantity(
     "step/{arm}/b{batch}",
     "s",
@@ -163,6 +176,7 @@ ENERGY = Quantity(
     "energy of a token",
     MEAN,
     better="lower",
+    mean_of="energy_j_per_token",
 )
 TIMED_SHARE = Quantity(
     "measurement/timed_share",
@@ -177,6 +191,7 @@ REPLAYED_SHARE = Quantity(
     "steps that replayed a full graph",
     ("observations.validity.decode_steps", "observations.validity.share_in_mode"),
     better="higher",
+    count_of="full_share",
 )
 PADDED_TOKENS = Quantity(
     "replay/padded_tokens/{arm}/b{batch}",
@@ -184,6 +199,7 @@ PADDED_TOKENS = Quantity(
     "tokens a step was padded to",
     ("observations.validity.decode_steps",),
     better="lower",
+    count_of="padded_tokens",
 )
 RATIO = Quantity(
     "ratio/{contrast}/b{batch}",
@@ -432,7 +448,7 @@ BACKTEST_ERROR = Quantity(
 )
 BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up", BACK_TESTED, better="higher")
 
-SCORED = ("ledger.scores.score_numbers", "statistics.scores.score")
+SCORED = ("ledger.scores.score_results", "statistics.scores.score")
 SCORE_WIS = Quantity(
     "score/{family}/interval_score", "log", "weighted interval score", SCORED, better="lower"
 )
