@@ -27,9 +27,9 @@ from cudagraph_lab.ledger.catalogue import (
     BACKTEST_WIDTH,
     BACKTEST_WIS,
     EXTRAPOLATION,
-    NumberId,
 )
 from cudagraph_lab.ledger.hosts import CalibratedHost, read_host, speed_on
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.verdicts import judge
 from cudagraph_lab.models.anchors import BacktestRow, Claim, backtest, read_anchors
 from cudagraph_lab.models.architecture import (

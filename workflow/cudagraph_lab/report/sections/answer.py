@@ -3,7 +3,7 @@
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP, Quantity
+from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP
 from cudagraph_lab.ledger.index import (
     Index,
     contrast_of_role,
@@ -16,6 +16,7 @@ from cudagraph_lab.ledger.index import (
     value_at,
     with_quantity,
 )
+from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import cold_arms, leading_role
 from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset

@@ -55,16 +55,23 @@ def appendix(index: Index, drawings: dict[str, Drawing]) -> Section:
 def _computed(index: Index) -> Table:
     """The functions behind each quantity of the page."""
     quantities = dict.fromkeys(number.id.quantity for number in index.ledger.numbers)
-    kinds = dict.fromkeys((q.label, q.unit, q.computed_by) for q in quantities)
+    kinds = dict.fromkeys((q.label, q.unit, q.better, q.computed_by) for q in quantities)
     rows = [
-        Row([(Exempt(label, "label"),), (unit,), join([(Code(name),) for name in functions])])
-        for label, unit, functions in kinds
+        Row(
+            [
+                (Exempt(label, "label"),),
+                (unit,),
+                (better or "–",),
+                join([(Code(name),) for name in functions]),
+            ]
+        )
+        for label, unit, better, functions in kinds
     ]
     caption = say(
         "Functions of {package}, in the order in which they are called",
         package=Code("cudagraph_lab"),
     )
-    return Table(caption, ["number", "unit", "computed by"], rows)
+    return Table(caption, ["number", "unit", "better", "computed by"], rows)
 
 
 def _row(index: Index, number: Number) -> Row:
