@@ -469,8 +469,10 @@ def failing(directory: Path, how: str, failure: str, quoted: str = "", **more: A
     process, said = lab.measurement("compiled")
     lab.end(process, said)
     assert read_record(lab.record("compiled"), DATASET).status == "ok"
+    name = lab.record().relative_to(lab.directory)
+    assert f"to measure it again: cudagraph-lab set-aside {name}, then make lab" in text
     return Outcome(
-        f"recorded as failed (`{failure}`) with the end of its log; the rest goes on",
+        f"recorded as failed (`{failure}`) with the end of its log, and stays; the rest goes on",
         lost=lab.lost(finished),
         left=left + lab.survivors() + lab.left_behind(),
     )
@@ -487,11 +489,30 @@ def hangs_in_generate(directory: Path, rng: random.Random) -> Outcome:
     return failing(directory, "hangs late", "timeout", "step 17 was the last one", timeout_s=wait)
 
 
-@kind(VLLM, "dies with a traceback", 2)
+NOT_STARTED = ("import", "boot", "not supported", "crash", "exit", "silent")
+
+
+@kind(VLLM, "does not start: an argument, an import, a crash, an exit without a word", 6)
+def does_not_start(directory: Path, rng: random.Random) -> Outcome:
+    lab = Lab(directory)
+    how = NOT_STARTED[int(directory.name)]
+    process, said = lab.measurement(environment={"STUB_VLLM": how})
+    text = lab.end(process, said)
+    assert process.returncode != 0
+    line = one_line(text)
+    assert line.startswith("eager rep 1: vLLM "), line
+    assert line.endswith(f"the log is {lab.record().with_suffix('.log').relative_to(directory)}")
+    assert not lab.contents()
+    return measured_after(
+        lab, "one line with the cause and the log, no record; the next run makes it"
+    )
+
+
+@kind(VLLM, "fails or crashes while it generates", 2)
 def dies(directory: Path, rng: random.Random) -> Outcome:
-    how, where = [("boot", "boot"), ("second batch", "generate")][int(directory.name)]
-    outcome = failing(directory, how, where)
-    return Outcome(outcome.then.replace(where, "boot` or `generate"), *list_of(outcome))
+    how, what = [("second batch", "generate"), ("crash late", "killed")][int(directory.name)]
+    outcome = failing(directory, how, what)
+    return Outcome(outcome.then.replace(what, "generate` or `killed"), *list_of(outcome))
 
 
 def list_of(outcome: Outcome) -> tuple[int, int, int]:
@@ -501,11 +522,6 @@ def list_of(outcome: Outcome) -> tuple[int, int, int]:
 @kind(VLLM, "out of memory at boot", 2)
 def out_of_memory(directory: Path, rng: random.Random) -> Outcome:
     return failing(directory, "out of memory", "out_of_memory", "CUDA out of memory")
-
-
-@kind(VLLM, "crashes or exits without a word", 3)
-def crashes(directory: Path, rng: random.Random) -> Outcome:
-    return failing(directory, ["crash", "exit", "silent"][int(directory.name)], "killed")
 
 
 @kind(VLLM, "leaves children behind", 2)
@@ -865,8 +881,8 @@ def all_foreign(directory: Path, rng: random.Random) -> Outcome:
     return Outcome("refused in one line, nothing is renamed", lost=int(after != before))
 
 
-@kind(RECORDS, "through the workflow: set aside, and measured again when asked by name", 2)
-def asked_by_name(directory: Path, rng: random.Random) -> Outcome:
+@kind(RECORDS, "through the workflow: named, set aside, and measured again", 2)
+def set_aside_by_hand(directory: Path, rng: random.Random) -> Outcome:
     lab = prepared(directory)
     lab.go_on()
     path = lab.record(rng.choice(["eager", "compiled"]))
@@ -882,14 +898,13 @@ def asked_by_name(directory: Path, rng: random.Random) -> Outcome:
     command = [sys.executable, "-m", "cudagraph_lab.cli", "set-aside", name]
     subprocess.run(command, cwd=directory, check=True)
     assert not path.exists()
-    lab.go_on(name)
-    assert path in lab.believed()
     lab.go_on(table)
+    assert path in lab.believed()
     facts = json.loads((directory / f"results/{DATASET}/dataset.json").read_text())
     assert facts["arms"][path.parent.name]["status"] == "ok"
     assert len(list(path.parent.glob("rep1.json.damaged-*"))) == 1
     return Outcome(
-        "named; measured again after it was set aside, by name",
+        "left out and named; measured again by `make lab` after it was set aside",
         lost=lab.lost(finished),
         left=lab.survivors() + lab.left_behind(),
     )

@@ -11,17 +11,18 @@ per command and gets lines of JSON back:
     {"do": "quit"}                                            -> the process ends
 
 Before the first command the harness says `import`, `boot` and then `ready`. Instead of any
-answer it may say `failed`, and ends.
+answer it may say `failed`, with the reason, and ends; the log then closes with its own trace.
 """
 
 import json
 from typing import IO, Any, Literal
 
 PARENT = "CUDAGRAPH_LAB_PARENT"  # environment variable: process id of who started this process
+OWN_TRACEBACK = "The harness ended with this exception:"  # heads the last lines of a log
 FOREIGN_PROCESS_EXIT = 3  # the device is in use by a process that is not of this measurement
 
 Role = Literal["first", "warmup", "timed"]
-Stage = Literal["boot", "generate"]  # in which a harness failed
+Stage = Literal["import", "boot", "generate"]  # how far a harness has come
 FailureKind = Literal["out_of_memory", "boot", "generate", "timeout", "killed", "not_supported"]
 
 

@@ -20,13 +20,14 @@ import json  # noqa: E402
 import os  # noqa: E402
 import platform as host_platform  # noqa: E402
 import sys  # noqa: E402
+import traceback  # noqa: E402
 from collections import Counter  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from itertools import pairwise  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-from cudagraph_lab.protocol import FOREIGN_PROCESS_EXIT, send  # noqa: E402
+from cudagraph_lab.protocol import FOREIGN_PROCESS_EXIT, OWN_TRACEBACK, send  # noqa: E402
 
 
 def since_start() -> float:
@@ -264,6 +265,17 @@ def boot(job: dict[str, Any], answer: Callable[..., None]) -> Any:
     return llm
 
 
+def described(error: BaseException) -> str:
+    """The exception that began it, and then the one that came of it where that is another."""
+    first = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    said = f"{type(first).__name__}: {first}"
+    if first is not error:
+        said += f" (then {type(error).__name__}: {str(error).strip().partition(chr(10))[0]})"
+    return said
+
+
 def main(job_path: str, commands_fd: str, answers_fd: str) -> int:
     """Boot the engine and serve calls; what goes wrong is the last answer."""
     job = json.loads(Path(job_path).read_text(encoding="utf-8"))
@@ -272,16 +284,17 @@ def main(job_path: str, commands_fd: str, answers_fd: str) -> int:
     def answer(**message: Any) -> None:
         send(answers, message)
 
-    stage = "boot"
     try:
         llm = boot(job, answer)
         if llm is None:
             return FOREIGN_PROCESS_EXIT
-        stage = "generate"
         with os.fdopen(int(commands_fd), encoding="utf-8") as commands:
             serve(llm, job, commands, answer)
     except Exception as error:
-        answer(event="failed", stage=stage, reason=f"{type(error).__name__}: {error}")
+        sys.stdout.flush()
+        print(OWN_TRACEBACK, file=sys.stderr)
+        traceback.print_exception(error)
+        answer(event="failed", reason=described(error))
     sys.stdout.flush()
     return 0
 

@@ -30,7 +30,7 @@ for variable, entry in {
 # No module that needs NumPy: every call of Snakemake waits for these.
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
-from cudagraph_lab.design import datasets, memory, sizes
+from cudagraph_lab.design import datasets, earlier, memory, sizes
 from cudagraph_lab.design import job as design_job
 from cudagraph_lab.design import runs as design
 from cudagraph_lab.design.predictions import prediction_files
@@ -134,6 +134,11 @@ if workflow.is_main_process:
         for arm, reason in design.arms_left_out(plan, PLATFORM).items()
     }.items():
         logger.info(f"arm {arm} is not measured here: {reason}")
+    for name, plan in PLANS.items():
+        for line in earlier.failures_that_stay(plan, PLATFORM, name):
+            logger.warning(line)
+        with one_line_error():
+            earlier.refuse_conflicts(plan, PLATFORM, name)
 
 
 @functools.cache

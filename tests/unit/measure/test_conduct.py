@@ -13,6 +13,7 @@ from cudagraph_lab.measure import run as measure
 from cudagraph_lab.measure.conduct import UNTIL, seconds_left
 
 ARMS = ["eager", "eager-again", "compiled"]
+OUT_OF_MEMORY_SEQUENCES = 4096  # with as many the stand-in for vLLM has no memory left
 
 
 @pytest.fixture
@@ -79,6 +80,35 @@ def test_only_a_repeat_bounded_in_seconds_is_shortened(monkeypatch):
     assert seconds_left(60.0, {UNTIL: "2000"}) == 60.0
     with pytest.raises(LabError, match="CUDAGRAPH_LAB_UNTIL: 'noon' is no time"):
         seconds_left(60.0, {UNTIL: "noon"})
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_mistake_of_one_arm_ends_the_job_before_anything_is_measured(
+    run_in_turn, config, tmp_path, capfd, arm
+):
+    config["arms"][arm] = {"engine_args": {**config["arms"][arm]["engine_args"]}}
+    config["arms"][arm]["engine_args"]["kv_cache_dtype"] = "fp9"
+    with pytest.raises(LabError, match=f"^{arm} rep 1: vLLM did not start: ValueError: 1 valid"):
+        run_in_turn()
+    left = {path.name for path in (tmp_path / "results").rglob("*")}
+    assert left == {"d", "runs", *ARMS, "rep1.log"}
+    said = capfd.readouterr().err
+    assert "round 1" not in said
+    assert "the other arms go on" not in said
+    del config["arms"][arm]["engine_args"]["kv_cache_dtype"]
+    assert {record.status for record in run_in_turn().values()} == {"ok"}
+
+
+def test_an_arm_without_memory_is_recorded_and_the_others_go_on(run_in_turn, config, capfd):
+    config["arms"]["compiled"]["engine_args"]["max_num_seqs"] = OUT_OF_MEMORY_SEQUENCES
+    records = run_in_turn()
+    assert {arm: record.status for arm, record in records.items()} == {
+        "eager": "ok",
+        "eager-again": "ok",
+        "compiled": "failed",
+    }
+    assert records["compiled"].failure.kind == "out_of_memory"
+    assert "repeat 1: compiled ended early; the other arms go on" in capfd.readouterr().err
 
 
 def test_an_arm_measured_without_the_others_says_so(run_in_turn):

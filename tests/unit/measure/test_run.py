@@ -24,7 +24,6 @@ from cudagraph_lab.engine.environment import exclusive
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import guards, supervisor
 from cudagraph_lab.measure import run as measure
-from cudagraph_lab.measure.failures import Outcome, explain_failure
 from cudagraph_lab.measure.guards import measurement_environment, refuse_other_request
 from cudagraph_lab.measure.redaction import RECORDED_VARIABLES, hide
 from cudagraph_lab.measure.run import compile_cache_state, summarise_traces
@@ -107,66 +106,6 @@ def test_directories_of_this_machine_are_hidden():
 @given(st.text())
 def test_nothing_else_is_changed(text):
     assert hide(text, {"/not/in/the/text/\0": "~"}) == text
-
-
-# --- Failures ---------------------------------------------------------------------------
-
-
-def failed(tail, failure=None, returncode=0, timed_out=False):
-    return explain_failure(failure, Outcome(returncode, timed_out, tail), 1800.0)
-
-
-SYMPTOM = {"stage": "boot", "reason": "RuntimeError: Engine core initialization failed. See above"}
-
-
-def test_the_root_cause_comes_before_its_symptom():
-    tail = ["INFO x", "ValueError: the cause", "RuntimeError: Engine core initialization failed."]
-    assert failed(tail, SYMPTOM)["reason"] == "ValueError: the cause"
-    assert failed(tail, SYMPTOM)["kind"] == "boot"
-    assert failed(["nothing said"], SYMPTOM)["reason"] == SYMPTOM["reason"]
-    during = {"stage": "generate", "reason": "IndexError: x"}
-    assert failed([], during)["kind"] == "generate"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
-        "RuntimeError: HIP Out Of Memory",
-    ],
-)
-def test_out_of_memory_is_known_by_its_words(line):
-    assert failed([line], SYMPTOM)["kind"] == "out_of_memory"
-    assert line.split(": ")[1][:12] in failed([line], SYMPTOM)["reason"]
-
-
-def test_a_timeout_stays_one_whatever_the_log_says():
-    why = failed(["CUDA out of memory"], timed_out=True, returncode=-9)
-    assert why["kind"] == "timeout"
-    assert why["reason"] == "took longer than timeout_s (1800 s) and was ended"
-
-
-def test_a_process_that_ends_without_a_result_was_killed():
-    assert failed([], returncode=-9) == {
-        "kind": "killed",
-        "reason": "the process ended with -9 and no result; if memory is limited here, that is "
-        "how too little of it looks",
-        "log_tail": [],
-    }
-    assert failed([], returncode=0)["reason"] == "the process ended with 0 and no result"
-
-
-def test_what_the_device_cannot_do_is_not_supported():
-    failure = {"stage": "boot", "reason": "ValueError: bfloat16 is not supported here"}
-    assert failed([], failure)["kind"] == "not_supported"
-
-
-def test_a_failure_keeps_the_end_of_the_log_and_no_more():
-    why = failed([f"line {k}" for k in range(100)] + ["x" * 9000], SYMPTOM)
-    assert why["log_tail"][-2] == "line 99"
-    assert len(why["log_tail"]) == 15
-    long = failed(["ValueError: " + "x" * 9000], SYMPTOM)
-    assert len(long["reason"]) == 500
 
 
 def test_the_compile_cache_is_cold_or_warm_by_vllms_own_words(shipped, tmp_path):
@@ -317,34 +256,60 @@ def run_stub(config, tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize(
-    ("how", "kind", "reason"),
-    [
-        ("out of memory", "out_of_memory", "RuntimeError: worker died"),
-        ("boot", "boot", "ValueError: No valid attention backend found"),
-        ("not supported", "not_supported", "bfloat16 is not supported"),
-        ("crash", "killed", "the process ended with -11 and no result"),
-        ("exit", "killed", "the process ended with 1 and no result"),
-        ("silent", "killed", "the process ended with 0 and no result"),
-        ("facts", "boot", "RuntimeError: no facts"),
-    ],
-)
-def test_a_failed_arm_is_a_record_with_its_reason(run_stub, capfd, how, kind, reason):
-    record, output = run_stub(how)
+def test_an_engine_out_of_memory_is_a_record_that_says_it_stays(run_stub, capfd):
+    record, output = run_stub("out of memory")
     assert record.status == "failed"
-    assert record.failure.kind == kind
-    assert reason in record.failure.reason
+    assert record.failure.kind == "out_of_memory"
+    assert record.failure.reason == "torch.OutOfMemoryError: CUDA out of memory. Tried 2 GiB"
     assert record.cells == []
     assert read_record(output, "d") == record
     said = capfd.readouterr().err
     assert "eager rep 1: booting vLLM" in said
-    assert f"eager rep 1: FAILED ({kind})" in said
+    assert "eager rep 1: FAILED (out_of_memory): torch.OutOfMemoryError: CUDA out of mem" in said
+    assert "the failure stays, since it is a result of this arm" in said
+    assert f"to measure it again: cudagraph-lab set-aside {output}, then make lab" in said
+    assert f"the log is {output.with_suffix('.log')}" in said
     assert "Traceback" not in said
     # The log lies beside it, without this machine's directories.
     log = output.with_suffix(".log").read_text()
     assert "arguments:" in log
     assert str(Path.home()) not in log
     assert sorted(p.name for p in output.parent.iterdir()) == ["rep1.json", "rep1.log"]
+
+
+NOT_STARTED = "eager rep 1: vLLM did not start: "
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("boot", f"{NOT_STARTED}ValueError: No valid attention backend found; "),
+        ("not supported", f"{NOT_STARTED}ValueError: bfloat16 is not supported on this device; "),
+        ("crash", f"{NOT_STARTED}the process ended with -11 and no result; "),
+        ("exit", f"{NOT_STARTED}the process ended with 1 and no result; "),
+        ("silent", f"{NOT_STARTED}the process ended with 0 and no result; "),
+        ("facts", f"{NOT_STARTED}RuntimeError: no facts; "),
+        (
+            "import",
+            "eager rep 1: vLLM could not be imported: ImportError: libtorch.so: cannot be mapped "
+            "(then ImportError: the wrapper does not work); ",
+        ),
+    ],
+)
+def test_a_vllm_that_does_not_start_is_one_line_and_no_record(run_stub, capfd, how, line):
+    with pytest.raises(LabError) as caught:
+        run_stub(how)
+    message = str(caught.value)
+    assert message.startswith(line)
+    assert "; nothing is recorded; " in message
+    log = Path(message.partition("the log is ")[2])
+    assert log.name == "rep1.log"
+    assert "FAILED" not in capfd.readouterr().err
+    # The log is there to be read, with the trace where an exception of this process ended it.
+    assert ("Traceback" in log.read_text()) == (how not in ("crash", "exit", "silent"))
+    assert [p.name for p in log.parent.iterdir()] == ["rep1.log"]
+    # And with the cause gone the run is measured.
+    assert run_stub("works")[0].status == "ok"
 
 
 def test_a_run_that_somebody_ended_is_no_failure_of_its_arm(run_stub, monkeypatch):
@@ -357,6 +322,7 @@ def test_a_run_that_somebody_ended_is_no_failure_of_its_arm(run_stub, monkeypatc
     monkeypatch.setattr(supervisor, "memory_kills", lambda: next(kills))
     record, _ = run_stub("killed")
     assert record.failure.kind == "out_of_memory"
+    assert "the process ended with -9 and no result" in record.failure.reason
 
 
 def test_an_arm_that_fails_half_way_keeps_what_it_measured_and_is_failed(
@@ -383,7 +349,7 @@ def test_a_run_that_hangs_is_ended_with_all_its_children(run_stub, capfd):
 
 
 def test_a_failed_request_is_recorded_as_it_was_asked(run_stub, config):
-    record, _ = run_stub("boot")
+    record, _ = run_stub("out of memory")
     weights = {"weights": "dummy", "revision": None}
     asked = request_of_run(Config.model_validate(config), "cpu", "eager", 1, weights)
     assert record.request.model_dump() == Request.model_validate(asked).model_dump()

@@ -163,10 +163,7 @@ def test_a_damaged_record_is_named_and_left_out_and_the_rest_goes_on(h100, shipp
     aside = set_aside(path)
     assert path in records_aside(path.parents[1])
     (warning,) = set(read(h100)[0].arms["eager"].warnings) - set(whole.arms["eager"].warnings)
-    assert warning == (
-        f"repeat 2 is not believed and set aside as {aside.name}: "
-        "not a record of a run (JSONDecodeError)"
-    )
+    assert warning == f"repeat 2 was set aside as {aside.name} and is not measured again yet"
     assert capsys.readouterr().err == ""
     path.write_bytes((shipped / "h100-opt-125m/runs/eager/rep2.json").read_bytes())
     assert read(h100)[0].arms["eager"] == whole.arms["eager"]
@@ -181,7 +178,7 @@ def test_an_arm_whose_only_record_is_left_out_is_missing_with_the_reason(h100):
     aside = set_aside(path)
     arm = read(h100)[0].arms["eager-profile"]
     assert (arm.status, arm.repeats) == ("missing", 0)
-    assert arm.reason.startswith(f"repeat 1 is not believed and set aside as {aside.name}: ")
+    assert arm.reason == f"repeat 1 was set aside as {aside.name} and is not measured again yet"
 
 
 def test_where_no_record_is_believed_nothing_is_renamed(h100):
@@ -225,8 +222,11 @@ def test_what_the_configuration_asks_now_must_be_what_was_measured(h100, config)
         {"engine_args": {}}, {"seed": 1}, {"iterations": 1}, {"model": "another/one"}
     ]  # fmt: skip
     for change in changes:
-        with pytest.raises(LabError, match="the configuration asks for"):
+        with pytest.raises(LabError, match="asked now is") as caught:
             read(h100, expected={"eager": asked | change})
+        # What only this arm is defined by is mended without the other arms.
+        aside = f"cudagraph-lab set-aside {h100}/eager/rep*.json, then make lab"
+        assert (aside in str(caught.value)) == ("engine_args" in change)
     # Which weights were taken was decided once, for the data set.
     assert read(h100, expected={"eager": asked | {"weights": "hub", "revision": "abc"}})
 
@@ -316,13 +316,18 @@ def test_a_failed_arm_is_a_row_with_its_reason_and_a_failed_repeat_a_warning(h10
     dataset, table = read(h100)
     assert dataset.arms["graphs"].status == "ok"
     assert dataset.arms["graphs"].repeats == 2
-    assert "repeat 1 failed (out_of_memory): no room" in dataset.arms["graphs"].warnings
+    path = h100 / "graphs" / "rep1.json"
+    assert (
+        "repeat 1 failed (out_of_memory): no room; the failure stays, since it is a result of this "
+        f"arm; to measure it again: cudagraph-lab set-aside {path}, then make lab"
+    ) in dataset.arms["graphs"].warnings
     assert set(table[table["arm"] == "graphs"]["repeat"]) == {2, 3}
     for k in (2, 3):
         edit_record(h100 / "graphs" / f"rep{k}.json", fail)
     dataset, table = read(h100)
     assert dataset.arms["graphs"].status == "failed"
     assert "out_of_memory" in dataset.arms["graphs"].reason
+    assert f"cudagraph-lab set-aside {path}, then make lab" in dataset.arms["graphs"].reason
     assert table[table["arm"] == "graphs"].empty
     assert not table[table["arm"] == "eager"].empty
 

@@ -55,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     leftovers.set_defaults(run=_clear_leftovers)
 
     aside = commands.add_parser(
-        "set-aside", help="move a record away, so that the next run measures it anew"
+        "set-aside", help="move records away, so that the next run measures them anew"
     )
-    aside.add_argument("file", type=Path, metavar="FILE")
+    aside.add_argument("files", type=Path, nargs="+", metavar="FILE")
     aside.set_defaults(run=_set_aside)
 
     step = commands.add_parser("register-predictions")
@@ -148,7 +148,8 @@ def _clear_leftovers(options: argparse.Namespace) -> None:
 def _set_aside(options: argparse.Namespace) -> None:
     from cudagraph_lab.records.store import set_aside
 
-    print(f"{options.file}: now {set_aside(options.file).name}; the next run measures it anew")
+    for file in options.files:
+        print(f"{file}: now {set_aside(file).name}; the next run measures it anew")
 
 
 def _measure(options: argparse.Namespace) -> None:

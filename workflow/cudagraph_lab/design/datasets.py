@@ -17,7 +17,6 @@ from cudagraph_lab.design.runs import (
     request_of_run,
     runs_to_measure,
 )
-from cudagraph_lab.records.store import records_aside
 
 RESULTS = Path("results")
 SHIPPED = REPOSITORY / "resources" / "datasets"
@@ -76,14 +75,14 @@ def _stands_back(name: str) -> bool:
 def records_of(name: str, config: Config, platform: str | None) -> list[Path]:
     """The records of a data set; with a platform also those that are still to be measured there.
 
-    A record that was set aside is measured again only when it is asked for by name.
+    A record that was set aside is one of these: it is measured anew.
     """
     runs = RESULTS / name / "runs"
     records = set(record_files(runs))
     if platform is not None:
         records |= {
             runs / arm / f"rep{repeat}.json" for arm, repeat in runs_to_measure(config, platform)
-        } - records_aside(runs)
+        }
     return sorted(records) or record_files(SHIPPED / name / "runs")
 
 

@@ -12,6 +12,7 @@ from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.design.schedule import draw_rounds
 from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.measure.supervisor import Harness, ask, await_answer
+from cudagraph_lab.protocol import Stage
 
 # Environment variable: when the machine goes back, in seconds since the epoch.
 UNTIL = "CUDAGRAPH_LAB_UNTIL"
@@ -21,6 +22,7 @@ UNTIL = "CUDAGRAPH_LAB_UNTIL"
 class Taken:
     """What came of one arm, as plain data for its record."""
 
+    stage: Stage = "import"  # how far its harness has come
     ready: dict[str, Any] | None = None  # the answer after boot
     calls: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     outputs: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -41,11 +43,16 @@ class Conductor:
     """The harnesses of one job and what they have answered so far."""
 
     def __init__(
-        self, job: Job, harnesses: Mapping[str, Harness], check: Callable[[], None]
+        self,
+        job: Job,
+        harnesses: Mapping[str, Harness],
+        check: Callable[[], None],
+        refuse_fault: Callable[[ArmJob, Taken], None],
     ) -> None:
         self.job = job
         self.harnesses = harnesses
         self.check = check
+        self.refuse_fault = refuse_fault
         self.taken = {member.arm: Taken() for member in job.arms}
         self.deadline = time.monotonic() + job.timeout_s
 
@@ -60,23 +67,37 @@ class Conductor:
             answer = await_answer(harness, self.deadline, self.check)
             if answer is None or answer["event"] == "failed":
                 taken.alive, taken.failed = False, answer
-                if self.job.in_turn:
-                    say(f"{self.job.name}: {arm} ended early; the other arms go on")
+                if taken.stage == "generate":
+                    self._say_that_others_go_on(arm)
                 return None
             if answer["event"] == "conditions":
                 taken.conditions.append(answer["reading"])
-            elif answer["event"] in ("import", "boot") and (
-                not self.job.in_turn or arm == self.job.arms[0].arm
-            ):
-                doing = "starting" if answer["event"] == "import" else "booting vLLM"
-                say(f"{self.job.name}: {doing}")
+            elif answer["event"] in ("import", "boot"):
+                taken.stage = answer["event"]
+                if not self.job.in_turn or arm == self.job.arms[0].arm:
+                    doing = "starting" if answer["event"] == "import" else "booting vLLM"
+                    say(f"{self.job.name}: {doing}")
+            elif answer["event"] == "ready":
+                taken.stage = "generate"
             if answer["event"] == event:
                 return answer
 
     def await_boots(self) -> None:
-        """Wait until every engine is ready."""
+        """Wait until every engine is ready.
+
+        An arm whose engine did not get to work for a reason that is not a result ends the job
+        here, before anything is measured.
+        """
         for member in self.job.arms:
-            self.taken[member.arm].ready = self.await_event(member.arm, "ready")
+            taken = self.taken[member.arm]
+            taken.ready = self.await_event(member.arm, "ready")
+            if not taken.alive:
+                self.refuse_fault(member, taken)
+                self._say_that_others_go_on(member.arm)
+
+    def _say_that_others_go_on(self, arm: str) -> None:
+        if self.job.in_turn:
+            say(f"{self.job.name}: {arm} ended early; the other arms go on")
 
     def call(self, arm: str, batch: int, role: str, round_: int | None) -> dict[str, Any] | None:
         """Ask one arm for one call and keep what came of it."""
@@ -177,10 +198,17 @@ def seconds_left(planned_s: float | None, environment: Mapping[str, str]) -> flo
 
 
 def conduct(
-    job: Job, harnesses: Mapping[str, Harness], check: Callable[[], None]
+    job: Job,
+    harnesses: Mapping[str, Harness],
+    check: Callable[[], None],
+    refuse_fault: Callable[[ArmJob, Taken], None],
 ) -> dict[str, Taken]:
-    """Let the harnesses do all that the job asks for; what came of each arm."""
-    conductor = Conductor(job, harnesses, check)
+    """Let the harnesses do all that the job asks for; what came of each arm.
+
+    `check` is called while it waits; `refuse_fault` is called with each arm that ended before
+    its engine was ready. Both raise LabError where the job is to end.
+    """
+    conductor = Conductor(job, harnesses, check, refuse_fault)
     conductor.await_boots()
     conductor.warm_up()
     request = job.arms[0].request

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.engine.environment import cache_directory
-from cudagraph_lab.errors import LabError
 from cudagraph_lab.files import sha256_of
 from cudagraph_lab.measure.machine import gpus
-from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.agreement import first_believed, other_conditions
 from cudagraph_lab.records.request import Request, conflict
-from cudagraph_lab.records.store import NotBelievedError, read_record
 
 HARNESS = REPOSITORY / "workflow" / "harness"
 # Snakemake sets these to the rule's threads over the caller's wish; a measurement
@@ -60,23 +58,7 @@ def refuse_other_request(
                 found = (name, now, then)
         if found:
             name, now, then = found
-            raise LabError(
-                f"{sibling}: measured with {name} {then!r}, asked now is {now!r}; "
-                "set `dataset` to a new name in the configuration, or put the old value back"
-            )
-
-
-def first_believed(
-    paths: list[Path], dataset: str
-) -> tuple[tuple[Path, Record] | None, NotBelievedError | None]:
-    """The first of these records that is believed, and why the one before it is not."""
-    refused = None
-    for path in paths:
-        try:
-            return (path, read_record(path, dataset)), refused
-        except NotBelievedError as error:
-            refused = error
-    return None, refused
+            raise other_conditions(sibling, name, then, now)
 
 
 def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dict[str, str]:

@@ -1,15 +1,14 @@
 """One job: boot its arms in fresh processes, let them take turns, write their records.
 
 This side runs in the pipeline's environment. It holds the device, starts a harness per arm
-in vLLM's environment, and turns what comes back into records. A failed arm becomes a
-record too. Only faults of the machinery (no environment, a device in use, a record that is
-not believed) are errors.
+in vLLM's environment, and turns what comes back into records. An arm whose engine failed at
+work becomes a record too. Errors are what is no result: a vLLM that does not start, a device
+in use, a record that is not believed.
 """
 
 import json
 import os
 import shutil
-import signal
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,9 +24,10 @@ from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.engine.environment import cache_directory, exclusive, lock_file, vllm_python
 from cudagraph_lab.engine.profile_trace import StepProfile, read_trace, summarise_decode_steps
 from cudagraph_lab.engine.startup_log import read_startup_log
-from cudagraph_lab.errors import LabError, say
+from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure.conduct import Taken, conduct
-from cudagraph_lab.measure.failures import STOPPED, Outcome, explain_failure
+from cudagraph_lab.measure.failures import Outcome
+from cudagraph_lab.measure.faults import explained, refuse_fault, say_failure
 from cudagraph_lab.measure.guards import (
     HARNESS,
     commit,
@@ -46,13 +46,17 @@ from cudagraph_lab.measure.supervisor import (
     start_harness,
     watch_workflow,
 )
-from cudagraph_lab.protocol import FOREIGN_PROCESS_EXIT
+from cudagraph_lab.measure.unfinished import (
+    clear_unfinished,
+    is_kept,
+    kept_path,
+    work_directory,
+)
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.request import Request
-from cudagraph_lab.records.store import NotBelievedError, read_record, write_record
+from cudagraph_lab.records.store import read_record, write_record
 
-PROFILE_TOKENS = 12
-QUOTED_LINES = 5
+PROFILE_TOKENS = 8  # steps of one batch size are alike, and their traces are large
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
         for member in job.arms:
             if member not in there:
                 clear_unfinished(member.output)
-        left = [m for m in job.arms if m not in there and not _kept(job, m)]
+        left = [m for m in job.arms if m not in there and not is_kept(job, m)]
         if left:
             _measure_arms(_resident(job, left), place, descriptors)
         for member in job.arms:
@@ -142,28 +146,50 @@ def _measure_arms(job: Job, place: Place, descriptors: list[int]) -> None:
     environments = {member.arm: _environment(job, member, place) for member in job.arms}
     check = watch_workflow(job.name)
     harnesses: dict[str, Harness] = {}
+    outcomes: dict[str, Outcome] = {}
+
+    def refuse_early(member: ArmJob, taken: Taken) -> None:
+        outcomes[member.arm] = end(harnesses[member.arm])
+        refuse_fault(job, member, taken, outcomes[member.arm])
+
     try:
         for member in job.arms:
             harnesses[member.arm] = _start(
                 job, member, place, environments[member.arm], descriptors, zero_s
             )
-        taken = conduct(job, harnesses, check)
-        outcomes = {arm: end(harness) for arm, harness in harnesses.items()}
+        taken = conduct(job, harnesses, check, refuse_early)
+        for arm, harness in harnesses.items():
+            if arm not in outcomes:
+                outcomes[arm] = end(harness)
+        _write_records(job, place, environments, taken, outcomes, measured_at)
     finally:
         end_at_once(list(harnesses.values()))
+        for member in job.arms:
+            shutil.rmtree(work_directory(member.output), ignore_errors=True)
+
+
+def _write_records(
+    job: Job,
+    place: Place,
+    environments: Mapping[str, Mapping[str, str]],
+    taken: Mapping[str, Taken],
+    outcomes: Mapping[str, Outcome],
+    measured_at: str,
+) -> None:
+    """Keep the record of each arm; raises the first LabError once those without one are kept."""
     faults = []
     for member in job.arms:
+        arm = member.arm
         try:
             record = _record(
-                job, member, place, environments[member.arm], taken[member.arm],
-                outcomes[member.arm], measured_at,
-            )  # fmt: skip
+                job, member, place, environments[arm], taken[arm], outcomes[arm], measured_at
+            )
         except LabError as error:
             faults.append(error)
             continue
         write_record(record, kept_path(member.output))
-        shutil.rmtree(work_directory(member.output), ignore_errors=True)
-        _say_failure(job, record)
+        if record.failure is not None:
+            say_failure(job, member, record.failure)
     if faults:
         raise faults[0]
 
@@ -207,31 +233,6 @@ def _start(
     )
 
 
-def _refuse_fault(job: Job, member: ArmJob, taken: Taken, outcome: Outcome) -> None:
-    """Raise LabError where a run ended for a reason that is not the arm's."""
-    name = f"{member.arm} rep {job.repeat}"
-    if outcome.returncode == FOREIGN_PROCESS_EXIT:
-        said = outcome.tail[-1] if outcome.tail else "no message"
-        raise LabError(f"{name}: {said}; wait for them to end or end them, then run again")
-    if outcome.unreadable:
-        raise LabError(f"{name}: the harness left no whole answer; run again")
-    if taken.alive or taken.failed or outcome.timed_out or outcome.out_of_memory:
-        reason = taken.failed["reason"] if taken.failed else ""
-        if "unexpected keyword argument" in reason:
-            raise LabError(
-                f"config: arms.{member.arm}.engine_args: vLLM refuses them ({reason}); "
-                "spell them as vLLM does"
-            )
-        return
-    if outcome.returncode in STOPPED:
-        how = signal.Signals(-outcome.returncode).name
-        raise LabError(
-            f"{name}: vLLM's process was ended from outside ({how}), not by the kernel for "
-            "want of memory; nothing is recorded, run again, with more memory where that is "
-            "limited"
-        )
-
-
 def _record(
     job: Job,
     member: ArmJob,
@@ -242,11 +243,11 @@ def _record(
     measured_at: str,
 ) -> Record:
     """The record of one arm; raises LabError for a fault that is not the arm's."""
-    _refuse_fault(job, member, taken, outcome)
+    refuse_fault(job, member, taken, outcome)
     request, log = member.request, member.output.with_suffix(".log")
     failure = None
     if not taken.alive:
-        failure = explain_failure(taken.failed, outcome, job.timeout_s)
+        failure = explained(job, member, taken, outcome)
     ready = taken.ready or {}
     startup = ready.get("startup")
     if startup is not None:
@@ -294,52 +295,6 @@ def _record(
             f"{member.output}: what was measured is not believed ({where}: {first['msg']}); "
             f"the log is {log}"
         ) from None
-
-
-def _say_failure(job: Job, record: Record) -> None:
-    if record.failure is None:
-        return
-    name = f"{record.arm} rep {job.repeat}"
-    say(f"{name}: FAILED ({record.failure.kind}): {record.failure.reason}")
-    for line in record.failure.log_tail[-QUOTED_LINES:]:
-        say(f"{name}: | {line}")
-
-
-def kept_path(output: Path) -> Path:
-    """Where a finished record waits until all records of its job are there.
-
-    Snakemake removes the outputs of a job that fails, those of other arms included.
-    """
-    return output.with_name(f".{output.name}-finished")
-
-
-def _kept(job: Job, member: ArmJob) -> bool:
-    """Whether a finished record of this very request waits from an earlier start of the job."""
-    path = kept_path(member.output)
-    try:
-        record = read_record(path, job.dataset, name=member.output)
-    except NotBelievedError:
-        return False
-    asked = Request.model_validate(member.request)
-    # Known only after the boot: the values drawn, and which arms were resident.
-    later = {"dummy_values": None, "order": None}
-    return bool(record.request.model_dump() | later == asked.model_dump() | later)
-
-
-def clear_unfinished(output: Path) -> None:
-    """Remove what an interrupted measurement of this record left beside it.
-
-    Only for the holder of the device's lock: nobody else is at this run then.
-    """
-    shutil.rmtree(work_directory(output), ignore_errors=True)
-    for name in (output.name, kept_path(output).name):
-        for temporary in output.parent.glob(f".{name}.*"):
-            temporary.unlink(missing_ok=True)
-
-
-def work_directory(output: Path) -> Path:
-    """Where a measurement keeps what is not its record yet."""
-    return output.parent / f".{output.stem}.work"
 
 
 def compile_cache_state(log: Path) -> Literal["cold", "warm"] | None:

@@ -8,6 +8,7 @@ from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import (
     SET_ASIDE,
     NotBelievedError,
+    measured_again,
     read_record,
     records_aside,
 )
@@ -33,7 +34,7 @@ def read_believed(
     for path, refusal in refused:
         if not read or path.is_relative_to(REPOSITORY / "resources"):
             raise refusal
-        mend = f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
+        mend = measured_again(path)
         say(f"cudagraph-lab: {path}: {refusal.reason}; left out, the rest goes on; {mend}")
         reasons.setdefault(path.parent.name, []).append(
             f"repeat {path.stem.removeprefix('rep')} is not believed and left out: "
@@ -42,21 +43,16 @@ def read_believed(
     return read, reasons
 
 
-def reasons_aside(name: str, runs: Path) -> dict[str, list[str]]:
-    """By arm, which repeats were set aside and not measured again since, and why."""
+def reasons_aside(runs: Path) -> dict[str, list[str]]:
+    """By arm, which repeats were set aside and not measured again since."""
     reasons: dict[str, list[str]] = {}
     absent = records_aside(runs)
     for aside in sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*")):
         record = aside.with_name(aside.name.partition(SET_ASIDE)[0])
         if record not in absent:
             continue
-        try:
-            read_record(aside, name)
-            reason = "set aside by hand"
-        except NotBelievedError as error:
-            reason = error.reason
         reasons.setdefault(aside.parent.name, []).append(
-            f"repeat {record.stem.removeprefix('rep')} is not believed and set aside "
-            f"as {aside.name}: {reason}"
+            f"repeat {record.stem.removeprefix('rep')} was set aside as {aside.name} and is not "
+            "measured again yet"
         )
     return reasons

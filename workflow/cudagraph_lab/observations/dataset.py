@@ -21,7 +21,7 @@ from cudagraph_lab.observations.starts import first_starts, found_cache
 from cudagraph_lab.observations.table import COLUMNS, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
 from cudagraph_lab.records.record import Record
-from cudagraph_lab.records.store import log_of
+from cudagraph_lab.records.store import log_of, stays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +94,7 @@ def read_dataset(
     if not paths:
         raise LabError(f"data set {name!r} has no records; measure it or take it out of `compare`")
     read, left_out = read_believed(name, paths)
-    for arm, reasons in reasons_aside(name, paths[0].parents[1]).items():
+    for arm, reasons in reasons_aside(paths[0].parents[1]).items():
         left_out.setdefault(arm, []).extend(reasons)
     if (read[0][1].kind == "simulated") != name.startswith(SIMULATED):
         raise LabError(
@@ -105,7 +105,7 @@ def read_dataset(
     refuse_mixture(read)
     refuse_other_design(read, expected)
     records_read = [record for _, record in read]
-    arms = judge_arms(records_read)
+    arms = judge_arms(read)
     first = first_starts(records_read)
     rows = [
         row
@@ -122,12 +122,21 @@ def read_dataset(
     return dataset, table
 
 
-def judge_arms(records: Sequence[Record]) -> dict[str, Arm]:
+def judge_arms(read: Sequence[tuple[Path, Record]]) -> dict[str, Arm]:
     """What can be believed of each arm, in the order of their names."""
-    by_arm: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda record: (record.arm, record.repeat)):
-        by_arm.setdefault(record.arm, []).append(record)
-    return {arm: judge_arm(those) for arm, those in by_arm.items()}
+    by_arm: dict[str, list[tuple[Path, Record]]] = {}
+    for path, record in sorted(read, key=lambda pair: (pair[1].arm, pair[1].repeat)):
+        by_arm.setdefault(record.arm, []).append((path, record))
+    return {
+        arm: judge_arm([record for _, record in members], mends_of(members))
+        for arm, members in by_arm.items()
+    }
+
+
+def mends_of(members: list[tuple[Path, Record]]) -> dict[int, str]:
+    """By repeat, what to do about a failed run; nothing about a shipped one, which is git's."""
+    shipped = REPOSITORY / "resources"
+    return {r.repeat: stays(path) for path, r in members if not path.is_relative_to(shipped)}
 
 
 def add_absent_arms(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.records.agreement import other_conditions
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.request import Request, conflict, dotted
 
@@ -61,7 +62,4 @@ def refuse_other_design(
         found = conflict(asked, record.request, same_arm=True)
         if found:
             name, now, then = found
-            raise LabError(
-                f"{path}: measured with {name} {then!r}, the configuration asks for {now!r}; "
-                "set `dataset` to a new name there, or put the old value back"
-            )
+            raise other_conditions(path, name, then, now)

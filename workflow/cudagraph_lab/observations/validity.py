@@ -5,6 +5,7 @@ to be unproven, with the reason; it is never "ok" in silence.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -111,10 +112,11 @@ def never_replayed(record: Record, batch: int) -> list[int]:
     return [tokens for tokens in sizes if expected_decode_mode(resolved, tokens) == "NONE"]
 
 
-def judge_arm(records: list[Record]) -> Arm:
+def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType({})) -> Arm:
     """Whether an arm's numbers count: it ran, and what ran is what its arguments ask for.
 
-    `records` are the repeats of one arm, at least one.
+    `records` are the repeats of one arm, at least one; `mends` says by repeat what to do about
+    a failure.
     """
     whole = [record for record in records if record.status == "ok"]
     request = records[0].request
@@ -122,6 +124,7 @@ def judge_arm(records: list[Record]) -> Arm:
     reason = None
     warnings = [
         f"repeat {record.repeat} failed ({record.failure.kind}): {record.failure.reason}"
+        + (f"; {mends[record.repeat]}" if record.repeat in mends else "")
         for record in records
         if record.failure
     ]

@@ -123,6 +123,16 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def measured_again(path: Path) -> str:
+    """What to do to have a record measured anew, for the end of a sentence."""
+    return f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
+
+
+def stays(path: Path) -> str:
+    """The rule for a failure that is recorded, for the end of a sentence."""
+    return f"the failure stays, since it is a result of this arm; {measured_again(path)}"
+
+
 def records_aside(runs: Path) -> set[Path]:
     """Paths of the records under `runs` that were set aside and not measured again since."""
     aside = runs.glob(f"*/rep*.json{SET_ASIDE}*")

@@ -1,0 +1,65 @@
+"""What records of an earlier run mean for a plan: conflicts, and failures that stay."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from cudagraph_lab.config.model import Config
+from cudagraph_lab.design.datasets import RESULTS, expected_requests
+from cudagraph_lab.design.job import record_path
+from cudagraph_lab.design.runs import runs_to_measure
+from cudagraph_lab.records.agreement import first_believed, other_conditions
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.request import Request, conflict
+from cudagraph_lab.records.store import NotBelievedError, read_record, stays
+
+# A record says early whether its run failed; the rest, calls and steps, is long.
+_HEAD_BYTES = 4096
+_FAILED = re.compile(rb'"status":\s*"failed"')
+
+
+def refuse_conflicts(config: Config, platform: str, dataset: str) -> None:
+    """Refuse to measure what the records of the data set contradict, before anything is measured.
+
+    Looks only where a record is missing, and at one record of each arm. Raises LabError naming
+    the record, the difference and what to do.
+    """
+    planned = [record_path(dataset, *run) for run in runs_to_measure(config, platform)]
+    if all(Path(path).exists() for path in planned):
+        return
+    expected = expected_requests(config, platform)
+    for path, record in _first_of_arms(RESULTS / dataset / "runs", dataset):
+        known = record.request.model_dump()
+        chosen = {key: known[key] for key in ("weights", "revision", "order", "dummy_values")}
+        # Its own arm first, which has the most to agree in.
+        for arm in sorted(expected, key=lambda arm: arm != record.arm):
+            asked = Request.model_validate({**expected[arm], **chosen})
+            if found := conflict(asked, record.request, same_arm=arm == record.arm):
+                name, now, then = found
+                raise other_conditions(path, name, then, now)
+
+
+def _first_of_arms(runs: Path, dataset: str) -> Iterator[tuple[Path, Record]]:
+    for arm in sorted(runs.glob("*/")):
+        known, _ = first_believed(sorted(arm.glob("rep*.json")), dataset)
+        if known is not None:
+            yield known
+
+
+def failures_that_stay(config: Config, platform: str, dataset: str) -> list[str]:
+    """One line for each planned run whose record says that it failed: why, and what to do."""
+    lines = []
+    for arm, repeat in runs_to_measure(config, platform):
+        path = Path(record_path(dataset, arm, repeat))
+        if not path.is_file():
+            continue
+        with path.open("rb") as stream:
+            if not _FAILED.search(stream.read(_HEAD_BYTES)):
+                continue
+        try:
+            failure = read_record(path, dataset).failure
+        except NotBelievedError:  # said where the records are read
+            continue
+        if failure is not None:
+            lines.append(f"{path}: failed ({failure.kind}): {failure.reason}; {stays(path)}")
+    return lines
