@@ -70,5 +70,5 @@ def test_a_figure_that_was_not_drawn_is_one_line():
     from cudagraph_lab.figures.catalogue import FIGURES, Drawing
 
     drawings = [Drawing(name=name, title="?", finding="", numbers=[]) for name in FIGURES]
-    with pytest.raises(LabError, match="no SVG for figure resolution"):
+    with pytest.raises(LabError, match=f"no SVG for figure {next(iter(FIGURES))}"):
         render_html(make_ledger([], []), drawings, {})
