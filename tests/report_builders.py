@@ -4,19 +4,30 @@ import json
 import re
 from html.parser import HTMLParser
 
+import yaml
+
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design.predictions import read_predictions
 from cudagraph_lab.figures.draw import draw_figures, to_svg
-from cudagraph_lab.ledger.build import Ledger, Number
+from cudagraph_lab.ledger.build import Ledger, Number, build_ledger
 from cudagraph_lab.ledger.catalogue import QUANTITIES
 from cudagraph_lab.ledger.index import make_index
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import VERDICTS
-from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.observations.dataset import Dataset, read_dataset
 from cudagraph_lab.records.store import read_record
 from cudagraph_lab.report.claims import families
 from cudagraph_lab.report.page import render_html, render_markdown
 from cudagraph_lab.statistics import LEVEL
 
 RECORD = REPOSITORY / "resources" / "datasets" / "l4-published" / "runs" / "graphs" / "rep1.json"
+CONTRASTS = {
+    name: contrast
+    for file in ("config.yaml", "full.yaml")
+    for name, contrast in yaml.safe_load(
+        (REPOSITORY / "config" / file).read_text(encoding="utf-8")
+    )["contrasts"].items()
+}
 FACTORS = {"%": 100.0, "ms": 1e3, "µs": 1e6}
 VOID = {"meta", "input", "br", "path", "use", "rect"}
 BUNDLE = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
@@ -54,6 +65,20 @@ def make_dataset(name="made", **other):
         if facts.is_required():
             fields.setdefault(field, known.get(field))
     return Dataset.model_validate(fields | other)
+
+
+def shipped_ledger(names, *datasets):
+    """The ledger of shipped data sets, each contrast of the configurations under another name."""
+    contrasts = {names[name]: contrast for name, contrast in CONTRASTS.items()}
+    found = []
+    for dataset in datasets:
+        home = RECORD.parents[3] / dataset
+        description = yaml.safe_load((home / "dataset.yaml").read_text(encoding="utf-8"))
+        records = (home / "runs").glob("*/rep*.json")
+        found.append(read_dataset(dataset, records, description, contrasts, {}, {}))
+    predictions = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
+    settings = Settings(seed=0, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1, 8: 1})
+    return build_ledger(found, predictions, {}, settings, [])
 
 
 def make_number(number, dataset="made", **other):

@@ -1,7 +1,9 @@
 """Style, types and what must not stand in any file of the repository."""
 
 import difflib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,25 @@ def test_the_tools_have_nothing_to_say(repository, command):
         text=True,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("arrow", ["", "from cudagraph_lab.report import page"])
+def test_an_import_against_the_flow_is_refused(repository, tmp_path, arrow):
+    shutil.copytree(repository / "workflow" / "cudagraph_lab", tmp_path / "cudagraph_lab")
+    shutil.copy(repository / "pyproject.toml", tmp_path)
+    with (tmp_path / "cudagraph_lab" / "records" / "record.py").open("a") as module:
+        module.write(f"\n{arrow}\n")
+    done = subprocess.run(
+        [str(TOOLS / "lint-imports"), "--no-cache"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode == 0) == (arrow == ""), done.stdout
+    assert ("cudagraph_lab.records.record -> cudagraph_lab.report.page" in done.stdout) == bool(
+        arrow
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,13 @@ def model(repository, name):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, repository, run_snakemake):
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("sizes")
+
+
+@pytest.fixture(scope="module")
+def run(directory, repository, run_snakemake):
     """Run the workflow in one directory, with changes of the configuration."""
-    directory = tmp_path_factory.mktemp("sizes")
     shapes = {
         "measure": "cpu",
         "dataset": "tiny",
@@ -56,15 +60,14 @@ def run(tmp_path_factory, repository, run_snakemake):
         files = (repository / "config" / "config.yaml", directory / "sizes.yaml")
         return run_snakemake(*arguments, directory=directory, configfiles=files, timeout_s=1800)
 
-    snakemake.directory = directory
     return snakemake
 
 
 @pytest.fixture(scope="module")
-def measured(run):
+def measured(run, directory):
     done = run()
     assert done.returncode == 0, done.stdout[-6000:]
-    return run.directory / "results", done.stdout
+    return directory / "results", done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from cudagraph_lab.config.contrast import headline_of
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.catalogue import NumberId, parse
+from cudagraph_lab.ledger.catalogue import WrittenId, parse
 from cudagraph_lab.ledger.registered_names import named_here, predicted_as, speaks_of
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import Verdict, judge, judge_claim
@@ -59,7 +59,7 @@ class Origin(LedgerPart):
 class Number(LedgerPart):
     """One number of the report."""
 
-    id: NumberId
+    id: WrittenId
     dataset: str
     value: float | bool | None
     unit: str

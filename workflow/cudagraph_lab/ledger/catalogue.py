@@ -3,119 +3,16 @@
     RATIO(contrast="bundle", batch=8)      an id; str() gives ratio/bundle/b8
     parse("ratio/bundle/b8").batch         8
 
-An id is a `NumberId`; text only where it is written or matched against a prediction.
+An id is a `NumberId`; text only where it is written (`WrittenId`) or matched against a prediction.
 """
 
-import re
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import PlainSerializer, PlainValidator
 
 from cudagraph_lab.config.contrast import Role
-
-KEYS = frozenset(
-    {
-        "arm",
-        "contrast",
-        "batch",
-        "phase",
-        "dataset",
-        "ladder",
-        "model",
-        "device",
-        "tp",
-        "dtype",
-        "pair",
-        "to",
-        "start",
-        "family",
-        "baseline",
-    }
-)
-
-
-WHOLE = ("batch", "to", "tp")  # keys whose values are whole numbers
-
-
-@dataclass(frozen=True)
-class NumberId:
-    """The id of a number: its quantity and the keys that tell it from others of its kind."""
-
-    quantity: "Quantity"
-    keys: tuple[tuple[str, str | int], ...]
-
-    def __str__(self) -> str:
-        """The id as it is written."""
-        return self.quantity.template.format(**dict(self.keys))
-
-    def __getattr__(self, key: str) -> Any:
-        """The value of a key; None where this quantity has no such key."""
-        if key in KEYS:
-            return dict(self.keys).get(key)
-        raise AttributeError(key)
-
-    def replace(self, **keys: str | int) -> "NumberId":
-        """The id of the same quantity with other values of these keys."""
-        return self.quantity(**{**dict(self.keys), **keys})
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let pydantic read an id from text and write it as text."""
-        return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, cls) else parse(value),
-            serialization=core_schema.to_string_ser_schema(),
-        )
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A kind of number. `template` names its keys; batch and tp are whole numbers."""
-
-    template: str
-    unit: str
-    label: str  # in words, singular, without its keys
-    computed_by: tuple[str, ...]  # functions; names, since to import them all takes long
-    better: Literal["higher", "lower"] | None = None
-    roles: frozenset[Role] | None = None  # contrasts that it is computed for; None for all
-
-    def __call__(self, **keys: str | int) -> NumberId:
-        """The id with these keys. Raises TypeError where a key is missing or not one of its."""
-        if keys.keys() != set(self.key_names):
-            raise TypeError(f"{self.template} takes {', '.join(self.key_names)}, not {keys}")
-        return NumberId(self, tuple((name, keys[name]) for name in self.key_names))
-
-    @property
-    def key_names(self) -> tuple[str, ...]:
-        """The keys of its ids, in their order."""
-        return tuple(re.findall(r"\{(\w+)\}", self.template))
-
-    def is_for(self, role: Role) -> bool:
-        """Whether it is computed for contrasts of this role."""
-        return self.roles is None or role in self.roles
-
-    def read(self, text: str) -> NumberId | None:
-        """The id that this text is, if it is one of this quantity."""
-        found = _pattern(self.template).fullmatch(text)
-        if found is None:
-            return None
-        keys = found.groupdict()
-        return self(**{k: int(v) if k in WHOLE else v for k, v in keys.items()})
-
-
-@cache
-def _pattern(template: str) -> re.Pattern[str]:
-    escaped = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
-    return re.compile(
-        re.sub(
-            r"\{(\w+)\}",
-            lambda key: rf"(?P<{key[1]}>{r'[0-9]+' if key[1] in WHOLE else '[^/]+'})",
-            escaped,
-        )
-    )
-
+from cudagraph_lab.ledger.quantity import NumberId, Quantity
 
 # What no section, prediction or table asks of other contrasts is not computed for them.
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
@@ -134,8 +31,17 @@ COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
 
-THROUGHPUT = Quantity("throughput/{arm}/b{batch}", "tok/s", "throughput", MEAN, better="higher")
-FIRST_TOKEN = Quantity("first_token/{arm}/b{batch}", "s", "first token", MEAN, better="lower")
+THROUGHPUT = Quantity(
+    "throughput/{arm}/b{batch}",
+    "tok/s",
+    "throughput",
+    MEAN,
+    better="higher",
+    mean_of="throughput",
+)
+FIRST_TOKEN = Quantity(
+    "first_token/{arm}/b{batch}", "s", "first token", MEAN, better="lower", mean_of="first_token_s"
+)
 STEP = Quantity(
     "step/{arm}/b{batch}",
     "s",
@@ -163,6 +69,7 @@ ENERGY = Quantity(
     "energy of a token",
     MEAN,
     better="lower",
+    mean_of="energy_j_per_token",
 )
 TIMED_SHARE = Quantity(
     "measurement/timed_share",
@@ -177,6 +84,7 @@ REPLAYED_SHARE = Quantity(
     "steps that replayed a full graph",
     ("observations.validity.decode_steps", "observations.validity.share_in_mode"),
     better="higher",
+    count_of="full_share",
 )
 PADDED_TOKENS = Quantity(
     "replay/padded_tokens/{arm}/b{batch}",
@@ -184,6 +92,7 @@ PADDED_TOKENS = Quantity(
     "tokens a step was padded to",
     ("observations.validity.decode_steps",),
     better="lower",
+    count_of="padded_tokens",
 )
 RATIO = Quantity(
     "ratio/{contrast}/b{batch}",
@@ -432,7 +341,7 @@ BACKTEST_ERROR = Quantity(
 )
 BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up", BACK_TESTED, better="higher")
 
-SCORED = ("ledger.scores.score_numbers", "statistics.scores.score")
+SCORED = ("ledger.scores.score_results", "statistics.scores.score")
 SCORE_WIS = Quantity(
     "score/{family}/interval_score", "log", "weighted interval score", SCORED, better="lower"
 )
@@ -462,3 +371,11 @@ def parse(text: str) -> NumberId:
         if (found := quantity.read(text)) is not None:
             return found
     raise ValueError(f"no quantity of the catalogue has an id like {text!r}")
+
+
+def _read(value: Any) -> NumberId:
+    return value if isinstance(value, NumberId) else parse(value)
+
+
+# An id that pydantic reads from text and writes as text.
+WrittenId = Annotated[NumberId, PlainValidator(_read), PlainSerializer(str, return_type=str)]

@@ -12,7 +12,8 @@ from functools import cached_property
 from cudagraph_lab.config.contrast import Contrast, Role
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Ledger, Number
-from cudagraph_lab.ledger.catalogue import RATIO, NumberId, Quantity
+from cudagraph_lab.ledger.catalogue import RATIO
+from cudagraph_lab.ledger.quantity import NumberId, Quantity
 from cudagraph_lab.observations.dataset import Dataset
 
 

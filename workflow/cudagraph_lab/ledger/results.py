@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict
 
-from cudagraph_lab.ledger.catalogue import NumberId
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.statistics.locations import Estimate, estimate_mean
 from cudagraph_lab.statistics.power import Settling
 

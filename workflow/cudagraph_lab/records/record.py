@@ -6,6 +6,7 @@ conditions; nothing in it is derived. Records of runs, of failures, of published
 numbers (transcribed) and of simulations share it and say which they are.
 """
 
+from statistics import fmean
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -92,6 +93,10 @@ class StepCount(Model):
     count: Annotated[int, Field(gt=0)]
 
 
+# Marks the fields of a call that are observations, by their own names.
+OBSERVED = "observed"
+
+
 class Call(Model):
     """One `generate` call. Published calls may know only their tokens per second."""
 
@@ -106,9 +111,9 @@ class Call(Model):
     # Microseconds of each step after the first, by the times of the engine core's messages.
     step_us: list[Count] | None = None
     energy_j: Annotated[float, Field(ge=0)] | None = None  # of the whole board, during the call
-    decode_s_per_step: list[PositiveSeconds] | None = None  # one per request
+    decode_s_per_step: Annotated[list[PositiveSeconds] | None, OBSERVED] = None  # one per request
     # One per request, since the call began (by statistics: since the request's arrival).
-    first_token_s: list[PositiveSeconds] | None = None
+    first_token_s: Annotated[list[PositiveSeconds] | None, OBSERVED] = None
     steps: list[StepCount] | None = None
 
     @model_validator(mode="after")
@@ -124,6 +129,17 @@ class Call(Model):
             return self.tokens / self.seconds
         assert self.tokens_per_s is not None  # noqa: S101 - the validator above
         return self.tokens_per_s
+
+    def observed(self) -> dict[str, float | None]:
+        """The numbers of this call: of those with a value per request, the mean."""
+        numbers: dict[str, float | None] = {"throughput": self.throughput}
+        for name, field in type(self).model_fields.items():
+            if OBSERVED in field.metadata:
+                value = getattr(self, name)
+                if isinstance(value, list):
+                    value = fmean(value) if value else None
+                numbers[name] = value
+        return numbers
 
 
 class Cell(Model):

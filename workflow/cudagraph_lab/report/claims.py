@@ -15,9 +15,9 @@ from cudagraph_lab.ledger.catalogue import (
     REPLAYED_SHARE,
     SHAPES_FULL,
     SHAPES_PIECEWISE,
-    Quantity,
 )
 from cudagraph_lab.ledger.index import Index, has_value
+from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 
 # Who speaks, by the first word of a prediction's id.

@@ -14,8 +14,9 @@ from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Ledger
 from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.report.markup import html, plain
-from cudagraph_lab.report.sections.again import again, appendix
+from cudagraph_lab.report.sections.again import again
 from cudagraph_lab.report.sections.answer import answer
+from cudagraph_lab.report.sections.appendix import appendix
 from cudagraph_lab.report.sections.cost import production, startup
 from cudagraph_lab.report.sections.effect import why
 from cudagraph_lab.report.sections.scores import scores, wrong

@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import (
-    ENERGY,
-    FIRST_TOKEN,
     OUTPUTS_DIFFERING,
     PADDED_TOKENS,
-    REPLAYED_SHARE,
+    QUANTITIES,
     SPREAD_BETWEEN,
     SPREAD_NODES,
     STEP,
@@ -27,22 +25,18 @@ def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: in
     throughput = timed.get((arm, "throughput", batch))
     if throughput is None:
         return [absent(THROUGHPUT(arm=arm, batch=batch), reason or NOT_RUN)]
-    means = (
-        (THROUGHPUT, throughput),
-        (FIRST_TOKEN, timed.get((arm, "first_token_s", batch))),
-        (STEP, step_cell(timed, arm, batch)),
-        (ENERGY, timed.get((arm, "energy_j_per_token", batch))),
-    )
+    results = [_spread(arm, batch, throughput)]
+    if step := step_cell(timed, arm, batch):
+        results.append(mean(STEP(arm=arm, batch=batch), step, seed, [arm]))
     replayed = timed.get((arm, "full_share", batch))
-    padded = timed.get((arm, "padded_tokens", batch))
-    if replayed and not any(share for repeat in replayed for share in repeat):
-        padded = None  # nothing was padded, since nothing was replayed
-    counts = ((REPLAYED_SHARE, replayed), (PADDED_TOKENS, padded))
-    return [
-        *(mean(of(arm=arm, batch=batch), cell, seed, [arm]) for of, cell in means if cell),
-        _spread(arm, batch, throughput),
-        *(counted(of(arm=arm, batch=batch), cell, [arm]) for of, cell in counts if cell),
-    ]
+    for quantity in QUANTITIES:
+        if quantity.mean_of and (cell := timed.get((arm, quantity.mean_of, batch))):
+            results.append(mean(quantity(arm=arm, batch=batch), cell, seed, [arm]))
+        if quantity.count_of and (cell := timed.get((arm, quantity.count_of, batch))):
+            if quantity is PADDED_TOKENS and not any(map(any, replayed or [])):
+                continue  # nothing was padded, since nothing was replayed
+            results.append(counted(quantity(arm=arm, batch=batch), cell, [arm]))
+    return results
 
 
 def _spread(arm: str, batch: int, throughput: list[list[float]]) -> Result:

@@ -15,10 +15,10 @@ from cudagraph_lab.ledger.catalogue import (
     RATIO,
     SHARE,
     STEP_RATIO,
-    NumberId,
 )
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
 from cudagraph_lab.ledger.draws import Place, draw_cells
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
 from cudagraph_lab.ledger.throughputs import (
     Sides,

@@ -10,11 +10,11 @@ from cudagraph_lab.ledger.catalogue import (
     CAPTURE_S,
     CAPTURE_TAX,
     DEPLOY_TAX,
-    Quantity,
 )
 from cudagraph_lab.ledger.cells import NOT_RUN, Cells, Floats, central, missing_arm
 from cudagraph_lab.ledger.quantities.savings import Saving
 from cudagraph_lab.ledger.quantities.starts import StartCost
+from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.results import Result, absent
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset

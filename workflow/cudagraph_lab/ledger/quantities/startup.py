@@ -21,9 +21,9 @@ from cudagraph_lab.ledger.catalogue import (
     SHAPES_FULL,
     SHAPES_PIECEWISE,
     STARTUP,
-    NumberId,
 )
 from cudagraph_lab.ledger.cells import Cells, missing_arm
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset

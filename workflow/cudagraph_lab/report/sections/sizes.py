@@ -16,9 +16,9 @@ from cudagraph_lab.ledger.catalogue import (
     SCORE_WIS,
     SKILL,
     STEP,
-    Quantity,
 )
 from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import Sized, sized
 from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
