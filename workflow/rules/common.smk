@@ -253,7 +253,7 @@ def minutes_of_run(name):
 
 def gpus_of_run(wildcards):
     """Devices of a run: tensor x pipeline x data parallel size."""
-    return design.devices_of_run(plan_of(wildcards.dataset), wildcards.arm, PLATFORM)
+    return design.devices_of_run(plan_of(wildcards.dataset), [wildcards.arm], PLATFORM)
 
 
 wildcard_constraints:

@@ -123,7 +123,7 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
         return config
     timed = [arm for arm in needs if config.arms[arm].purpose == "timed"]
     share = _share(max(needs[arm].total for arm in timed), whole) if timed else 1.0
-    several = any(devices_of_run(config, arm, platform) > 1 for arm in timed)
+    several = any(devices_of_run(config, [arm], platform) > 1 for arm in timed)
     if not several and share * len(timed) <= TOGETHER:
         kv_cache = max(needs[arm].kv_cache for arm in timed)
         return _in_turn(config, platform, round(share * len(timed), 3), kv_cache)
