@@ -5,8 +5,8 @@ import time
 
 from bench import boots, first_use, growth, waiting
 from bench.results import Part, compare, now_utc, read_results, shown, write_results
+from cudagraph_lab.measure.guards import commit
 from cudagraph_lab.measure.machine import describe
-from cudagraph_lab.measure.run import commit
 
 PARTS = {
     "report": waiting.report,

@@ -47,10 +47,10 @@ def licence(package: Distribution) -> str:
     said = package.metadata
     classifiers = [c.rpartition("::")[2] for c in said.get_all("Classifier") or []
                    if c.startswith("License ::")]  # fmt: skip
-    free = (said.get("License") or "").splitlines()[:1]
-    told = said.get("License-Expression") or ", ".join(classifiers) or "".join(free)
+    free = (said.get_all("License") or [""])[0].splitlines()[:1]
+    told = said.get_all("License-Expression") or classifiers or free
     if told:
-        return told
+        return ", ".join(told)
     for file in package.files or []:
         if file.name.upper().startswith(("LICENSE", "LICENCE", "COPYING")):
             return file.read_text(encoding="utf-8").strip().splitlines()[0]

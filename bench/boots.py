@@ -25,7 +25,11 @@ from bench.timing import run
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.engine.environment import cache_directory, exclusive, vllm_python
-from cudagraph_lab.measure.run import compile_cache_directory, device_locks, measurement_environment
+from cudagraph_lab.measure.guards import (
+    compile_cache_directory,
+    device_locks,
+    measurement_environment,
+)
 
 MODEL = REPOSITORY / "resources" / "models" / "facebook--opt-125m"
 OURS, THEIRS = "bench-boots-ours", "bench-boots-lab"  # data sets, and so compile caches

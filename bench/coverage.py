@@ -27,7 +27,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.blocks import find_blocks
+from cudagraph_lab.statistics.cells import Term, log_means
+from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
+from cudagraph_lab.statistics.locations import Estimate, estimate_contrast
+from cudagraph_lab.statistics.shapes import fade_samples, pair_samples, ratio_samples
+from cudagraph_lab.statistics.spread import spread_intervals
 
 EXPERIMENTS = 150
 SEED = 20240504
@@ -53,8 +58,8 @@ class Tally:
 
     def add(self, column: str, low: float | None, high: float | None, truth: float) -> None:
         """One interval; none at all counts as a miss."""
-        known = low is not None and high is not None
-        self.held[column].append(known and low <= truth <= high)
+        held = low is not None and high is not None and low <= truth <= high
+        self.held[column].append(held)
 
 
 def simulate(
@@ -85,38 +90,43 @@ def experiment(rates: Rates, in_turn: bool, truth: tuple[float, float], tally: T
     """Judge one simulated data set; `truth` is the spread between and within, as shares."""
     # Averaging first changes no interval below, and spares most of the time.
     means = {
-        arm: {b: {r: [math.exp(v)] for r, v in stats.log_means(c).items()} for b, c in of.items()}
+        arm: {b: {r: [math.exp(v)] for r, v in log_means(c).items()} for b, c in of.items()}
         for arm, of in rates.items()
     }
-    blocks = in_turn or stats.find_blocks(list(means.values())).blocks
+    blocks = in_turn or find_blocks(list(means.values())).blocks
     sides = {
         names: ([means[names[0]]], [means[n] for n in pooled(names[1])]) for names in CONTRASTS
     }
-    ratios = {n: stats.ratio_samples(*s, names=n, blocks=blocks) for n, s in sides.items()}
-    itself = stats.ratio_samples(
+    ratios = {n: ratio_samples(*s, names=n, blocks=blocks) for n, s in sides.items()}
+    itself = ratio_samples(
         [means["eager-again"]], [means["eager"]], names=("eager-again", "eager"), blocks=blocks
     )
-    pairs = [p for n, s in sides.items() for p in stats.pair_samples(*s, names=n, blocks=blocks)]
-    of_ratios = stats.priors_of([s for x in (*ratios.values(), itself) for s in x.values()])
-    of_fades = stats.priors_of(pairs)
+    pairs = [p for n, s in sides.items() for p in pair_samples(*s, names=n, blocks=blocks)]
+    of_ratios = priors_of([s for x in (*ratios.values(), itself) for s in x.values()])
+    of_fades = priors_of(pairs)
     for names in CONTRASTS[:2]:
         for sample in ratios[names].values():
-            found = stats.estimate_sample(sample, of_ratios)
+            found = estimate_sample(sample, of_ratios)
             tally.add("ratio", found.low, found.high, 1)
             tally.widths["±ratio"].append(half_width(found))
-        fades = stats.fade_samples(*sides[names], names=names, blocks=blocks)
+        fades = fade_samples(*sides[names], names=names, blocks=blocks)
         for column, sample in zip(("fade", "slope"), fades.values(), strict=True):
-            found = stats.estimate_sample(sample, of_fades)
+            found = estimate_sample(sample, of_fades)
             tally.add(column, found.low, found.high, 1)
         first, second = (list(rates[name][1].values()) for name in names)
-        tally.widths["±Welch"].append(half_width(stats.estimate_ratio(first, second, 0)))
+        welch = estimate_contrast([Term(first, 1, names[0]), Term(second, -1, names[1])], 0)
+        tally.widths["±Welch"].append(half_width(welch))
     for sample in itself.values():
-        found = stats.estimate_sample(sample, of_ratios)
+        found = estimate_sample(sample, of_ratios)
         tally.add("itself", found.low, found.high, 1)
     for batch in BATCHES:
-        spread = stats.spread_intervals(list(rates["compiled"][batch].values()))
-        tally.add("between", *(spread.between or (None, None)), truth[0])
-        tally.add("within", *(spread.within or (None, None)), truth[1])
+        spread = spread_intervals(list(rates["compiled"][batch].values()))
+        for column, interval, sd in (
+            ("between", spread.between, truth[0]),
+            ("within", spread.within, truth[1]),
+        ):
+            low, high = interval or (None, None)
+            tally.add(column, low, high, sd)
 
 
 def pooled(arm: str) -> tuple[str, ...]:
@@ -124,7 +134,7 @@ def pooled(arm: str) -> tuple[str, ...]:
     return ("eager", "eager-again") if arm == "eager" else (arm,)
 
 
-def half_width(found: stats.Estimate) -> float:
+def half_width(found: Estimate) -> float:
     """Half the width of an interval on the log scale; infinite where there is none."""
     if found.low is None or found.high is None:
         return math.inf

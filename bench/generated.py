@@ -20,7 +20,8 @@ from cudagraph_lab.design import runs as design
 from cudagraph_lab.design.predictions import register
 from cudagraph_lab.files import write_json
 from cudagraph_lab.models.simulation import Truth
-from cudagraph_lab.records.record import Record, write_record
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.store import write_record
 
 DATASET = f"{design.SIMULATED}-bench"
 

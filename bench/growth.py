@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from bench.generated import DATASET, configuration, designed
@@ -14,7 +15,7 @@ from cudagraph_lab import REPOSITORY
 
 FEW, SOME, MANY = 9, 1_002, 10_002  # records, in three arms
 ROUNDS = 2
-CONFIGURED = [*SNAKEMAKE, "--configfile", REPOSITORY / "config" / "config.yaml"]
+CONFIGURED: list[str | Path] = [*SNAKEMAKE, "--configfile", REPOSITORY / "config" / "config.yaml"]
 
 
 def growth() -> list[Figure]:
@@ -27,17 +28,15 @@ def growth() -> list[Figure]:
         def make(home: Path) -> Run:
             for made in ("results/report", "results/figures", ".snakemake"):
                 shutil.rmtree(home / made, ignore_errors=True)
-            for made in (home / "results").rglob("*.[cj]s*"):
-                if "runs" not in made.parts:
-                    made.unlink()
+            for path in (home / "results").rglob("*.[cj]s*"):
+                if "runs" not in path.parts:
+                    path.unlink()
             compare = f"compare=[{DATASET}]"
             return run(
                 [*CONFIGURED, "--directory", home, "--config", "measure=none", compare], home
             )
 
-        runs = alternate(
-            {str(count): lambda home=home: make(home) for count, home in homes.items()}, ROUNDS
-        )
+        runs = alternate({str(count): partial(make, home) for count, home in homes.items()}, ROUNDS)
         page = homes[MANY] / "results" / "report" / "lab_report.html"
         sizes = {
             path.name: path.stat().st_size / 1e6
@@ -106,9 +105,7 @@ def targets() -> list[Figure]:
                 "--config", "measure=cpu", f"dataset={DATASET}",
             ]  # fmt: skip
         (home / "empty").mkdir()
-        runs = alternate(
-            {name: lambda command=command: run(command, home) for name, command in plan.items()}, 5
-        )
+        runs = alternate({name: partial(run, command, home) for name, command in plan.items()}, 5)
     return [
         figure_of_rounds(
             "targets/plan",

@@ -22,10 +22,8 @@ class Run:
     peak_mib: float
 
 
-def run(
-    command: Sequence[str | Path], cwd: Path, environment: Mapping[str, str] | None = None
-) -> Run:
-    """Run a command to its end; a failed one ends the bench with what it said last."""
+def run(command: Sequence[object], cwd: Path, environment: Mapping[str, str] | None = None) -> Run:
+    """Run a command of strings and paths; a failed one ends the bench with what it said last."""
     kept = {key: value for key, value in os.environ.items() if key not in UNSET}
     with tempfile.TemporaryFile() as said:
         begun = time.perf_counter()

@@ -20,7 +20,8 @@ from tests.badconfig import bad_configuration
 BIN = REPOSITORY / ".venv" / "bin"
 ROUNDS = 5
 MISTAKES = 40
-SNAKEMAKE = [BIN / "snakemake", "--cores", "1", "--snakefile", REPOSITORY / "Snakefile"]
+SNAKEMAKE: list[str | Path] = [BIN / "snakemake", "--cores", "1"]
+SNAKEMAKE += ["--snakefile", REPOSITORY / "Snakefile"]
 # What a process costs that has the same libraries and does nothing with them.
 IMPORTS = [BIN / "python", "-c", "import snakemake, pandas, seaborn, jinja2"]
 

@@ -57,9 +57,9 @@ def parts(rules: dict[str, Any], config: Any, path: Path = ()) -> Iterator[tuple
 
 
 PARTS = list(parts(RULES, BASE))
-CLOSED = [(), ("model",), ("workload",), ("extrapolate", 0)]
+CLOSED: list[Path] = [(), ("model",), ("workload",), ("extrapolate", 0)]
 CLOSED += [(key, name) for key in ("arms", "contrasts") for name in BASE[key]]
-ENGINE = [("engine_args",), ("engine_args_cpu",)]
+ENGINE: list[Path] = [("engine_args",), ("engine_args_cpu",)]
 ENGINE += [("arms", arm, "engine_args") for arm in BASE["arms"]]
 
 

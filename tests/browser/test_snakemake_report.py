@@ -39,7 +39,7 @@ def test_it_lists_every_output_under_its_label(open_page, overview, category, pa
 
 
 def test_every_caption_says_something_and_belongs_to_a_rule(repository):
-    used = set()
+    used: set[str] = set()
     for rules in (repository / "workflow" / "rules").glob("*.smk"):
         text = rules.read_text("utf-8")
         names = re.findall(r"captions/([^\"]+)\.rst", text)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.job import job_of
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.records.record import SET_ASIDE, Record, read_record
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.store import SET_ASIDE, read_record
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONFIG = REPOSITORY / "config" / "config.yaml"
@@ -65,6 +67,15 @@ def changes(**more: Any) -> dict[str, Any]:
         **more,
     }
 
+
+IN_TURN = ("eager", "eager-again", "compiled")
+# Three arms in turn; laid over the changes above.
+TURNS: dict[str, Any] = {
+    "order": "in_turn",
+    "iterations": 3,
+    "arms": {"eager-again": {"engine_args": {"enforce_eager": True}}},
+    "contrasts": {"noise": {"numerator": "eager-again", "denominator": "eager", "role": "a_a"}},
+}
 
 # Seconds and not tenths of one, so that whatever comes finds the measurement at work.
 UNHURRIED = {"iterations": 10}
@@ -126,9 +137,14 @@ class Lab:
         return self.popen(command, **options)
 
     def measurement(
-        self, arm: str = "eager", repeat: int = 1, platform: str = "cpu", **options: Any
+        self,
+        arm: str | Sequence[str] = "eager",
+        repeat: int = 1,
+        platform: str = "cpu",
+        **options: Any,
     ) -> tuple[subprocess.Popen[bytes], Path]:
-        """Start what the rule `measure` starts."""
+        """Start what the rule `measure` starts, or with several arms that of a repeat in turn."""
+        arms = [arm] if isinstance(arm, str) else arm
         config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
         for key, value in self.changes.items():
             config[key] = config[key] | value if isinstance(config.get(key), dict) else value
@@ -136,7 +152,7 @@ class Lab:
         if not weights.exists():
             chosen = {"weights": "dummy", "revision": None, "path": str(self.directory)}
             weights.write_text(json.dumps(chosen))
-        job = job_of(parse_config(config), platform, DATASET, [arm], repeat)
+        job = job_of(parse_config(config), platform, DATASET, arms, repeat)
         command = [sys.executable, "-m", "cudagraph_lab.cli", "measure"]
         command += ["--job", job.model_dump_json(), "--weights", str(weights)]
         return self.popen(

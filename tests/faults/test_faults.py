@@ -21,18 +21,28 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faultbench import (
+
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design.predictions import registered_hashes
+from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.observations.dataset import read_dataset
+from cudagraph_lab.records.store import read_record
+from tests.faults.faultbench import (
     DATASET,
     FIXTURES,
+    IN_TURN,
     SIGNALS,
+    TURNS,
     UNHURRIED,
     Lab,
     Outcome,
@@ -41,13 +51,7 @@ from faultbench import (
     one_line,
     wait_for,
 )
-from uv_stand_in import BUILDER, write_uv
-
-from cudagraph_lab import REPOSITORY
-from cudagraph_lab.design.predictions import registered_hashes
-from cudagraph_lab.errors import LabError
-from cudagraph_lab.observations.dataset import read_dataset
-from cudagraph_lab.records.record import read_record
+from tests.uv_stand_in import BUILDER, write_uv
 
 SEED = os.environ.get("FAULT_SEED", "20260504")
 AT_ONCE = 3
@@ -201,7 +205,7 @@ def kill_vllm(directory: Path, rng: random.Random) -> Outcome:
     if number == len(victims) - 1:
         lab.go_on(target)
         (record,) = lab.believed().values()
-        assert record.environment.vllm == "0.22.1"
+        assert record.environment.vllm == VLLM_VERSION
         left += lab.survivors() + lab.left_behind()
     return Outcome(GOES_ON, lost=lab.lost(finished), wrong=half, left=left)
 
@@ -258,6 +262,38 @@ def end_measurement(directory: Path, rng: random.Random) -> Outcome:
         assert "interrupted; nothing half-done is kept" in one_line(text)
     assert not lab.contents()
     return measured_after(lab, NOTHING)
+
+
+@kind(KILLED, "`kill -9` of the measuring process while three arms take turns", 20, in_order=True)
+def kill_in_turn(directory: Path, rng: random.Random) -> Outcome:
+    # One directory for all: each trial measures the next repeat beside the finished ones.
+    repeat = int(directory.name) + 1
+    lab = Lab(directory.parent / "shared", repeats=repeat, **TURNS)
+    lab.said = 10 * repeat
+    finished = lab.contents()
+    process, said = lab.measurement(IN_TURN, repeat)
+    # From the start of the interpreter to the writing of the records.
+    time.sleep(rng.uniform(0.5, 4.5))
+    with suppress(ProcessLookupError):
+        process.kill()
+    lab.end(process, said)
+    left, half = lab.survivors(), lab.half_written()
+    finished |= lab.contents()
+    process, said = lab.measurement(IN_TURN, repeat)
+    text = lab.end(process, said)
+    assert process.returncode == 0, text[-2000:]
+    believed = lab.believed()
+    assert len(believed) == 3 * repeat
+    for arm in IN_TURN:
+        record = believed[lab.record(arm, repeat)]
+        assert (record.status, record.request.measured) == ("ok", "in_turn")
+        assert {len(cell.timed()) for cell in record.cells} == {TURNS["iterations"]}
+    return Outcome(
+        "one repeat is measured again; finished ones are kept",
+        lost=lab.lost(finished),
+        wrong=half,
+        left=left + lab.survivors() + lab.left_behind(),
+    )
 
 
 @kind(KILLED, "lost parent: the shell above a measurement is killed", 2)
@@ -627,12 +663,13 @@ def changed_configuration(directory: Path, rng: random.Random) -> Outcome:
     lab.end(process, said)
     finished = lab.contents()
     kept = lab.changes
-    key, change = [
+    changes: list[tuple[str, dict[str, Any]]] = [
         ("workload.output_tokens", {"workload": {**kept["workload"], "output_tokens": 5}}),
         ("workload.batch_sizes", {"workload": {**kept["workload"], "batch_sizes": [1, 4]}}),
         ("iterations", {"iterations": 2}),
         ("seed", {"seed": rng.randrange(1000)}),
-    ][int(directory.name)]
+    ]
+    key, change = changes[int(directory.name)]
     lab.changes = kept | change
     process, said = lab.measurement()
     text = lab.end(process, said)
@@ -655,7 +692,7 @@ def collect(runs: Path) -> Any:
     return read_dataset(runs.parent.name, runs.glob("*/rep*.json"), {}, contrasts, {}, {})
 
 
-def damaged(directory: Path, rng: random.Random, spoil: Callable[[Path], None]) -> Outcome:
+def damaged(directory: Path, rng: random.Random, spoil: Callable[[Path], object]) -> Outcome:
     """Spoil one of nine records, collect twice, and look what became of it and of the others."""
     runs = directory / "h100-opt-125m" / "runs"
     for arm in COPIED:
@@ -716,7 +753,7 @@ def bit_flipped(directory: Path, rng: random.Random) -> Outcome:
 @kind(RECORDS, "empty, or of random bytes", 4)
 def random_bytes(directory: Path, rng: random.Random) -> Outcome:
     size = 0 if int(directory.name) == 0 else rng.randrange(1, 10_000)
-    return damaged(directory, rng, lambda path: path.write_bytes(rng.randbytes(size)) and None)
+    return damaged(directory, rng, lambda path: path.write_bytes(rng.randbytes(size)))
 
 
 @kind(RECORDS, "another checksum", 2)
@@ -882,14 +919,18 @@ Results = dict[str, list[Outcome | str]]
 def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """All trials of the kinds that were asked for, a few at a time."""
     chosen = {
-        item.callspec.params["one"].name for item in request.session.items
-        if getattr(item, "originalname", "") == "test_nothing_is_lost_and_nothing_wrong_is_believed"
+        item.callspec.id for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.originalname == "test_nothing_is_lost_and_nothing_wrong_is_believed"
     }  # fmt: skip
     whole = any(item.name == "test_the_table_says_what_was_run" for item in request.session.items)
-    kinds = [one for one in KINDS if whole or one.name in chosen]
+    kinds = [one for one in KINDS if whole or one.trial.__name__ in chosen]
     root = tmp_path_factory.mktemp("faults")
 
-    def run(one: Kind, number: int) -> Outcome | str:
+    def run(one: Kind, numbers: Iterable[int]) -> list[Outcome | str]:
+        return [trial(one, number) for number in numbers]
+
+    def trial(one: Kind, number: int) -> Outcome | str:
         directory = root / one.trial.__name__ / str(number)
         directory.parent.mkdir(exist_ok=True)
         try:
@@ -901,9 +942,9 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     order = sorted(kinds, key=lambda one: (one.trial is not kill_vllm, one.group != KILLED))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         begun = {
-            one.name: [pool.submit(lambda one=one: [run(one, k) for k in range(one.trials)])]
+            one.name: [pool.submit(run, one, range(one.trials))]
             if one.in_order
-            else [pool.submit(lambda one=one, k=k: [run(one, k)]) for k in range(one.trials)]
+            else [pool.submit(run, one, [k]) for k in range(one.trials)]
             for one in order
         }
         return {
@@ -914,10 +955,12 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("one", KINDS, ids=lambda one: one.trial.__name__)
 def test_nothing_is_lost_and_nothing_wrong_is_believed(matrix: Results, one: Kind) -> None:
+    then = set()
     for outcome in matrix[one.name]:
         assert isinstance(outcome, Outcome), outcome
         assert (outcome.lost, outcome.wrong, outcome.left) == (0, 0, 0)
-    assert len({outcome.then for outcome in matrix[one.name]}) == 1
+        then.add(outcome.then)
+    assert len(then) == 1
 
 
 def table(results: Results) -> str:
@@ -928,7 +971,7 @@ def table(results: Results) -> str:
         lines += ["| fault | trials | lost | wrongly believed | left behind | what happens |"]
         lines += ["|---|---|---|---|---|---|"]
         for one in (one for one in KINDS if one.group == group):
-            outcomes = results[one.name]
+            outcomes = [o for o in results[one.name] if isinstance(o, Outcome)]
             sums = [sum(getattr(o, name) for o in outcomes) for name in ("lost", "wrong", "left")]
             then = "; ".join(sorted({o.then for o in outcomes}))
             counted = " | ".join(map(str, [len(outcomes), *sums]))

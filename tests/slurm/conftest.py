@@ -4,7 +4,8 @@ import os
 import subprocess
 
 import pytest
-from cluster import ETC, answers, ask, configure, durations, install, timed, wait_until
+
+from tests.slurm.cluster import ETC, answers, ask, configure, durations, install, timed, wait_until
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -51,8 +52,8 @@ def cluster(tmp_path_factory):
             ask("scancel", "--user", "root")
             wait_until(lambda: not ask("squeue", "-h"))
     finally:
-        for daemon in reversed(started):
-            daemon.terminate()
-            daemon.wait(timeout=30)
+        for process in reversed(started):
+            process.terminate()
+            process.wait(timeout=30)
         for name in ("slurm.conf", "gres.conf"):
             (ETC / name).unlink()

@@ -19,7 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from cluster import ask, timed
+
+from tests.slurm.cluster import ask, timed
 
 GOOD, BAD = ("eager", "eager-again"), ("cancelled", "hanging", "greedy")
 
@@ -75,6 +76,8 @@ class Run:
         self.at_once = 0  # the most measurements that were seen running together
         self.profile = site_profile(repository, directory / "site")
         self.log = directory / "snakemake.log"
+        self.returncode: int | None = None
+        self.said = ""
 
     def command(self, arms, *arguments):
         config = self.directory / "tiny.yaml"

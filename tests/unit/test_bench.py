@@ -29,10 +29,14 @@ def part(*figures, machine=None):
 
 
 def test_sides_alternate_and_the_first_round_is_unseen():
-    seen = []
+    seen: list[str] = []
 
     def side(name):
-        return lambda: seen.append(name) or Run(float(len(seen)), 0.0, 0.0)
+        def run() -> Run:
+            seen.append(name)
+            return Run(float(len(seen)), 0.0, 0.0)
+
+        return run
 
     runs = alternate({"a": side("a"), "b": side("b")}, 3)
     assert seen == ["a", "b", "a", "b", "b", "a", "a", "b"]

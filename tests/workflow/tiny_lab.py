@@ -1,5 +1,7 @@
 """A directory in which the workflow measures a model of two layers with vLLM on a CPU."""
 
+from typing import Any
+
 import yaml
 
 ARMS = ("eager", "compiled")
@@ -13,7 +15,7 @@ class Lab:
         self.directory, self.repository, self._run = directory, repository, run
 
     def run(self, *arguments, snakefile=None, under=(), **changes):
-        config = {
+        config: dict[str, Any] = {
             "measure": "cpu",
             "dataset": "tiny",
             "compare": [],

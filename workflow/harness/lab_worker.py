@@ -62,7 +62,7 @@ class LabWorker(PlatformWorker):
         self.lab_capture: dict[str, Any] | None = None
         self._lab_capturing = False
         self.lab_weights_drawn = False
-        self.lab_profiler: Any | None = None
+        self.lab_profiler: Any = None
         super().__init__(*args, **kwargs)
         for method, phase in PHASES.items():
             setattr(self, method, self._stopwatch(getattr(self, method), phase))

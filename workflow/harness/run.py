@@ -102,7 +102,7 @@ def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
         "worker_cls": "lab_worker.LabWorker",
     }
     # Last: whatever an arm asks for, code of a model's repository is never run.
-    return arguments | request["engine_args"] | {"trust_remote_code": False}
+    return {**arguments, **request["engine_args"], "trust_remote_code": False}
 
 
 def step_durations_us(messages: list[Any]) -> list[int]:

@@ -110,12 +110,12 @@ def records_of(name):
 
 
 def package(*stages):
-    """Sources of these stages: a cheap rule depends on them, so that editing them runs it again."""
+    """All sources of these stages: a cheap rule depends on them, so that an edit runs it again."""
     return local(
         sorted(
             str(path)
             for stage in stages
-            for path in Path(WORKFLOW, "cudagraph_lab", stage).glob("*.py")
+            for path in Path(WORKFLOW, "cudagraph_lab", stage).rglob("*.py")
         )
     )
 
@@ -128,6 +128,8 @@ if workflow.is_main_process:
         )
     for line in TOO_LARGE:
         logger.warning(line)
+    for line in memory.settled_lines(NAMED, PLANS):
+        logger.info(line)
     for arm, reason in {
         arm: reason
         for plan in PLANS.values()

@@ -19,7 +19,7 @@ rule render_report:
         svgs=rules.plot_figures.output.svgs,
         drawings="results/figures/figures.json",
         templates=local(TEMPLATES),
-        package=package("report", "report/sections", "figures", "ledger"),
+        package=package("report", "figures", "ledger"),
     output:
         html=report(
             "results/report/lab_report.html",

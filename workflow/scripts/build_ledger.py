@@ -1,6 +1,7 @@
 """Adapter: judge every number of every data set."""
 
 from pathlib import Path
+from typing import Any
 
 from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.errors import one_line_errors
@@ -11,6 +12,8 @@ from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.models.ladder import read_histogram
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.observations.table import read_table
+
+snakemake: Any  # given by Snakemake
 
 with one_line_errors(snakemake.log[0]):
     given = snakemake.input.batch_mix

@@ -1,10 +1,13 @@
 """Adapter: check the records of a data set and tabulate what they observed."""
 
 from pathlib import Path
+from typing import Any
 
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
 from cudagraph_lab.observations.dataset import read_dataset
+
+snakemake: Any  # given by Snakemake
 
 with one_line_errors(snakemake.log[0]):
     dataset, table = read_dataset(

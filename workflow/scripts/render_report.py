@@ -1,12 +1,15 @@
 """Adapter: write the report, as a page and in Markdown."""
 
 from pathlib import Path
+from typing import Any
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
 from cudagraph_lab.ledger.build import read_ledger
 from cudagraph_lab.report.page import read_drawings, render_html, render_markdown
+
+snakemake: Any  # given by Snakemake
 
 with one_line_errors(snakemake.log[0]):
     ledger = read_ledger(Path(snakemake.input.ledger))

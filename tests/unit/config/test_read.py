@@ -4,7 +4,6 @@ import copy
 import json
 
 import pytest
-from badconfig import BASE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from cudagraph_lab.config.model import Config
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.engine.graph_modes import COMPILE_MODES, GRAPH_MODES
 from cudagraph_lab.errors import LabError
+from tests.badconfig import BASE
 
 
 @pytest.mark.parametrize(

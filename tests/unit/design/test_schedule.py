@@ -25,7 +25,7 @@ def test_every_round_has_every_cell_once(arms, batches, rounds, seed, repeat):
 
 @given(ARMS, BATCHES, st.integers(0, 99))
 def test_in_as_many_rounds_as_arms_each_arm_has_each_place_once(arms, batches, seed):
-    places = Counter()
+    places: Counter[tuple[str, int, int]] = Counter()
     for order in drawn(arms, batches, len(arms), seed):
         for batch in batches:
             those = [arm for arm, size in order if size == batch]

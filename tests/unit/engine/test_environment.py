@@ -14,7 +14,6 @@ from typing import Any
 
 import psutil
 import pytest
-from uv_stand_in import BUILDER, write_uv
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.engine.environment import (
@@ -27,6 +26,7 @@ from cudagraph_lab.engine.environment import (
     whole_environment,
 )
 from cudagraph_lab.errors import LabError
+from tests.uv_stand_in import BUILDER, write_uv
 
 
 class Bench:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab.engine.log_wordings import BACKEND_NAMES, WORDINGS, Wording, release
+from cudagraph_lab.engine.startup_facts import StartupFacts
 from cudagraph_lab.engine.startup_log import (
-    StartupFacts,
     parse_engines,
     parse_startup_log,
     read_engines,
@@ -233,7 +233,8 @@ def framed(frame: str, process: str, message: str) -> str:
 def boots(draw: st.DrawFn) -> tuple[list[str], dict[str, Any]]:
     """The messages of one start in order, and the truth: one wording for each event."""
     version = draw(st.sampled_from(VERSIONS))
-    messages, truth = [], {}
+    messages: list[str] = []
+    truth: dict[str, Any] = {}
     for event in ORDER:
         fitting = [one for one in WORDINGS if one.event == event and one.printed_by(version)]
         if not fitting:

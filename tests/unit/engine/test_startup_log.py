@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cudagraph_lab.engine.startup_facts import StartupFacts
 from cudagraph_lab.engine.startup_log import (
-    StartupFacts,
     parse_engines,
     parse_startup_log,
     read_startup_log,
@@ -490,25 +491,7 @@ def generate(rng: random.Random) -> Log:
     version = rng.choice(["0.11.0", "0.17.1", "0.22.1", "0.28.0", "0.33.0"])
     minor = int(version.split(".")[1])
     v2_runner = minor >= 28 or (minor >= 17 and rng.random() < 0.5)
-    routines = rng.choice([["PIECEWISE", "FULL"], ["FULL"], ["PIECEWISE"], []])
-    shapes = {routine: rng.choice([1, 4, 19, 35, 51, 67, 512]) for routine in routines}
-    tokens = rng.randrange(1, 3_000_000)
-    compile_seconds = rng.randrange(1, 90_000) / 100 if rng.random() < 0.8 else None
-    estimates = bool(routines) and minor >= 21
-    truth = NOTHING | {
-        "vllm_version": version,
-        "attention_backend": rng.choice(["FLASH_ATTN", "FLASHINFER", "TRITON_ATTN"]),
-        "passes": [{"routine": name, "shapes": shapes[name]} for name in routines],
-        "capture_seconds": rng.randrange(0, 200) if routines else None,
-        "capture_gib": rng.randrange(-5, 500) / 100 if routines else None,
-        "estimated_gib": rng.randrange(0, 500) / 100 if estimates else None,
-        "compile_seconds": compile_seconds,
-        "init_engine_seconds": rng.randrange(100, 90_000) / 100,
-        "kv_cache_tokens": tokens,
-        "model_load_gib": rng.randrange(1, 9000) / 100,
-        "model_load_seconds": rng.randrange(1, 10**9) / 10**6,
-        "capture_complete": bool(routines),
-    }
+    truth = choose_truth(rng, version, minor)
     log = Log(truth)
     container = rng.choice(["", "", "vllm-1  | ", "2026-05-14 12:43:21.428 | "])
     colour = rng.random() < 0.3
@@ -523,29 +506,81 @@ def generate(rng: random.Random) -> Log:
         log.add(f"{container}{process}{level} 06-05 07:28:29 {where} {message}", *names)
 
     def capture(seconds: float, gib: float, *names: str) -> None:
-        for routine in routines:
-            label = {
-                "PIECEWISE": "mixed, PIECEWISE" if minor == 17 else "PIECEWISE",
-                "FULL": "decode, FULL" if minor == 17 else "FULL",
-            }[routine]
-            if not v2_runner:
-                mixed = routine == "PIECEWISE"
-                label = f"{'mixed prefill-decode' if mixed else 'decode'}, {routine}"
-            total = shapes[routine]
-            for done in sorted({0, rng.randint(0, total), total}):
-                width = round(10 * done / total)
-                log.add(
-                    f"{container}Capturing CUDA graphs ({label}): {100 * done / total:3.0f}%|"
-                    f"{'█' * width}{' ' * (10 - width)}| {done}/{total} [00:00<00:02,  9.81it/s]",
-                    "passes",
-                )
+        for one in truth["passes"]:
+            for bar in capture_bars(rng, one["routine"], one["shapes"], minor, v2_runner):
+                log.add(container + bar, "passes")
         say(f"Graph capturing finished in {seconds:.0f} secs, took {gib:.2f} GiB", *names)
 
+    write_load(rng, log, say, minor, v2_runner)
+    if truth["estimated_gib"] is not None:
+        listed = ", ".join(f"{one['routine']}={one['shapes']} (largest=512)"
+                           for one in truth["passes"])  # fmt: skip
+        say(f"Profiling CUDA graph memory: {listed}", "passes")
+        if v2_runner and minor >= 33:
+            # All of these are of the profiling run, and say nothing about the capture.
+            capture(truth["capture_seconds"] + 1, 9.99, "profiling")
+        say(f"Estimated CUDA graph memory: {truth['estimated_gib']:.2f} GiB total", "estimated_gib")
+    write_kv_cache(say, truth["kv_cache_tokens"], minor)
+    if truth["passes"]:
+        names = ("capture_seconds", "capture_gib", "capture_complete")
+        capture(truth["capture_seconds"], truth["capture_gib"], *names)
+    took, compiled = truth["init_engine_seconds"], truth["compile_seconds"]
+    total = f" (compilation: {compiled:.2f} s)" if compiled and minor > 17 else ""
+    unit = "seconds" if minor <= 17 else "s" + total
+    init = f"init engine (profile, create kv cache, warmup model) took {took:.2f} {unit}"
+    say(init, "init_engine_seconds", *(["compile_seconds"] if total else []))
+    return log
+
+
+def choose_truth(rng: random.Random, version: str, minor: int) -> dict[str, Any]:
+    """Draw the facts that a log of this version states."""
+    routines = rng.choice([["PIECEWISE", "FULL"], ["FULL"], ["PIECEWISE"], []])
+    shapes = {routine: rng.choice([1, 4, 19, 35, 51, 67, 512]) for routine in routines}
+    return NOTHING | {
+        "vllm_version": version,
+        "attention_backend": rng.choice(["FLASH_ATTN", "FLASHINFER", "TRITON_ATTN"]),
+        "passes": [{"routine": name, "shapes": shapes[name]} for name in routines],
+        "capture_seconds": rng.randrange(0, 200) if routines else None,
+        "capture_gib": rng.randrange(-5, 500) / 100 if routines else None,
+        "estimated_gib": rng.randrange(0, 500) / 100 if routines and minor >= 21 else None,
+        "compile_seconds": rng.randrange(1, 90_000) / 100 if rng.random() < 0.8 else None,
+        "init_engine_seconds": rng.randrange(100, 90_000) / 100,
+        "kv_cache_tokens": rng.randrange(1, 3_000_000),
+        "model_load_gib": rng.randrange(1, 9000) / 100,
+        "model_load_seconds": rng.randrange(1, 10**9) / 10**6,
+        "capture_complete": bool(routines),
+    }
+
+
+def capture_bars(
+    rng: random.Random, routine: str, total: int, minor: int, v2_runner: bool
+) -> list[str]:
+    """Draw the progress bar of one pass at two or three moments."""
+    mixed = routine == "PIECEWISE"
+    if not v2_runner:
+        label = f"{'mixed prefill-decode' if mixed else 'decode'}, {routine}"
+    elif minor == 17:
+        label = f"{'mixed' if mixed else 'decode'}, {routine}"
+    else:
+        label = routine
+    bars = []
+    for done in sorted({0, rng.randint(0, total), total}):
+        width = round(10 * done / total)
+        bars.append(
+            f"Capturing CUDA graphs ({label}): {100 * done / total:3.0f}%|"
+            f"{'█' * width}{' ' * (10 - width)}| {done}/{total} [00:00<00:02,  9.81it/s]"
+        )
+    return bars
+
+
+def write_load(
+    rng: random.Random, log: Log, say: Callable[..., None], minor: int, v2_runner: bool
+) -> None:
+    """Write what an engine says until its model is compiled."""
+    truth = log.truth
+    version, backend = truth["vllm_version"], truth["attention_backend"]
     say(f"Initializing a V1 LLM engine (v{version}) with config: model='/m'", "vllm_version")
-    say(
-        f"Using {truth['attention_backend']} attention backend out of potential backends: ['A'].",
-        "attention_backend",
-    )
+    say(f"Using {backend} attention backend out of potential backends: ['A'].", "attention_backend")
     log.add("Loading safetensors checkpoint shards: 100% Completed | 2/2 [00:01<00:00,  1.28it/s]")
     memory = "" if v2_runner or minor < 17 else " memory"
     say(
@@ -554,32 +589,21 @@ def generate(rng: random.Random) -> Log:
         "model_load_gib",
         "model_load_seconds",
     )
-    if compile_seconds is not None:
+    if truth["compile_seconds"] is not None:
         verb = "takes" if minor <= 17 else "took"
         part = "[backbone] " if minor >= 33 else ""
-        say(f"{part}torch.compile {verb} {compile_seconds:.2f} s in total", "compile_seconds")
-    if estimates:
-        listed = ", ".join(f"{name}={shapes[name]} (largest=512)" for name in routines)
-        say(f"Profiling CUDA graph memory: {listed}", "passes")
-        if v2_runner and minor >= 33:
-            # All of these are of the profiling run, and say nothing about the capture.
-            capture(truth["capture_seconds"] + 1, 9.99, "profiling")
-        say(f"Estimated CUDA graph memory: {truth['estimated_gib']:.2f} GiB total", "estimated_gib")
+        total = f"{truth['compile_seconds']:.2f} s in total"
+        say(f"{part}torch.compile {verb} {total}", "compile_seconds")
+
+
+def write_kv_cache(say: Callable[..., None], tokens: int, minor: int) -> None:
+    """Write how large the KV cache is, on one line or on two."""
     concurrency = "Maximum concurrency for 512 tokens per request: 113.75x"
     if minor >= 28:
         say(f"GPU KV cache size: {tokens:,} tokens, {concurrency}", "kv_cache_tokens")
     else:
         say(f"GPU KV cache size: {tokens:,} tokens", "kv_cache_tokens")
         say(concurrency)
-    if routines:
-        names = ("capture_seconds", "capture_gib", "capture_complete")
-        capture(truth["capture_seconds"], truth["capture_gib"], *names)
-    took = f"took {truth['init_engine_seconds']:.2f} "
-    total = f" (compilation: {compile_seconds:.2f} s)" if compile_seconds and minor > 17 else ""
-    unit = "seconds" if minor <= 17 else "s" + total
-    names = ("init_engine_seconds", "compile_seconds") if total else ("init_engine_seconds",)
-    say(f"init engine (profile, create kv cache, warmup model) {took}{unit}", *names)
-    return log
 
 
 def line_ends(rng: random.Random, log: Log) -> list[bytes]:

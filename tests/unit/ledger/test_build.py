@@ -178,8 +178,10 @@ def test_what_was_predicted_and_not_observed_is_there_as_missing(shipped_ledger)
 
 
 def guess(**fields):
-    entry = {"id": "a/guess", "number": "ratio/bundle/b1", "applies_to": {}, "value": None}
-    entry |= {"low": 2.0, "high": 3.0, "unit": "x", "source": "a test"}
+    entry = {
+        "id": "a/guess", "number": "ratio/bundle/b1", "applies_to": {}, "value": None,
+        "low": 2.0, "high": 3.0, "unit": "x", "source": "a test",
+    }  # fmt: skip
     return Prediction.model_validate(entry | fields)
 
 
@@ -254,7 +256,9 @@ def test_an_arm_that_cannot_be_measured_leaves_numbers_with_its_reason(small_rec
         "capture/seconds",
         "shape/fade/bundle",
         "deploy/tax_min_per_day",
-        "break_even/steps/b1",
+        "deploy/tax_min_per_day/warm",
+        "start_cost/warm",
+        "break_even/steps/cold/b1",
     ):
         found = one(ledger, "small", number)
         assert found.value is None, number

@@ -1,5 +1,7 @@
 """Ids are made and read in the catalogue alone."""
 
+from importlib import import_module
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,12 @@ def test_an_id_is_read_as_what_was_written(quantity, data):
     assert str(parse(text)) == text
     if quantity.key_names and "{pair}" not in quantity.template:
         assert dict(parse(text).keys) == keys or parse(text).quantity is not quantity
+
+
+@pytest.mark.parametrize("name", sorted({name for q in QUANTITIES for name in q.computed_by}))
+def test_what_computes_a_quantity_is_a_function_of_the_package(name):
+    module, _, function = name.rpartition(".")
+    assert callable(getattr(import_module(f"cudagraph_lab.{module}"), function))
 
 
 def test_keys_are_attributes():

@@ -4,46 +4,26 @@ import json
 from typing import get_args
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.contrast import Contrast, Role
-from cudagraph_lab.design.predictions import read_predictions
-from cudagraph_lab.ledger.build import build_ledger
 from cudagraph_lab.ledger.catalogue import NO_INVERSION, RATIO, SHARE
 from cudagraph_lab.ledger.registered_names import named_here, predicted_as, registered_name
-from cudagraph_lab.ledger.settings import Settings
-from cudagraph_lab.observations.dataset import read_dataset
+from tests.report_builders import CONTRASTS, shipped_ledger
 
-FACTORIAL = REPOSITORY / "resources" / "datasets" / "h100-factorial"
-CONTRASTS = {
-    name: contrast
-    for file in ("config.yaml", "full.yaml")
-    for name, contrast in yaml.safe_load(
-        (REPOSITORY / "config" / file).read_text(encoding="utf-8")
-    )["contrasts"].items()
-}
-SETTINGS = Settings(seed=0, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1, 8: 1})
 NAMES = sorted(CONTRASTS)
 
 
-def ledger_of(names):
+def numbers_of(names):
     """The numbers of a shipped data set by id, each contrast under another name."""
-    contrasts = {names[name]: contrast for name, contrast in CONTRASTS.items()}
-    records = (FACTORIAL / "runs").glob("*/rep*.json")
-    description = yaml.safe_load((FACTORIAL / "dataset.yaml").read_text(encoding="utf-8"))
-    found = read_dataset("h100-factorial", records, description, contrasts, {}, {})
-    predictions = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
-    ledger = build_ledger([found], predictions, {}, SETTINGS, [])
-    return {number.id: number for number in ledger.numbers}
+    return {number.id: number for number in shipped_ledger(names, "h100-factorial").numbers}
 
 
 def test_renaming_every_contrast_changes_no_number_and_no_verdict():
     # Each contrast takes the name of the next, the worst renaming for whoever goes by names.
     names = dict(zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True))
-    before, after = ledger_of({name: name for name in NAMES}), ledger_of(names)
+    before, after = numbers_of({name: name for name in NAMES}), numbers_of(names)
     renamed = {
         number.replace(contrast=names[number.contrast]) if number.contrast else number: found
         for number, found in before.items()

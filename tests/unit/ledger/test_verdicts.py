@@ -1,12 +1,14 @@
 """The rule of verdicts, as properties."""
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cudagraph_lab.ledger.verdicts import judge, judge_claim
+from cudagraph_lab import REPOSITORY
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict, judge, judge_claim, style_name
 
 finite = st.floats(-1e6, 1e6)
 interval = st.tuples(finite, finite).map(sorted)
@@ -35,8 +37,9 @@ def test_against_bounds_of_2_4_to_2_6(value, low, high, verdict):
 @given(finite, interval, interval, st.floats(0, 10), st.floats(0, 10))
 def test_a_wider_prediction_is_never_easier_to_refute(value, measured, predicted, below, above):
     # Nor harder to confirm: what was settled in favour stays so.
-    narrow = judge(value, *measured, *predicted)
-    wide = judge(value, *measured, predicted[0] - below, predicted[1] + above)
+    low, high = measured
+    narrow = judge(value, low, high, *predicted)
+    wide = judge(value, low, high, predicted[0] - below, predicted[1] + above)
     if narrow == "confirmed":
         assert wide == "confirmed"
     if wide == "refuted":
@@ -60,13 +63,10 @@ def test_a_single_observation_is_settled_by_its_value_alone(value, predicted):
 
 @given(finite, interval, finite)
 def test_open_ended_predictions(value, measured, bound):
-    verdict = judge(value, *measured, bound, math.inf)
+    low, high = measured
+    verdict = judge(value, low, high, bound, math.inf)
     assert verdict == (
-        "confirmed"
-        if measured[0] >= bound
-        else "refuted"
-        if measured[1] < bound
-        else "inconclusive"
+        "confirmed" if low >= bound else "refuted" if high < bound else "inconclusive"
     )
 
 
@@ -81,3 +81,10 @@ def test_claims(predicted, points_agree):
     for outcome in ("supported", "contradicted", "not settled"):
         single = judge_claim(outcome, True, points_agree, predicted)
         assert single == ("confirmed" if points_agree == predicted else "refuted")
+
+
+def test_every_verdict_has_its_words_and_its_colour():
+    style = (REPOSITORY / "report" / "style.css").read_text(encoding="utf-8")
+    assert sorted(VERDICTS) == sorted(get_args(Verdict))
+    for verdict in VERDICTS:
+        assert f".{style_name(verdict)} {{ color" in style

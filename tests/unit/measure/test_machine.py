@@ -10,7 +10,7 @@ import pytest
 
 from cudagraph_lab.engine.environment import exclusive
 from cudagraph_lab.measure import machine as hardware
-from cudagraph_lab.measure.run import device_locks
+from cudagraph_lab.measure.guards import device_locks
 
 
 class Nvml:

@@ -28,7 +28,8 @@ from cudagraph_lab.measure.guards import measurement_environment, refuse_other_r
 from cudagraph_lab.measure.redaction import RECORDED_VARIABLES, hide
 from cudagraph_lab.measure.run import compile_cache_state, summarise_traces
 from cudagraph_lab.measure.supervisor import await_answer, end, end_at_once, start_harness
-from cudagraph_lab.records.record import Request, read_record
+from cudagraph_lab.records.request import Request
+from cudagraph_lab.records.store import read_record
 
 HARNESS = REPOSITORY / "workflow" / "harness"
 STUB = REPOSITORY / "tests" / "fixtures" / "stub_vllm"

@@ -38,10 +38,13 @@ def test_break_even_repays_exactly_or_says_why_not(cost, eager, graph, batch):
         assert f"batch {batch}" in result.reason
 
 
-@pytest.mark.parametrize("args", [(-1.0, 1, 1), (float("nan"), 1, 1), (1.0, 0, 1), (1.0, 1, -1)])
-def test_break_even_refuses_impossible_seconds(args):
+@pytest.mark.parametrize(
+    ("cost", "eager", "graph"),
+    [(-1.0, 1, 1), (float("nan"), 1, 1), (1.0, 0, 1), (1.0, 1, -1)],
+)
+def test_break_even_refuses_impossible_seconds(cost, eager, graph):
     with pytest.raises(LabError):
-        break_even(*args, 1)
+        break_even(cost, eager, graph, 1)
 
 
 def test_deploy_tax_of_the_lab():
@@ -54,8 +57,8 @@ def test_a_single_operation_never_breaks_even():
 
 
 def test_capture_cost_finds_the_line_it_was_made_from():
-    graphs = np.array([10, 30, 86, 86])
-    fit = fit_capture_cost(graphs, 0.06 * graphs + 0.5, 8.0 * graphs + 40)
+    graphs = [10, 30, 86, 86]
+    fit = fit_capture_cost(graphs, [0.06 * n + 0.5 for n in graphs], [8.0 * n + 40 for n in graphs])
     assert fit.points == 4
     assert fit.seconds.per_graph == pytest.approx(0.06)
     assert fit.seconds.intercept == pytest.approx(0.5)

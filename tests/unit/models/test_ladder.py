@@ -105,7 +105,7 @@ def test_default_limits(memory_gib, name, platform, expected):
 
 @given(LIMITS, st.sampled_from(VLLM_VERSIONS[1:]))
 def test_every_batch_up_to_the_maximum_has_a_rung(limits, version):
-    sizes = vllm_capture_sizes(*limits, version)
+    sizes = vllm_capture_sizes(limits[0], limits[1], version)
     assert list(sizes) == sorted(set(sizes))
     for batch in range(1, sizes[-1] + 1):
         rung = pad(batch, sizes)

@@ -98,7 +98,8 @@ def test_no_share_where_the_second_pair_lies_outside():
 
 def test_published_l4_cells_lie_between_the_two_models():
     rows = {
-        (row.model, row.batch): row for row in predict([1, 8, 64], EAGER_S[0], GRAPH_S[0], GRAPH_S)
+        (row.model, row.batch): row
+        for row in predict([1, 8, 64], EAGER_S[0], GRAPH_S[0], GRAPH_S.tolist())
     }
     published = dict(zip(BATCHES.tolist(), EAGER_S / GRAPH_S, strict=True))
     assert [round(float(x), 2) for x in published.values()] == [2.52, 1.60, 1.13]
@@ -116,7 +117,11 @@ def test_published_l4_cells_lie_between_the_two_models():
 
 def test_partial_model_is_in_sample_where_its_share_came_from():
     rows = predict(
-        [8, 64], EAGER_S[0], GRAPH_S[0], GRAPH_S[1:], second_pair=(8, EAGER_S[1], GRAPH_S[1])
+        [8, 64],
+        EAGER_S[0],
+        GRAPH_S[0],
+        GRAPH_S[1:].tolist(),
+        second_pair=(8, EAGER_S[1], GRAPH_S[1]),
     )
     partial = {row.batch: row for row in rows if row.model == "partial"}
     assert partial[8].ratio == pytest.approx(float(EAGER_S[1] / GRAPH_S[1]))

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.models.simulation import Truth, simulate
-from cudagraph_lab.observations.dataset import read_dataset
-from cudagraph_lab.records.record import read_record
+from cudagraph_lab.observations.dataset import Dataset, read_dataset
+from cudagraph_lab.records.store import read_record
 
 CONTRASTS = {
     "bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"},
@@ -82,7 +83,7 @@ def test_factors_multiply_to_the_whole(tmp_path):
 
 def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
     """The quotient of two known speed-ups is found; a data set against itself gives 1."""
-    datasets = []
+    datasets: list[tuple[Dataset, pd.DataFrame]] = []
     truths = {"simulated-a": Truth(between_sd=0.005), "simulated-b": Truth(launch_s=5e-4)}
     for name, truth in truths.items():
         paths = simulate(truth, name, tmp_path / name, 10, 5, seed=len(datasets) + 1)

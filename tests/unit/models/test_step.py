@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.architecture import (
@@ -23,6 +24,7 @@ from cudagraph_lab.models.step import (
     Belief,
     Host,
     Speed,
+    StepArm,
     Work,
     assumed_speed,
     carried_over,
@@ -38,12 +40,15 @@ DEVICE_TABLE, MODEL_TABLE = read_devices(DEVICES), read_models(MODELS)
 SECONDS = st.floats(1e-7, 1e-2)
 
 
-def constant(value: float) -> np.ndarray:
+def constant(value: float) -> NDArray[np.float64]:
     return np.full(DRAWS, value)
 
 
 def a_host(fixed_s=1e-3, per_request_s=1e-5, eager_s=2e-5, compiled_s=2.2e-5) -> Host:
-    launches = {"eager": constant(eager_s), "compiled": constant(compiled_s)}
+    launches: dict[StepArm, NDArray[np.float64]] = {
+        "eager": constant(eager_s),
+        "compiled": constant(compiled_s),
+    }
     return Host(constant(fixed_s), constant(per_request_s), launches)
 
 
@@ -59,7 +64,7 @@ def a_speed(bandwidth=3e12, kernel_s=2e-6, serial=0.0) -> Speed:
 
 
 def some_work(batch=1, size=1e9, kernels=200.0, outside=16.0) -> Work:
-    counts = {
+    counts: dict[StepArm, NDArray[np.float64]] = {
         "eager": constant(kernels),
         "compiled": constant(kernels),
         "graphs": constant(kernels),

@@ -10,7 +10,7 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations.dataset import order_run, read_dataset
 from cudagraph_lab.observations.table import COLUMNS, read_table
 from cudagraph_lab.observations.validity import expected_decode_mode
-from cudagraph_lab.records.record import read_record, records_aside, set_aside
+from cudagraph_lab.records.store import read_record, records_aside, set_aside
 
 CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager"}}
 
@@ -218,7 +218,10 @@ def test_a_failed_run_does_not_hide_that_two_others_differ(h100, edit_record):
 def test_what_the_configuration_asks_now_must_be_what_was_measured(h100, config):
     asked = read_record(h100 / "eager" / "rep1.json").request.model_dump()
     assert read(h100, expected={"eager": asked})
-    for change in ({"engine_args": {}}, {"seed": 1}, {"iterations": 1}, {"model": "another/one"}):
+    changes: list[dict[str, object]] = [
+        {"engine_args": {}}, {"seed": 1}, {"iterations": 1}, {"model": "another/one"}
+    ]  # fmt: skip
+    for change in changes:
         with pytest.raises(LabError, match="asked now is") as caught:
             read(h100, expected={"eager": asked | change})
         # What only this arm is defined by is mended without the other arms.

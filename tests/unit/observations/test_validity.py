@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab.observations.validity import foreign_load, judge_arm, never_replayed
-from cudagraph_lab.records.record import Cell, Conditions, Record, StepCount, read_record
+from cudagraph_lab.records.record import Cell, Conditions, Record, StepCount
+from cudagraph_lab.records.store import read_record
 
 SHIPPED = Path(__file__).parents[3] / "resources/datasets/h100-opt-125m/runs"
 GRAPHS = read_record(SHIPPED / "graphs/rep1.json")

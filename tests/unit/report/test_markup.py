@@ -18,7 +18,7 @@ from cudagraph_lab.report.markup import (
     say,
 )
 from cudagraph_lab.report.page import render_html
-from cudagraph_lab.report.sections.again import _files, shown
+from cudagraph_lab.report.sections.appendix import _files, shown
 from tests.report_builders import make_ledger, read
 
 
@@ -70,5 +70,5 @@ def test_a_figure_that_was_not_drawn_is_one_line():
     from cudagraph_lab.figures.catalogue import FIGURES, Drawing
 
     drawings = [Drawing(name=name, title="?", finding="", numbers=[]) for name in FIGURES]
-    with pytest.raises(LabError, match="no SVG for figure speed-up"):
+    with pytest.raises(LabError, match=f"no SVG for figure {next(iter(FIGURES))}"):
         render_html(make_ledger([], []), drawings, {})

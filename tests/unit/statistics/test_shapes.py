@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
 from cudagraph_lab.statistics.shapes import (
     fade_samples,
+    holm,
     judge_fade_within,
     judge_no_inversion_within,
     pair_samples,
@@ -26,7 +28,7 @@ SHIPPED = Path("resources/datasets/h200-opt-125m/runs")
 
 def shipped(arm):
     """Rates of the timed calls of a shipped arm, by batch size and repeat."""
-    cells = {}
+    cells: dict[int, dict[int, list[float]]] = {}
     for path in sorted((SHIPPED / arm).glob("rep*.json")):
         record = json.loads(path.read_text())["record"]
         for cell in record["cells"]:
@@ -139,3 +141,48 @@ def test_shapes_do_not_change_with_the_unit_or_the_order(seed, factor, random):
         assert look.batch_sizes == again.batch_sizes
         assert again.estimate.low == pytest.approx(look.estimate.low)
         assert again.p_above == pytest.approx(look.p_above, abs=1e-9)
+
+
+def test_holm_on_a_worked_example():
+    # Sorted: 0.005 * 4, 0.01 * 3, 0.03 * 2, and 0.04 is raised to its predecessor.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+    for bad in (-0.1, 1.1, math.nan):
+        with pytest.raises(LabError, match="p-values"):
+            holm([0.5, bad])
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_no_correction_and_bonferroni(p_values):
+    for p, adjusted in zip(p_values, holm(p_values), strict=True):
+        assert p <= adjusted <= min(1.0, len(p_values) * p) + 1e-15
+    ordered = [a for _, a in sorted(zip(p_values, holm(p_values), strict=True))]
+    assert all(x <= y for x, y in pairwise(ordered))
+
+
+def test_several_looks_are_corrected_and_each_is_welchs():
+    rng = np.random.default_rng(5)
+    eager = [arm_of(rng, {1: 1.0, 8: 1.0, 64: 1.0}, process=0.05)]
+    graphs = [arm_of(rng, {1: 1.1, 8: 1.1, 64: 1.1}, process=0.05)]
+    samples = ratio_samples(graphs, eager, names=NAMES, blocks=False)
+    alone = [judge_no_inversion_within({b: s}, None).looks[0].p_above for b, s in samples.items()]
+    together = [look.p_above for look in judge_no_inversion_within(samples, None).looks]
+    assert together == pytest.approx(holm(alone))
+    assert min(together) > min(alone)
+    logs = [[math.log(x) for (x,) in arm[0][1].values()] for arm in (graphs, eager)]
+    t, p = reference.ttest_ind(*logs, equal_var=False, alternative="greater")
+    assert t > 0
+    assert alone[0] == pytest.approx(p)
+
+
+def test_a_look_without_an_interval_leaves_the_claim_open():
+    rng = np.random.default_rng(6)
+    eager = arm_of(rng, {1: 1.0, 8: 1.0}, process=0.01) | {64: {0: [1.0]}}
+    graphs = arm_of(rng, {1: 2.5, 8: 1.6}, process=0.01) | {64: {0: [1.1]}}
+    samples = ratio_samples([graphs], [eager], names=NAMES, blocks=False)
+    found = judge_no_inversion_within(samples, None)
+    assert [look.outcome for look in found.looks] == ["supported", "supported", "not settled"]
+    assert found.outcome == "not settled"
+    assert found.note.startswith("not every look has an interval")

@@ -83,3 +83,35 @@ def test_what_has_no_interval_says_why():
         spread_intervals([[1.0, 2.0]], level=95)
     with pytest.raises(LabError, match="eager, repeat 1, iteration 2"):
         spread_intervals([[1.0, 0.0]], name="eager")
+
+
+def test_variance_components_match_the_analysis_of_variance():
+    cell = [[1.0, 1.1, 1.2], [1.4, 1.5, 1.3], [0.9, 1.0, 1.0]]
+    logs = np.log(cell)
+    found = variance_components(cell)
+    f, _ = reference.f_oneway(*logs)
+    within = logs.var(axis=1, ddof=1).mean()
+    assert found.within_cv == pytest.approx(math.sqrt(math.expm1(within)))
+    assert found.between_cv == pytest.approx(math.sqrt(math.expm1(within * (f - 1) / 3)))
+    assert (found.repeats, found.iterations_per_repeat, found.note) == (3, 3.0, None)
+
+
+def test_variance_components_are_recovered_with_unequal_iterations():
+    rng = np.random.default_rng(10)
+    cell = [simulate(rng, 1, 2 + i % 4, 0.10, 0.03)[0] for i in range(1500)]
+    found = variance_components(cell)
+    assert found.between_cv == pytest.approx(0.10, rel=0.1)
+    assert found.within_cv == pytest.approx(0.03, rel=0.1)
+
+
+def test_variance_components_say_what_they_cannot_know():
+    clamped = variance_components([[1.0, 2.0], [2.0, 1.0]])
+    assert clamped.between_cv == 0
+    assert "set to 0" in clamped.note
+    one = variance_components([[1.0, 2.0]])
+    assert one.between_cv is None
+    assert one.within_cv > 0
+    assert one.note.startswith("one repeat")
+    flat = variance_components([[1.0], [2.0]])
+    assert (flat.between_cv, flat.within_cv) == (None, None)
+    assert flat.note.startswith("one iteration per repeat")

@@ -146,7 +146,7 @@ def _clear_leftovers(options: argparse.Namespace) -> None:
 
 
 def _set_aside(options: argparse.Namespace) -> None:
-    from cudagraph_lab.records.record import set_aside
+    from cudagraph_lab.records.store import set_aside
 
     for file in options.files:
         print(f"{file}: now {set_aside(file).name}; the next run measures it anew")

@@ -17,7 +17,6 @@ Role = Literal[
     "graph_uncompiled",
     "compile_graphed",
     "compile_ungraphed",
-    "co_resident",  # an arm measured in turn with others, against the same arm alone
     "upgrade",  # the same arm under two versions of vLLM
     "other",
 ]
@@ -34,7 +33,7 @@ class Contrast(BaseModel):
         "other",
         description="what the report takes it for: `primary`, `graph`, `compile`, `a_a` (an arm "
         "against itself), `observer`, `piecewise`, `graph_compiled`, `graph_uncompiled`, "
-        "`compile_graphed`, `compile_ungraphed`, `co_resident`, `upgrade` or `other`",
+        "`compile_graphed`, `compile_ungraphed`, `upgrade` or `other`",
     )
     note: str = Field("", description="what a reader should know")
 

@@ -183,7 +183,7 @@ class Config(Part):
         "managed",
         description="`managed`: vLLM's environment is built from its lock when a measurement "
         "needs it. Else a Python that imports vLLM, by path or name; it is taken as it is, so it "
-        "should be vLLM 0.22.1",
+        "should be of the version that envs/vllm-cuda.in names",
     )
     cache_dir: Text = Field(
         "auto",
@@ -255,7 +255,7 @@ class Config(Part):
         "each; answered by a bracket, never by a single number",
     )
     restarts_per_day: float = Field(
-        50, ge=0, description="how often a service restarts, for the cost of capture per day"
+        50, ge=0, description="how often a service restarts, for what graphs cost a day"
     )
     engine_args: EngineArgs = Field(EngineArgs(), description="given to every arm")
     engine_args_cpu: EngineArgs = Field(

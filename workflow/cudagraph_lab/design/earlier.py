@@ -9,14 +9,9 @@ from cudagraph_lab.design.datasets import RESULTS, expected_requests
 from cudagraph_lab.design.job import record_path
 from cudagraph_lab.design.runs import runs_to_measure
 from cudagraph_lab.records.agreement import first_believed, other_conditions
-from cudagraph_lab.records.record import (
-    NotBelievedError,
-    Record,
-    Request,
-    conflict,
-    read_record,
-    stays,
-)
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.request import Request, conflict
+from cudagraph_lab.records.store import NotBelievedError, read_record, stays
 
 # A record says early whether its run failed; the rest, calls and steps, is long.
 _HEAD_BYTES = 4096

@@ -62,6 +62,21 @@ def that_fit(
     return fitting, lines
 
 
+def settled_lines(named: Mapping[str, Config], fitting: Mapping[str, Config]) -> list[str]:
+    """What became of `order: auto`, a line for each data set that leaves it to the memory."""
+    return [
+        f"{name}: order: auto: "
+        + (
+            f"the arms take turns, together in {plan.workload.gpu_memory_utilization:g} of the "
+            "memory"
+            if plan.order == "in_turn"
+            else "one arm after the other, since they do not fit together"
+        )
+        for name, plan in fitting.items()
+        if named[name].order == "auto"
+    ]
+
+
 def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
     """The plan with `apart` or `in_turn` in the place of `auto`, and the shares that follow.
 

@@ -13,7 +13,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,10 @@ _BATCHES = re.compile(
 _PAIR = re.compile(r"\((\d{1,12}), (\d{1,15})(?:, [\d.eE+-]{1,30})?\)", re.ASCII)
 
 
+# (unpadded tokens, padded tokens, mode) to a count.
+Steps = dict[tuple[int, int, str | None], int]
+
+
 @dataclass(frozen=True)
 class StepLog:
     """The steps that a log counts, in tokens per step.
@@ -48,7 +52,7 @@ class StepLog:
     """
 
     kind: Literal["table", "batchsize"]
-    steps: dict[tuple[int, int, str | None], int]
+    steps: Steps
     tables: int
     sizes: tuple[int, ...] | None
     mode: str | None
@@ -79,46 +83,62 @@ def read_step_log(path: Path) -> StepLog:
 
 def parse_step_log(lines: Iterable[str]) -> StepLog | None:
     """The steps counted in the lines of a log; None where none is. Tables count before lines."""
-    table: Counter[tuple[int, int, str | None]] = Counter()
-    last: dict[Speaker, dict[int, int]] = {}
+    seen = _Seen()
+    before = ""
+    for speaker, stamp, text in _texts(lines):
+        # Ray prints lines twice.
+        _note(seen, speaker, text, repeated=stamp + text == before)
+        if text:
+            before = stamp + text
+    if seen.table:
+        return StepLog("table", dict(seen.table), seen.tables, seen.sizes, seen.mode, seen.running)
+    if any(seen.last.values()):
+        return StepLog("batchsize", _steps(seen.last), 0, seen.sizes, seen.mode, seen.running)
+    return None
+
+
+@dataclass
+class _Seen:
+    """What the lines of a log stated so far."""
+
+    table: Counter[tuple[int, int, str | None]] = field(default_factory=Counter)
+    tables: int = 0
+    in_table: bool = False
+    last: dict[Speaker, dict[int, int]] = field(default_factory=dict)
     sizes: tuple[int, ...] | None = None
     mode: str | None = None
     running: int | None = None
-    tables, in_table, before = 0, False, ""
-    for speaker, stamp, text in _texts(lines):
-        if found := _RUNNING.search(text):
-            running = max(running or 0, int(found[1]))
-        if _SETTINGS.search(text):
-            in_table = False
-        elif _TABLE.search(text):
-            tables += stamp + text != before
-            in_table = True
-        elif found := _SIZES.search(text):
-            sizes = tuple(sorted({int(one) for one in re.findall(r"\d+", found[1])})) or sizes
-        elif not in_table and (found := _MODE.search(text)):
-            mode = found[1]
-        elif in_table and (found := _ROW.search(text)):
-            # A row stands once in a table; Ray prints lines twice.
-            if stamp + text != before:
-                table[int(found[1]), int(found[2]), found[3]] += int(found[4])
-        elif found := _BATCHES.search(text):
-            counts = {int(size): int(count) for size, count in _PAIR.findall(found[1])}
-            last[speaker] = {size: count for size, count in counts.items() if size}
-        if text:
-            before = stamp + text
-    if table:
-        return StepLog("table", dict(table), tables, sizes, mode, running)
-    if any(last.values()):
-        # The workers of one engine count the same steps: one of them stands for all.
-        engines: dict[tuple[str | None, str | None, str | None], dict[int, int]] = {}
-        for who, counts in sorted(last.items(), key=lambda one: one[0].process or ""):
-            engines.setdefault((who.place, who.engine, who.engine_pid), counts)
-        batches = sum((Counter(counts) for counts in engines.values()), Counter[int]())
-        steps: dict[tuple[int, int, str | None], int] = {
-            (size, size, None): n for size, n in batches.items()
-        }
-        return StepLog("batchsize", steps, 0, sizes, mode, running)
-    return None
+
+
+def _note(seen: _Seen, speaker: Speaker, text: str, repeated: bool) -> None:
+    """Note what one line states; a row of a table and its heading count once."""
+    if found := _RUNNING.search(text):
+        seen.running = max(seen.running or 0, int(found[1]))
+    if _SETTINGS.search(text):
+        seen.in_table = False
+    elif _TABLE.search(text):
+        seen.tables += not repeated
+        seen.in_table = True
+    elif found := _SIZES.search(text):
+        seen.sizes = tuple(sorted({int(one) for one in re.findall(r"\d+", found[1])})) or seen.sizes
+    elif not seen.in_table and (found := _MODE.search(text)):
+        seen.mode = found[1]
+    elif seen.in_table and (found := _ROW.search(text)):
+        if not repeated:
+            seen.table[int(found[1]), int(found[2]), found[3]] += int(found[4])
+    elif found := _BATCHES.search(text):
+        counts = {int(size): int(count) for size, count in _PAIR.findall(found[1])}
+        seen.last[speaker] = {size: count for size, count in counts.items() if size}
+
+
+def _steps(last: dict[Speaker, dict[int, int]]) -> Steps:
+    """Steps by size over all engines, from the last counts of each process."""
+    # The workers of one engine count the same steps: one of them stands for all.
+    engines: dict[tuple[str | None, str | None, str | None], dict[int, int]] = {}
+    for who, counts in sorted(last.items(), key=lambda one: one[0].process or ""):
+        engines.setdefault((who.place, who.engine, who.engine_pid), counts)
+    batches = sum((Counter(counts) for counts in engines.values()), Counter[int]())
+    return {(size, size, None): n for size, n in batches.items()}
 
 
 def _texts(lines: Iterable[str]) -> Iterator[tuple[Speaker, str, str]]:

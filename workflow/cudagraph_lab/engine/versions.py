@@ -1,3 +1,54 @@
-"""What this project pins of vLLM: the version whose behaviour the package describes."""
+"""The versions of vLLM: the one that is pinned, and how each chooses its capture sizes.
 
-VLLM_VERSION = "0.22.1"
+Another version is a lock (envs/vllm-*.in, then `make lock`) and an entry here: `VLLM_VERSION`, and
+a `SizeRule` where the rule is another. Wordings that are new in its log go into `log_wordings`.
+"""
+
+from dataclasses import dataclass
+
+from cudagraph_lab.engine.log_wordings import release
+from cudagraph_lab.errors import LabError
+
+VLLM_VERSION = "0.22.1"  # as in envs/
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """How the versions from `since` to `until` (major and minor, inclusive) choose the sizes.
+
+    Source: `VllmConfig._set_cudagraph_sizes` in vllm/config/vllm.py of these versions (in 0.11
+    `vllm/config/__init__.py`).
+    """
+
+    since: tuple[int, int]
+    until: tuple[int, int]
+    by_sixteen_from: int | None  # the size from which the stride is 16 instead of 8
+    adds_max_num_batched_tokens: bool
+    adds_max_num_seqs: bool
+
+
+RULES = (
+    SizeRule((0, 11), (0, 11), None, False, False),
+    SizeRule((0, 17), (0, 28), 256, True, False),
+    SizeRule((0, 33), (0, 33), 256, True, True),
+)
+
+
+def rule_of(version: str) -> SizeRule:
+    """The rule of a version such as `0.22.1`. Raises LabError for one whose rule is not known."""
+    try:
+        numbers = release(version)
+    except ValueError:
+        numbers = ()
+    for rule in RULES:
+        if len(numbers) >= 2 and rule.since <= (numbers[0], numbers[1]) <= rule.until:
+            return rule
+    known = ", ".join(
+        ".".join(map(str, rule.since))
+        + (f" to {'.'.join(map(str, rule.until))}" if rule.until != rule.since else "")
+        for rule in RULES
+    )
+    raise LabError(
+        f"version {version!r}: no capture-size rule known for it; use one of {known}, "
+        "or give the sizes themselves"
+    )

@@ -1,20 +1,25 @@
-"""The figures, declared once: each by the question that it answers, which is its title.
+"""The figures by name, each with the question that it answers, which is its title.
 
-`cudagraph_lab.figures.<name>` draws it, with an underscore for a dash. This module loads no
-plotting library, so the workflow reads the names from here.
+They are the modules of `figures.plots`: the first line of a docstring is the question, and a
+dash of the name is an underscore of the module. No plotting library is loaded to read them, so
+that the workflow can ask here.
 """
 
+import ast
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+
+def _question(module: Path) -> str:
+    said = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
+    return (said or "").partition("\n")[0]
+
+
 FIGURES: Mapping[str, str] = {
-    "speed-up": "Where do graphs stop mattering?",
-    "sizes": "Do larger models gain less?",
-    "step": "Where does the time of a decode step go?",
-    "split": "Is it the graphs or the compiler?",
-    "start-up": "What do graphs cost at start-up?",
-    "resolution": "How small an effect could be seen?",
+    module.stem.replace("_", "-"): _question(module)
+    for module in sorted(Path(__file__).with_name("plots").glob("[!_]*.py"))
 }
 
 

@@ -19,7 +19,7 @@ def draw_figures(ledger: Ledger) -> list[tuple[Drawing, Figure]]:
     with mpl.rc_context(fname=STYLE):
         drawn = []
         for name in FIGURES:
-            module = import_module(f"cudagraph_lab.figures.{name.replace('-', '_')}")
+            module = import_module(f"cudagraph_lab.figures.plots.{name.replace('-', '_')}")
             figure, finding, shown = module.draw(index)
             drawn.append((drawing(name, finding, shown), figure))
         return drawn

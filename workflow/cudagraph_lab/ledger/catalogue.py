@@ -3,118 +3,16 @@
     RATIO(contrast="bundle", batch=8)      an id; str() gives ratio/bundle/b8
     parse("ratio/bundle/b8").batch         8
 
-An id is a `NumberId`; text only where it is written or matched against a prediction.
+An id is a `NumberId`; text only where it is written (`WrittenId`) or matched against a prediction.
 """
 
-import re
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import PlainSerializer, PlainValidator
 
 from cudagraph_lab.config.contrast import Role
-
-KEYS = frozenset(
-    {
-        "arm",
-        "contrast",
-        "batch",
-        "phase",
-        "dataset",
-        "ladder",
-        "model",
-        "device",
-        "tp",
-        "dtype",
-        "pair",
-        "to",
-        "family",
-        "baseline",
-    }
-)
-
-
-WHOLE = ("batch", "to", "tp")  # keys whose values are whole numbers
-
-
-@dataclass(frozen=True)
-class NumberId:
-    """The id of a number: its quantity and the keys that tell it from others of its kind."""
-
-    quantity: "Quantity"
-    keys: tuple[tuple[str, str | int], ...]
-
-    def __str__(self) -> str:
-        """The id as it is written."""
-        return self.quantity.template.format(**dict(self.keys))
-
-    def __getattr__(self, key: str) -> Any:
-        """The value of a key; None where this quantity has no such key."""
-        if key in KEYS:
-            return dict(self.keys).get(key)
-        raise AttributeError(key)
-
-    def replace(self, **keys: str | int) -> "NumberId":
-        """The id of the same quantity with other values of these keys."""
-        return self.quantity(**{**dict(self.keys), **keys})
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let pydantic read an id from text and write it as text."""
-        return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, cls) else parse(value),
-            serialization=core_schema.to_string_ser_schema(),
-        )
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A kind of number. `template` names its keys; batch and tp are whole numbers."""
-
-    template: str
-    unit: str
-    label: str  # in words, singular, without its keys
-    computed_by: tuple[str, ...]  # functions; names, since to import them all takes long
-    better: Literal["higher", "lower"] | None = None
-    roles: frozenset[Role] | None = None  # contrasts that it is computed for; None for all
-
-    def __call__(self, **keys: str | int) -> NumberId:
-        """The id with these keys. Raises TypeError where a key is missing or not one of its."""
-        if keys.keys() != set(self.key_names):
-            raise TypeError(f"{self.template} takes {', '.join(self.key_names)}, not {keys}")
-        return NumberId(self, tuple((name, keys[name]) for name in self.key_names))
-
-    @property
-    def key_names(self) -> tuple[str, ...]:
-        """The keys of its ids, in their order."""
-        return tuple(re.findall(r"\{(\w+)\}", self.template))
-
-    def is_for(self, role: Role) -> bool:
-        """Whether it is computed for contrasts of this role."""
-        return self.roles is None or role in self.roles
-
-    def read(self, text: str) -> NumberId | None:
-        """The id that this text is, if it is one of this quantity."""
-        found = _pattern(self.template).fullmatch(text)
-        if found is None:
-            return None
-        keys = found.groupdict()
-        return self(**{k: int(v) if k in WHOLE else v for k, v in keys.items()})
-
-
-@cache
-def _pattern(template: str) -> re.Pattern[str]:
-    escaped = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
-    return re.compile(
-        re.sub(
-            r"\{(\w+)\}",
-            lambda key: rf"(?P<{key[1]}>{r'[0-9]+' if key[1] in WHOLE else '[^/]+'})",
-            escaped,
-        )
-    )
-
+from cudagraph_lab.ledger.quantity import NumberId, Quantity
 
 # What no section, prediction or table asks of other contrasts is not computed for them.
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
@@ -122,36 +20,47 @@ OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
 OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
 
 # What computes several quantities, from the top of the package.
-MEAN = ("observations.table.observe", "statistics.estimates.estimate_mean")
+MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
 BACK_TESTED = ("models.anchors.backtest", "statistics.scores.score")
-PAID_BACK = ("models.costs.break_even", "statistics.estimates.draw_locations")
+SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
+START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
+PAID_BACK = ("models.costs.break_even", "statistics.quotients.quotient_of_draws")
 COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
 
-THROUGHPUT = Quantity("throughput/{arm}/b{batch}", "tok/s", "throughput", MEAN, better="higher")
-FIRST_TOKEN = Quantity("first_token/{arm}/b{batch}", "s", "first token", MEAN, better="lower")
+THROUGHPUT = Quantity(
+    "throughput/{arm}/b{batch}",
+    "tok/s",
+    "throughput",
+    MEAN,
+    better="higher",
+    mean_of="throughput",
+)
+FIRST_TOKEN = Quantity(
+    "first_token/{arm}/b{batch}", "s", "first token", MEAN, better="lower", mean_of="first_token_s"
+)
 STEP = Quantity(
     "step/{arm}/b{batch}",
     "s",
     "decode step",
-    ("ledger.cells.step_cell", "statistics.estimates.estimate_mean"),
+    ("ledger.cells.step_cell", "statistics.locations.estimate_mean"),
     better="lower",
 )
 SPREAD_BETWEEN = Quantity(
     "spread/between/{arm}/b{batch}",
     "relative",
     "spread between processes",
-    ("statistics.estimates.variance_components",),
+    ("statistics.spread.variance_components",),
     better="lower",
 )
 SPREAD_NODES = Quantity(
     "spread/nodes/{arm}/b{batch}",
     "relative",
     "spread between nodes",
-    ("ledger.quantities.arms.node_spread", "statistics.estimates.variance_components"),
+    ("ledger.quantities.arms.node_spread", "statistics.spread.variance_components"),
     better="lower",
 )
 ENERGY = Quantity(
@@ -160,6 +69,14 @@ ENERGY = Quantity(
     "energy of a token",
     MEAN,
     better="lower",
+    mean_of="energy_j_per_token",
+)
+TIMED_SHARE = Quantity(
+    "measurement/timed_share",
+    "share",
+    "time of the measurement inside timed calls",
+    ("observations.table.observe", "ledger.quantities.measurement.timed_share"),
+    better="higher",
 )
 REPLAYED_SHARE = Quantity(
     "replay/full_share/{arm}/b{batch}",
@@ -167,6 +84,7 @@ REPLAYED_SHARE = Quantity(
     "steps that replayed a full graph",
     ("observations.validity.decode_steps", "observations.validity.share_in_mode"),
     better="higher",
+    count_of="full_share",
 )
 PADDED_TOKENS = Quantity(
     "replay/padded_tokens/{arm}/b{batch}",
@@ -174,12 +92,13 @@ PADDED_TOKENS = Quantity(
     "tokens a step was padded to",
     ("observations.validity.decode_steps",),
     better="lower",
+    count_of="padded_tokens",
 )
 RATIO = Quantity(
     "ratio/{contrast}/b{batch}",
     "x",
     "speed-up",
-    ("statistics.estimates.estimate_contrast",),
+    ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"),
     better="higher",
 )
 STEP_RATIO = Quantity(
@@ -191,13 +110,17 @@ STEP_RATIO = Quantity(
     roles=OF_PRIMARY,
 )
 FADE = Quantity(
-    "shape/fade/{contrast}", "holds", "fade", ("statistics.estimates.judge_fade",), roles=OF_PRIMARY
+    "shape/fade/{contrast}",
+    "holds",
+    "fade",
+    ("statistics.shapes.judge_fade_within",),
+    roles=OF_PRIMARY,
 )
 NO_INVERSION = Quantity(
     "shape/no_inversion/{contrast}",
     "holds",
     "no inversion",
-    ("statistics.estimates.judge_no_inversion",),
+    ("statistics.shapes.judge_no_inversion_within",),
     better="higher",
     roles=OF_GAINS,
 )
@@ -205,33 +128,42 @@ POSITION_OF_B8 = Quantity(
     "shape/position_of_b8/{contrast}",
     "share",
     "position of batch 8",
-    ("ledger.quantities.contrasts.contrast_results", "statistics.estimates.draw_locations"),
+    ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"),
     roles=OF_PRIMARY,
 )
 FADE_TO = Quantity(
     "fade/{contrast}/b{batch}/to_b{to}",
     "x",
     "speed-up over that at a larger batch",
-    ("statistics.estimates.fade_samples", "statistics.estimates.estimate_sample"),
+    ("statistics.shapes.pair_samples", "statistics.contrasts.estimate_sample"),
     roles=OF_PRIMARY,
 )
 DIFFERENCE = Quantity(
     "difference/{contrast}/{dataset}/b{batch}",
     "x",
     "speed-up over that of another data set",
-    ("ledger.quantities.comparison.comparison_results", "statistics.estimates.estimate_contrast"),
+    ("ledger.quantities.comparison.comparison_results", "statistics.contrasts.estimate_quotient"),
+)
+CO_RESIDENT = Quantity(
+    "ratio/co_resident/{arm}/b{batch}",
+    "x",
+    "speed in turn over alone",
+    (
+        "ledger.quantities.co_residence.co_residence_results",
+        "statistics.contrasts.estimate_sample",
+    ),
 )
 INTERACTION = Quantity(
     "attribution/interaction/b{batch}",
     "x",
     "interaction of compilation and graphs",
-    ("statistics.estimates.estimate_contrast",),
+    ("statistics.contrasts.sample_of", "statistics.contrasts.estimate_sample"),
 )
 SHARE = Quantity(
     "attribution/{contrast}_share/b{batch}",
     "share",
     "share of the speed-up",
-    ("models.launch.attribution", "statistics.estimates.draw_locations"),
+    ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"),
 )
 PASSES = Quantity("capture/passes", "passes", "capture passes", COUNT)
 PASSES_OF_ARM = Quantity("capture/passes/{arm}", "passes", "capture passes", COUNT)
@@ -302,10 +234,7 @@ US_PER_LAUNCH = Quantity(
     "launches/us_per_launch/b1",
     "us",
     "cost of a launch",
-    (
-        "engine.profile_trace.summarise_decode_steps",
-        "ledger.quantities.launch_models.launch_model_results",
-    ),
+    ("engine.profile_trace.summarise_decode_steps", "ledger.quantities.savings.launch_cost"),
     better="lower",
 )
 LAUNCH_SPEED_UP = Quantity(
@@ -328,21 +257,31 @@ MODEL_RATIO = Quantity(
 MODEL_ERROR = Quantity(
     "model/{model}/error/b{batch}", "relative", "error of a launch model", LAUNCH_MODEL
 )
-SAVED_MS = Quantity(
-    "saved_ms_per_step/b{batch}",
-    "ms",
-    "saved a step",
-    ("ledger.cells.step_cell", "statistics.estimates.draw_locations"),
-    better="higher",
+SAVED_MS = Quantity("saved_ms_per_step/b{batch}", "ms", "saved a step", SAVING, better="higher")
+# `start` is what a start finds in its compile cache: `warm` or `cold`.
+START_COST = Quantity(
+    "start_cost/{start}", "s", "what graphs cost at a start", START, better="lower"
+)
+CAPTURE_SHARE = Quantity(
+    "start_cost/{start}/capture_share", "share", "share of the capture in that cost", START
 )
 BREAK_EVEN_STEPS = Quantity(
-    "break_even/steps/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
+    "break_even/steps/{start}/b{batch}", "steps", "break-even", PAID_BACK, better="lower"
 )
-BREAK_EVEN_S = Quantity("break_even/seconds/b{batch}", "s", "break-even", PAID_BACK, better="lower")
+BREAK_EVEN_S = Quantity(
+    "break_even/seconds/{start}/b{batch}", "s", "break-even", PAID_BACK, better="lower"
+)
 DEPLOY_TAX = Quantity(
-    "deploy/tax_min_per_day",
+    "deploy/tax_min_per_day/{start}",
     "min/day",
     "serving time lost to restarts",
+    ("models.costs.deploy_tax_min_per_day", *START),
+    better="lower",
+)
+CAPTURE_TAX = Quantity(
+    "deploy/tax_min_per_day",
+    "min/day",
+    "serving time lost to captures at restarts",
     ("models.costs.deploy_tax_min_per_day",),
     better="lower",
 )
@@ -402,7 +341,7 @@ BACKTEST_ERROR = Quantity(
 )
 BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up", BACK_TESTED, better="higher")
 
-SCORED = ("ledger.scores.score_numbers", "statistics.scores.score")
+SCORED = ("ledger.scores.score_results", "statistics.scores.score")
 SCORE_WIS = Quantity(
     "score/{family}/interval_score", "log", "weighted interval score", SCORED, better="lower"
 )
@@ -432,3 +371,11 @@ def parse(text: str) -> NumberId:
         if (found := quantity.read(text)) is not None:
             return found
     raise ValueError(f"no quantity of the catalogue has an id like {text!r}")
+
+
+def _read(value: Any) -> NumberId:
+    return value if isinstance(value, NumberId) else parse(value)
+
+
+# An id that pydantic reads from text and writes as text.
+WrittenId = Annotated[NumberId, PlainValidator(_read), PlainSerializer(str, return_type=str)]

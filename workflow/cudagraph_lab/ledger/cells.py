@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.locations import draw_locations, estimate_mean
 
 Floats = NDArray[np.float64]
 Cells = dict[tuple[str, str, int | None], list[list[float]]]  # (arm, quantity, batch)
@@ -79,12 +79,12 @@ def profiled(dataset: Dataset, arm: str, quantity: str, batch: int, cells: Cells
 
 def location_of(cell: list[list[float]], name: str) -> float:
     """The location of a cell without its interval."""
-    return stats.estimate_mean(cell, 0, name=name).value
+    return estimate_mean(cell, 0, name=name).value
 
 
 def locate(cell: list[list[float]], name: str, seed: int) -> Location:
     """The location of a cell with its draws."""
-    draws = stats.draw_locations(cell, DRAWS, seed, name=name)
+    draws = draw_locations(cell, DRAWS, seed, name=name)
     return Location(location_of(cell, name), len(cell), draws)
 
 

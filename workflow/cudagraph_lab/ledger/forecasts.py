@@ -14,6 +14,7 @@ from cudagraph_lab.ledger.catalogue import STEP, STEP_RATIO
 from cudagraph_lab.ledger.hosts import CalibratedHost, speed_on
 from cudagraph_lab.models.architecture import Device, Dtype, Model
 from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
+from cudagraph_lab.models.launch import IN_WORDS, model_ratios
 from cudagraph_lab.models.step import STEP_ARMS, Assumed, Floats
 
 DIGITS = 5  # of a value that is registered
@@ -98,8 +99,7 @@ def _baseline(plan: Plan, number: str, name: str, value: float) -> dict[str, Any
 
 BASELINES = {
     "same-ratio": "the speed-up of the model that the host was calibrated on, at the same batch",
-    "additive": "the lab's additive model: launch bill on top of the GPU work",
-    "overlap": "the lab's overlap model: the longer of launch bill and GPU work",
+    **{name: f"the lab's {name} model: {words}" for name, words in IN_WORDS.items()},
 }
 
 
@@ -111,11 +111,7 @@ def _baselines(
     fixed = host.calibration.host
     beside = float(np.median(fixed.fixed_s + fixed.per_request_s * batch))
     bill, gpu = float(np.median(eager.host_s)) - beside, float(np.median(graphs.gpu_s))
-    return {
-        "same-ratio": interpolated(ratios, batch),
-        "additive": (gpu + bill) / gpu,
-        "overlap": max(bill, gpu) / gpu,
-    }
+    return {"same-ratio": interpolated(ratios, batch), **model_ratios(gpu, bill)}
 
 
 def interpolated(ratios: Mapping[int, float], batch: int) -> float:

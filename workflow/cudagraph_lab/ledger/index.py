@@ -12,12 +12,9 @@ from functools import cached_property
 from cudagraph_lab.config.contrast import Contrast, Role
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Ledger, Number
-from cudagraph_lab.ledger.catalogue import RATIO, NumberId, Quantity
-from cudagraph_lab.ledger.verdicts import Verdict
+from cudagraph_lab.ledger.catalogue import RATIO
+from cudagraph_lab.ledger.quantity import NumberId, Quantity
 from cudagraph_lab.observations.dataset import Dataset
-
-# From what a reader must see first to what says least.
-VERDICTS: tuple[Verdict, ...] = ("refuted", "inconclusive", "confirmed", "not measured")
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,15 @@ class Index:
     ledger: Ledger
     numbers: Mapping[tuple[str, str], Number]
     datasets: Mapping[str, Dataset]
+
+    @cached_property
+    def main(self) -> list[Dataset]:
+        """The data sets that the page is about one by one.
+
+        Those of a series that was measured elsewhere are shown together, in a section of their own.
+        """
+        here = self.ledger.measured_here
+        return [d for d in self.ledger.datasets if d.series is None or d.name in here]
 
     @cached_property
     def by_quantity(self) -> dict[tuple[str, Quantity], list[Number]]:
@@ -104,7 +110,7 @@ def contrast_of_role(index: Index, dataset: str, role: Role) -> tuple[str, Contr
 
 def having(index: Index, role: Role) -> list[Dataset]:
     """The data sets in which the contrast with this role was measured."""
-    return [d for d in index.ledger.datasets if ratios(index, d.name, role)]
+    return [d for d in index.main if ratios(index, d.name, role)]
 
 
 def count_verdicts(index: Index) -> Counter[str]:

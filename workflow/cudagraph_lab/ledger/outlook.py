@@ -27,9 +27,9 @@ from cudagraph_lab.ledger.catalogue import (
     BACKTEST_WIDTH,
     BACKTEST_WIS,
     EXTRAPOLATION,
-    NumberId,
 )
 from cudagraph_lab.ledger.hosts import CalibratedHost, read_host, speed_on
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.verdicts import judge
 from cudagraph_lab.models.anchors import BacktestRow, Claim, backtest, read_anchors
 from cudagraph_lab.models.architecture import (
@@ -43,6 +43,7 @@ from cudagraph_lab.models.architecture import (
     read_models,
 )
 from cudagraph_lab.models.forecast import Forecast, Question, answer, forecast
+from cudagraph_lab.models.launch import model_ratios
 from cudagraph_lab.models.own import own_device, read_model_config, rests_on, unchecked
 from cudagraph_lab.models.step import (
     Assumed,
@@ -94,6 +95,8 @@ def extrapolate(
     assumed = _with_own(read_assumed(), launch_us, kernels_per_layer)
     devices, models = read_devices(DEVICES), read_models(MODELS)
     model, notes = _model(asked["model"], models)
+    if kernels_per_layer is not None:
+        model = model.model_copy(update={"kernels": None})  # one's own take the place of counts
     name = asked.get("device")
     changed = asked.get("bandwidth_tb_s") or asked.get("peak_tflops")
     base = find(devices, name, "device") if name else None
@@ -115,7 +118,7 @@ def extrapolate(
         step_s={arm: forecast(step.step_s) for arm, step in said.steps.items()},
         host_s={arm: float(np.median(step.host_s)) for arm, step in said.steps.items()},
         gpu_s={arm: float(np.median(step.gpu_s)) for arm, step in said.steps.items()},
-        lab={"additive": (gpu + bill) / gpu, "overlap": max(bill, gpu) / gpu},
+        lab=model_ratios(gpu, bill),
         rests_on=[*rests_on(question, calibrated.dataset if calibrated else None), *notes],
         unchecked=unchecked({**asked, "device": on}, model, models, read_anchors()),
     )

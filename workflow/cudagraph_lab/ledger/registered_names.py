@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from cudagraph_lab.config.contrast import Contrast, Role
-from cudagraph_lab.ledger.catalogue import NumberId
+from cudagraph_lab.ledger.quantity import NumberId
 
 # Where the shipped predictions name a contrast otherwise than its role. They were registered
 # before contrasts had roles; every other role has the name that they use.

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict
 
-from cudagraph_lab.ledger.catalogue import NumberId
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.ledger.quantity import NumberId
+from cudagraph_lab.statistics.locations import Estimate, estimate_mean
 from cudagraph_lab.statistics.power import Settling
 
 # How many more repeats would settle the value against two bounds; None where none can be told.
@@ -40,7 +40,7 @@ def absent(number: NumberId, reason: str) -> Result:
 
 
 def estimated(
-    number: NumberId, estimate: stats.Estimate, arms: list[str], settle: Settle | None = None
+    number: NumberId, estimate: Estimate, arms: list[str], settle: Settle | None = None
 ) -> Result:
     """A number with the interval of an estimate."""
     return Result(
@@ -59,7 +59,7 @@ def estimated(
 
 def mean(number: NumberId, cell: list[list[float]], seed: int, arms: list[str]) -> Result:
     """The mean over the repeats of a cell, with its interval."""
-    return estimated(number, stats.estimate_mean(cell, seed, name=str(number)), arms)
+    return estimated(number, estimate_mean(cell, seed, name=str(number)), arms)
 
 
 def counted(number: NumberId, cell: list[list[float]], arms: list[str]) -> Result:

@@ -7,14 +7,8 @@ was not read from it.
 from collections.abc import Mapping, Sequence
 
 from cudagraph_lab.design.predictions import Prediction
-from cudagraph_lab.ledger.catalogue import (
-    SCORE_50,
-    SCORE_90,
-    SCORE_ERROR,
-    SCORE_WIS,
-    SKILL,
-    NumberId,
-)
+from cudagraph_lab.ledger.catalogue import SCORE_50, SCORE_90, SCORE_ERROR, SCORE_WIS, SKILL
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.registered_names import speaks_of
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.observations.dataset import Dataset

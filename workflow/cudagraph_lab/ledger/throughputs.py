@@ -22,11 +22,13 @@ Sides = tuple[list[str], list[str]]  # the arms that count as numerator and as d
 class Throughputs:
     """Timed throughputs by arm, and the variances that moderate those of single contrasts.
 
-    `blocks` says whether repeats are blocks: arms in turn share theirs by design, arms apart
-    where the data show it.
+    `steps` holds seconds per decode step: measured from first to last token, else a batch over
+    its throughput, prefill included. `blocks` says whether repeats are blocks: arms in turn share
+    theirs by design, arms apart where the data show it.
     """
 
     arms: Mapping[str, ArmCells]
+    steps: Mapping[str, ArmCells]
     blocks: bool
     ratio_priors: Priors | None
     fade_priors: Priors | None
@@ -40,23 +42,48 @@ def read_throughputs(
     With `decode_alone` they are batch over seconds per decode step, so that prefill and the first
     token are left out.
     """
-    quantity = "decode_s_per_step" if decode_alone else "throughput"
-    chosen = table[(table["role"] == "timed") & (table["quantity"] == quantity)]
+    steps = read_steps(table)
+    arms: Mapping[str, ArmCells] = _by_arm(table, "throughput")
     if decode_alone:
-        chosen = chosen.assign(value=chosen["batch"].astype(float) / chosen["value"])
-    arms: dict[str, dict[int, dict[int, list[float]]]] = {}
-    for key, group in chosen.groupby(["arm", "batch", "repeat"], sort=True):
-        arm, batch, repeat = cast("tuple[str, int, int]", key)
-        arms.setdefault(arm, {}).setdefault(int(batch), {})[int(repeat)] = group["value"].tolist()
+        arms = {
+            arm: {batch: _over(batch, cell) for batch, cell in cells.items()}
+            for arm, cells in _by_arm(table, "decode_s_per_step").items()
+        }
     blocks = dataset.measured == "in_turn" or _share_repeats(arms)
-    without = Throughputs(arms, blocks, None, None)
+    without = Throughputs(arms, steps, blocks, None, None)
     ratios: list[Sample] = []
     pairs: list[Sample] = []
     for contrast in dataset.contrasts.values():
         if (sides := sides_of(dataset, contrast, without)) is not None:
             ratios += samples_of(without, sides).values()
             pairs += pairs_of(without, sides).values()
-    return Throughputs(arms, blocks, priors_of(ratios), priors_of(pairs))
+    return Throughputs(arms, steps, blocks, priors_of(ratios), priors_of(pairs))
+
+
+def read_steps(table: pd.DataFrame) -> dict[str, ArmCells]:
+    """Seconds per decode step of the timed calls, by arm; see `Throughputs`."""
+    measured = _by_arm(table, "decode_s_per_step")
+    return {
+        arm: {
+            batch: measured.get(arm, {}).get(batch) or _over(batch, cell)
+            for batch, cell in cells.items()
+        }
+        for arm, cells in _by_arm(table, "throughput").items()
+    }
+
+
+def _by_arm(table: pd.DataFrame, quantity: str) -> dict[str, dict[int, dict[int, list[float]]]]:
+    chosen = table[(table["role"] == "timed") & (table["quantity"] == quantity)]
+    arms: dict[str, dict[int, dict[int, list[float]]]] = {}
+    for key, group in chosen.groupby(["arm", "batch", "repeat"], sort=True):
+        arm, batch, repeat = cast("tuple[str, int, int]", key)
+        arms.setdefault(arm, {}).setdefault(int(batch), {})[int(repeat)] = group["value"].tolist()
+    return arms
+
+
+def _over(batch: int, cell: Mapping[int, Sequence[float]]) -> dict[int, list[float]]:
+    """Rates of steps, or steps of rates: the batch size over each."""
+    return {repeat: [batch / value for value in values] for repeat, values in cell.items()}
 
 
 def _share_repeats(arms: Mapping[str, ArmCells]) -> bool:
@@ -74,17 +101,21 @@ def sides_of(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Sides 
         return None
     if contrast.role == "a_a":
         return [contrast.numerator], [contrast.denominator]
-    return _alike(dataset, contrast.numerator, known), _alike(dataset, contrast.denominator, known)
+    return (
+        alike(dataset, contrast.numerator, known.arms),
+        alike(dataset, contrast.denominator, known.arms),
+    )
 
 
-def _alike(dataset: Dataset, arm: str, known: Throughputs) -> list[str]:
+def alike(dataset: Dataset, arm: str, measured: Mapping[str, ArmCells]) -> list[str]:
+    """The arm, and those with its purpose and arguments that have all of its batch sizes."""
     facts = dataset.arms[arm]
     others = [
         name
         for name, other in dataset.arms.items()
         if name != arm
         and (other.purpose, other.engine_args) == (facts.purpose, facts.engine_args)
-        and known.arms.get(name, {}).keys() >= known.arms[arm].keys()
+        and measured.get(name, {}).keys() >= measured[arm].keys()
     ]
     return [arm, *others]
 

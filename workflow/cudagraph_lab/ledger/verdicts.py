@@ -7,9 +7,32 @@ are compared by their value alone; n tells which it was. Any other value without
 interval is inconclusive. *not measured*: no value.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Verdict = Literal["confirmed", "refuted", "inconclusive", "not measured"]
+
+
+class Wording(NamedTuple):
+    """How the page shows a verdict: its sign and its words."""
+
+    sign: str
+    words: str
+
+
+# From what a reader must see first to what says least. The colours are in report/style.css,
+# under `style_name`.
+WORDINGS: dict[Verdict, Wording] = {
+    "refuted": Wording("✗", "refuted"),
+    "inconclusive": Wording("?", "not settled"),
+    "confirmed": Wording("✓", "confirmed"),
+    "not measured": Wording("–", "not measured"),
+}
+VERDICTS: tuple[Verdict, ...] = tuple(WORDINGS)
+
+
+def style_name(verdict: Verdict) -> str:
+    """The verdict as a class of the style sheet."""
+    return verdict.replace(" ", "-")
 
 
 def judge(

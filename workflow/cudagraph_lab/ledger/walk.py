@@ -3,6 +3,14 @@
 import pandas as pd
 
 from cudagraph_lab.config.contrast import headline_of
+from cudagraph_lab.ledger.catalogue import (
+    BUSY_S,
+    KERNELS,
+    NO_INVERSION,
+    RATIO,
+    STEP,
+    STEP_RATIO,
+)
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
 from cudagraph_lab.ledger.quantities.contrasts import (
@@ -11,10 +19,17 @@ from cudagraph_lab.ledger.quantities.contrasts import (
     share_results,
     step_ratio_results,
 )
-from cudagraph_lab.ledger.quantities.costs import cost_results
+from cudagraph_lab.ledger.quantities.costs import break_even_results, tax_results
 from cudagraph_lab.ledger.quantities.ladders import ladder_results
-from cudagraph_lab.ledger.quantities.launch_models import launch_model_results
+from cudagraph_lab.ledger.quantities.launch_models import (
+    CALIBRATED_AT,
+    launch_model_results,
+    profile_of,
+)
+from cudagraph_lab.ledger.quantities.measurement import timed_share
 from cudagraph_lab.ledger.quantities.profile import profile_results
+from cudagraph_lab.ledger.quantities.savings import launch_cost, read_savings, saving_results
+from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_results
 from cudagraph_lab.ledger.quantities.startup import (
     capture_fit_results,
     capture_results,
@@ -27,6 +42,10 @@ from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
+# What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
+OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION})
+OF_SMALLEST = frozenset({KERNELS, BUSY_S})  # at the smallest batch size alone
+
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
     """All numbers of one data set; `table` has the columns of `observations.dataset`."""
@@ -38,21 +57,39 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     headline = dataset.contrasts[name] if name else None
     results = _of_arms(dataset, table, timed, seed)
     decoding = read_throughputs(dataset, table, decode_alone=True)
-    for contrast in dataset.contrasts:
+    for contrast, facts in dataset.contrasts.items():
+        if dataset.series == "sizes" and facts.role != "primary":
+            continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
+    if dataset.series == "sizes":
+        smallest = min(dataset.batch_sizes)
+        return [result for result in results if result.id.quantity in OF_SIZES] + [
+            result
+            for result in profile_results(dataset, headline, profiled)
+            if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
+        ]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, known, seed)
         results += interaction_results(dataset, known)
         results += capture_results(dataset, headline, startup)
         results += launch_model_results(dataset, headline, timed, profiled, seed)
-        results += cost_results(dataset, headline, timed, startup, settings.restarts_per_day, seed)
+        savings = read_savings(dataset, headline, known, seed)
+        results += saving_results(dataset, headline, savings)
+        counts = profile_of(dataset, headline, profiled)
+        if counts is not None and CALIBRATED_AT in savings:
+            results.append(launch_cost(savings[CALIBRATED_AT], counts))
+        starts = read_start_costs(dataset, headline, table, seed)
+        results += start_results(starts)
+        results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day, seed)
+        results += break_even_results(dataset, headline, starts, savings)
         results += kv_results(dataset, headline, startup)
         results += compile_cache_results(dataset, headline, startup)
         results += ladder_results(dataset, headline, timed, startup, mix, rungs)
     return [
         *results,
+        timed_share(dataset, table),
         *output_results(dataset),
         *startup_results(dataset, startup, seed),
         *capture_fit_results(startup),

@@ -14,7 +14,8 @@ from cudagraph_lab.measure.failures import (
     mistake,
 )
 from cudagraph_lab.protocol import FOREIGN_PROCESS_EXIT
-from cudagraph_lab.records.record import Failure, stays
+from cudagraph_lab.records.record import Failure
+from cudagraph_lab.records.store import stays
 
 QUOTED_LINES = 5
 

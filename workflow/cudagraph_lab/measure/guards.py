@@ -10,7 +10,7 @@ from cudagraph_lab.engine.environment import cache_directory
 from cudagraph_lab.files import sha256_of
 from cudagraph_lab.measure.machine import gpus
 from cudagraph_lab.records.agreement import first_believed, other_conditions
-from cudagraph_lab.records.record import Request, conflict
+from cudagraph_lab.records.request import Request, conflict
 
 HARNESS = REPOSITORY / "workflow" / "harness"
 # Snakemake sets these to the rule's threads over the caller's wish; a measurement

@@ -53,9 +53,11 @@ from cudagraph_lab.measure.unfinished import (
     kept_path,
     work_directory,
 )
-from cudagraph_lab.records.record import Record, Request, read_record, write_record
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.request import Request
+from cudagraph_lab.records.store import read_record, write_record
 
-PROFILE_TOKENS = 12
+PROFILE_TOKENS = 8  # steps of one batch size are alike, and their traces are large
 
 
 @dataclass(frozen=True)

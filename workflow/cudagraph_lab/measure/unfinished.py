@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from cudagraph_lab.design.job import ArmJob, Job
-from cudagraph_lab.records.record import NotBelievedError, Request, read_record
+from cudagraph_lab.records.request import Request
+from cudagraph_lab.records.store import NotBelievedError, read_record
 
 
 def kept_path(output: Path) -> Path:

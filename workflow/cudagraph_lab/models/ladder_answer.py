@@ -9,7 +9,7 @@ from cudagraph_lab.engine.capture_sizes import (
     own_capture_sizes,
     vllm_capture_sizes,
 )
-from cudagraph_lab.engine.startup_log import StartupFacts
+from cudagraph_lab.engine.startup_facts import StartupFacts
 from cudagraph_lab.engine.step_log import StepLog
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.ladder import LadderCost, best_ladder, ladder_cost

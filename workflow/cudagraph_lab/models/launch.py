@@ -29,7 +29,12 @@ from cudagraph_lab.errors import LabError
 
 Floats = NDArray[np.float64]
 
+# The models whose share is given, and what each says in words.
 HIDDEN_SHARE = {"additive": 0.0, "overlap": 1.0}
+IN_WORDS = {
+    "additive": "launch bill on top of the GPU work",
+    "overlap": "the longer of launch bill and GPU work",
+}
 # A speed-up whose logarithm is smaller is 1: in double precision, what is left of a smaller one
 # after division is rounding, and a share of it would keep fewer than six digits.
 SHARELESS = 1e-9
@@ -92,6 +97,14 @@ def eager_step_s(
     """Eager step in seconds: the module's formula."""
     gpu, launch = _floats(gpu_s), _floats(launch_s)
     return _floats(host_s) + gpu + launch - _share(hidden_share) * np.minimum(launch, gpu)
+
+
+def model_ratios(gpu_s: float, launch_s: float) -> dict[str, float]:
+    """Eager over graph step by each model of HIDDEN_SHARE, where the host does nothing else."""
+    return {
+        name: float(eager_step_s(gpu_s, launch_s, share)) / gpu_s
+        for name, share in HIDDEN_SHARE.items()
+    }
 
 
 def launch_bill_s(

@@ -34,45 +34,18 @@ def read_model_config(path: Path) -> tuple[Model, list[str]]:
     Of a multimodal model the text part is read. Raises LabError naming the file and the key for
     what is missing, and for an architecture that the roofline does not model.
     """
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LabError(f"--model {path}: not a model's config.json ({error})") from None
-    notes: list[str] = []
-    for part in ("thinker_config", "text_config", "llm_config", "language_config"):
-        if isinstance(config, dict) and isinstance(config.get(part), dict):
-            config = config[part]
-            notes.append(f"only the text part ({part}) is counted; encoders and their host work "
-                         "are left out")  # fmt: skip
-    if not isinstance(config, dict):
-        raise LabError(f"--model {path}: not a model's config.json (no object)")
-    for key, what in _NOT_MODELLED.items():
-        if config.get(key):
-            raise LabError(f"--model {path}: {key}: {what} are not modelled; no answer is given")
-    if set(config.get("layer_types") or []) - {"full_attention", "sliding_attention"}:
-        raise LabError(f"--model {path}: layer_types: only attention layers are modelled")
+    config, notes = _text_part(path)
+    _refuse_unmodelled(path, config)
 
     def number(*names: str, default: int | None = None) -> int:
-        for name in names:
-            if isinstance(config.get(name), int):
-                return int(config[name])
-        if default is None:
+        known = next((config[name] for name in names if isinstance(config.get(name), int)), default)
+        if known is None:
             raise LabError(f"--model {path}: {names[0]}: missing; give a decoder's config.json")
-        return default
+        return int(known)
 
     heads = number("num_attention_heads", "n_head")
     hidden = number("hidden_size", "n_embd")
     experts = number("num_local_experts", "num_experts", "n_routed_experts", default=1)
-    family = str(config.get("model_type", ""))
-    activation = str(config.get("hidden_act", config.get("activation_function", "")))
-    gated = family not in _UNGATED
-    if gated and "silu" not in activation and "swi" not in activation:
-        notes.append(f"the feed-forward of {family or 'this model'} is taken as gated")
-    if experts > 1:
-        notes.append("a mixture of experts is counted by the experts that its tokens reach")
-    if config.get("quantization_config") is not None:
-        notes.append("config.json names a quantization; weights are counted by dtype or "
-                     "--weight-bits")  # fmt: skip
     dense_ffn = number("intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
     try:
         model = Model(
@@ -82,7 +55,7 @@ def read_model_config(path: Path) -> tuple[Model, list[str]]:
             kv_heads=number("num_key_value_heads", default=heads),
             head_dim=number("head_dim", default=hidden // max(heads, 1)),
             ffn=number("moe_intermediate_size", default=dense_ffn) if experts > 1 else dense_ffn,
-            gated_ffn=gated,
+            gated_ffn=config.get("model_type") not in _UNGATED,
             vocab=number("vocab_size"),
             tied_embeddings=bool(config.get("tie_word_embeddings", False)),
             experts=experts,
@@ -92,7 +65,47 @@ def read_model_config(path: Path) -> tuple[Model, list[str]]:
     except ValidationError as error:
         first = error.errors()[0]
         raise LabError(f"--model {path}: {first['loc'][0]}: {first['msg']}") from None
-    return model, notes
+    return model, notes + _assumed(config, model)
+
+
+def _text_part(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The configuration of the decoder of text, and what was left out to find it."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError(f"--model {path}: not a model's config.json ({error})") from None
+    notes = []
+    for part in ("thinker_config", "text_config", "llm_config", "language_config"):
+        if isinstance(config, dict) and isinstance(config.get(part), dict):
+            config = config[part]
+            notes.append(f"only the text part ({part}) is counted; encoders and their host work "
+                         "are left out")  # fmt: skip
+    if not isinstance(config, dict):
+        raise LabError(f"--model {path}: not a model's config.json (no object)")
+    return config, notes
+
+
+def _refuse_unmodelled(path: Path, config: Mapping[str, Any]) -> None:
+    for key, what in _NOT_MODELLED.items():
+        if config.get(key):
+            raise LabError(f"--model {path}: {key}: {what} are not modelled; no answer is given")
+    if set(config.get("layer_types") or []) - {"full_attention", "sliding_attention"}:
+        raise LabError(f"--model {path}: layer_types: only attention layers are modelled")
+
+
+def _assumed(config: Mapping[str, Any], model: Model) -> list[str]:
+    """What reading the configuration took for granted."""
+    notes = []
+    activation = str(config.get("hidden_act", config.get("activation_function", "")))
+    if model.gated_ffn and "silu" not in activation and "swi" not in activation:
+        family = config.get("model_type") or "this model"
+        notes.append(f"the feed-forward of {family} is taken as gated")
+    if model.experts > 1:
+        notes.append("a mixture of experts is counted by the experts that its tokens reach")
+    if config.get("quantization_config") is not None:
+        notes.append("config.json names a quantization; weights are counted by dtype or "
+                     "--weight-bits")  # fmt: skip
+    return notes
 
 
 def own_device(

@@ -13,16 +13,9 @@ from pydantic import Field
 from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.launch import eager_step_s
-from cudagraph_lab.records.record import (
-    Call,
-    Cell,
-    Environment,
-    Model,
-    Record,
-    Request,
-    Workload,
-    write_record,
-)
+from cudagraph_lab.records.record import Call, Cell, Environment, Record
+from cudagraph_lab.records.request import Model, Request, Workload
+from cudagraph_lab.records.store import write_record
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

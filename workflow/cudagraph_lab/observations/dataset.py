@@ -3,7 +3,7 @@
 Arms that cannot be believed keep their reason and lose their numbers here, in one place.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,21 +12,16 @@ from pydantic import BaseModel, ConfigDict
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.design.runs import SIMULATED
-from cudagraph_lab.errors import LabError, say
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.observations.believed import read_believed, reasons_aside
 from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
+from cudagraph_lab.observations.nodes import apart, nodes_of
 from cudagraph_lab.observations.outputs import Outputs, compare_outputs
-from cudagraph_lab.observations.table import COLUMNS, Row, observe
+from cudagraph_lab.observations.starts import first_starts, found_cache
+from cudagraph_lab.observations.table import COLUMNS, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
-from cudagraph_lab.records.record import (
-    SET_ASIDE,
-    NotBelievedError,
-    Record,
-    log_of,
-    measured_again,
-    read_record,
-    records_aside,
-    stays,
-)
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.store import log_of, stays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,9 +61,11 @@ class Dataset(BaseModel):
     first_measured_at: str | None
     last_measured_at: str | None
     measured: Literal["apart", "in_turn"] = "apart"  # how the timed arms shared the device
+    observed: Literal["statistics", "messages"] = "statistics"  # as in the records
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
+    series: Literal["sizes"] | None = None  # one of several that are shown together
     caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
@@ -108,33 +105,72 @@ def read_dataset(
     read.sort(key=lambda pair: (pair[1].measured_at or "", pair[1].arm, pair[1].repeat))
     refuse_mixture(read)
     refuse_other_design(read, expected)
-    arms: dict[str, Arm] = {}
-    rows: list[Row] = []
+    records_read = [record for _, record in read]
+    arms = judge_arms(read)
+    first = first_starts(records_read)
+    rows = [
+        row
+        for record in sorted(records_read, key=lambda record: (record.arm, record.repeat))
+        if record.status == "ok" and arms[record.arm].status == "ok"
+        for row in observe(record, found_cache(record, first))
+    ]
+    add_absent_arms(arms, left_out, not_measurable.get(records_read[0].environment.platform, {}))
+    dataset = _describe(name, read, description, arms, contrasts)
+    # Here, since the page needs the shapes of this module and waits for no pandas.
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
+    return dataset, table
+
+
+def judge_arms(read: Sequence[tuple[Path, Record]]) -> dict[str, Arm]:
+    """What can be believed of each arm, in the order of their names."""
     by_arm: dict[str, list[tuple[Path, Record]]] = {}
-    for path, record in read:
+    for path, record in sorted(read, key=lambda pair: (pair[1].arm, pair[1].repeat)):
         by_arm.setdefault(record.arm, []).append((path, record))
-    for arm, members in sorted(by_arm.items()):
-        those = sorted((record for _, record in members), key=lambda record: record.repeat)
-        arms[arm] = judge_arm(those, mends_of(members))
-        if arms[arm].status == "ok":
-            for record in those:
-                if record.status == "ok":
-                    rows += observe(record)
+    return {
+        arm: judge_arm([record for _, record in members], mends_of(members))
+        for arm, members in by_arm.items()
+    }
+
+
+def mends_of(members: list[tuple[Path, Record]]) -> dict[int, str]:
+    """By repeat, what to do about a failed run; nothing about a shipped one, which is git's."""
+    shipped = REPOSITORY / "resources"
+    return {r.repeat: stays(path) for path, r in members if not path.is_relative_to(shipped)}
+
+
+def add_absent_arms(
+    arms: dict[str, Arm], left_out: Mapping[str, list[str]], not_measurable: Mapping[str, str]
+) -> None:
+    """Say of each arm why repeats of it are left out, or why it is not there at all."""
     for arm, reasons in left_out.items():
         if arm in arms:
             arms[arm] = arms[arm].model_copy(update={"warnings": arms[arm].warnings + reasons})
         else:
             arms[arm] = absent_arm("missing", "; ".join(reasons))
-    platform = read[0][1].environment.platform
-    for arm, reason in not_measurable.get(platform, {}).items():
+    for arm, reason in not_measurable.items():
         arms.setdefault(arm, absent_arm("not_measurable", reason))
+
+
+def _describe(
+    name: str,
+    read: Sequence[tuple[Path, Record]],
+    description: Mapping[str, Any],
+    arms: dict[str, Arm],
+    contrasts: Mapping[str, Mapping[str, Any]],
+) -> Dataset:
+    """All that is known of a data set beside its numbers, from its records in their order."""
+    by_arm: dict[str, list[Path]] = {}
+    for path, record in read:
+        by_arm.setdefault(record.arm, []).append(path)
     timed = [record for _, record in read if record.request.purpose == "timed"]
     example = (timed or [record for _, record in read])[0]
     whole = next((r for _, r in read if r.status == "ok"), example)
     times = [record.measured_at for _, record in read if record.measured_at]
     nodes = nodes_of([record for _, record in read if record.status == "ok"])
     compared = merge_contrasts(description.get("contrasts", {}), contrasts)
-    dataset = Dataset(
+    return Dataset(
         name=name,
         title=description.get("title", name),
         kind=example.kind,
@@ -166,32 +202,23 @@ def read_dataset(
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),
         measured=example.request.measured,
+        observed=example.request.observed,
         order=order_run([record for _, record in read]),
         arms=arms,
         contrasts=compared,
+        series=description.get("series"),
         caveat=description.get("caveat"),
         notes=[
             *description.get("notes", []),
             *apart(nodes, compared),
         ],
         outputs=compare_outputs([r for r in timed if r.status == "ok"]),
-        files={arm: [shown(path) for path, _ in members] for arm, members in by_arm.items()},
+        files={arm: [shown(path) for path in paths] for arm, paths in by_arm.items()},
         logs={
-            arm: [shown(log) for path, _ in members if (log := log_of(path)).exists()]
-            for arm, members in by_arm.items()
+            arm: [shown(log) for path in paths if (log := log_of(path)).exists()]
+            for arm, paths in by_arm.items()
         },
     )
-    # Here, since the page needs the shapes of this module and waits for no pandas.
-    import pandas as pd
-
-    table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
-    return dataset, table
-
-
-def mends_of(members: list[tuple[Path, Record]]) -> dict[int, str]:
-    """By repeat, what to do about a failed run; nothing about a shipped one, which is git's."""
-    shipped = REPOSITORY / "resources"
-    return {r.repeat: stays(path) for path, r in members if not path.is_relative_to(shipped)}
 
 
 def absent_arm(status: ArmStatus, reason: str) -> Arm:
@@ -205,65 +232,6 @@ def absent_arm(status: ArmStatus, reason: str) -> Arm:
         resolved=None,
         warnings=[],
     )
-
-
-def read_believed(
-    name: str, paths: list[Path]
-) -> tuple[list[tuple[Path, Record]], dict[str, list[str]]]:
-    """The records that are believed, and by arm why others are left out, as the terminal is told.
-
-    No file is renamed or changed. Where none is believed, that is no damage to a file, but
-    another directory or another version; and files of this repository git brings back.
-    Raises LabError in both cases, naming a file.
-    """
-    read: list[tuple[Path, Record]] = []
-    refused: list[tuple[Path, NotBelievedError]] = []
-    for path in paths:
-        try:
-            read.append((path, read_record(path, name)))
-        except NotBelievedError as error:
-            refused.append((path, error))
-    reasons: dict[str, list[str]] = {}
-    for path, refusal in refused:
-        if not read or path.is_relative_to(REPOSITORY / "resources"):
-            raise refusal
-        mend = measured_again(path)
-        say(f"cudagraph-lab: {path}: {refusal.reason}; left out, the rest goes on; {mend}")
-        reasons.setdefault(path.parent.name, []).append(
-            f"repeat {path.stem.removeprefix('rep')} is not believed and left out: "
-            f"{refusal.reason}; {mend}"
-        )
-    return read, reasons
-
-
-def reasons_aside(runs: Path) -> dict[str, list[str]]:
-    """By arm, which repeats were set aside and not measured again since."""
-    reasons: dict[str, list[str]] = {}
-    absent = records_aside(runs)
-    for aside in sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*")):
-        record = aside.with_name(aside.name.partition(SET_ASIDE)[0])
-        if record not in absent:
-            continue
-        reasons.setdefault(aside.parent.name, []).append(
-            f"repeat {record.stem.removeprefix('rep')} was set aside as {aside.name} and is not "
-            "measured again yet"
-        )
-    return reasons
-
-
-def nodes_of(records: list[Record]) -> dict[str, dict[str, list[int]]]:
-    """Where each repeat of each arm ran: {host and device: {arm: its repeats}}.
-
-    Both as the records know them, hashed; records that name no host are left out.
-    """
-    nodes: dict[str, dict[str, list[int]]] = {}
-    for record in sorted(records, key=lambda record: (record.arm, record.repeat)):
-        where = record.environment
-        if where.host is None:
-            continue
-        node = f"{where.host}/{where.device_id}" if where.device_id else where.host
-        nodes.setdefault(node, {}).setdefault(record.arm, []).append(record.repeat)
-    return nodes
 
 
 def merge_contrasts(
@@ -281,28 +249,6 @@ def merge_contrasts(
         kept = names.get((contrast.numerator, contrast.denominator), name)
         merged[kept] = mine.get(kept, contrast)
     return {**merged, **mine}
-
-
-def apart(
-    nodes: Mapping[str, Mapping[str, list[int]]], contrasts: Mapping[str, Contrast]
-) -> list[str]:
-    """One line per contrast whose two arms did not run on the same nodes, so that it holds
-    their difference as well; an arm that was not measured is not apart.
-    """
-    lines = []
-    for name, contrast in contrasts.items():
-        on = [
-            {node for node, arms in nodes.items() if side in arms}
-            for side in (contrast.numerator, contrast.denominator)
-        ]
-        if all(on) and on[0] != on[1]:
-            how = "never ran on the same node" if not on[0] & on[1] else "ran on different nodes"
-            some = "some repeats of " if on[0] & on[1] else ""
-            lines.append(
-                f"{name}: {some}{contrast.numerator} and {contrast.denominator} {how}, "
-                "so that their ratio holds the difference between the nodes too"
-            )
-    return lines
 
 
 def shown(path: Path) -> str:

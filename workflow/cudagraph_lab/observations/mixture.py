@@ -6,7 +6,8 @@ from typing import Any, NoReturn
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records.agreement import other_conditions
-from cudagraph_lab.records.record import Record, Request, conflict, dotted
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.request import Request, conflict, dotted
 
 # What must be equal within a data set beside the requests, and how an error calls it.
 SHARED_CONDITIONS = (

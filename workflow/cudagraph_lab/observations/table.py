@@ -4,14 +4,16 @@ A row has arm, repeat, batch, role and iteration, so that every figure later is 
 one `quantity`.
 """
 
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import fsum
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from cudagraph_lab.engine.profile_trace import StepProfile
 from cudagraph_lab.observations.validity import decode_steps, share_in_mode, step_tokens
-from cudagraph_lab.records.record import Cell, Record
+from cudagraph_lab.records.record import Call, Cell, Record, StartUp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,87 +23,120 @@ COLUMNS = ["arm", "repeat", "batch", "role", "iteration", "quantity", "value"]
 Row = tuple[str, int, int | None, str, int, str, float]
 
 
-def observe(record: Record) -> list[Row]:
-    """All numbers of one believed record as rows of the table."""
-    rows: list[Row] = []
+# Batch size, role and iteration, and numbers by quantity; None is a number that is not known.
+Numbers = Mapping[str, float | None]
+Observed = tuple[int | None, str, int, Numbers]
 
-    def add(batch: int | None, role: str, iteration: int, **quantities: float | None) -> None:
-        rows.extend(
-            (record.arm, record.repeat, batch, role, iteration, quantity, float(value))
-            for quantity, value in quantities.items()
-            if value is not None
-        )
 
+def observe(record: Record, cache: Literal["warm", "cold"] | None) -> list[Row]:
+    """All numbers of one believed record as rows of the table.
+
+    `cache` is what its start found, as `starts.found_cache` tells.
+    """
+    observed = [
+        *_of_calls(record),
+        *_of_start(record, cache),
+        *((profile.batch, "profile", 1, _of_profile(profile)) for profile in record.profile or []),
+    ]
+    return [
+        (record.arm, record.repeat, batch, role, iteration, quantity, float(value))
+        for batch, role, iteration, numbers in observed
+        for quantity, value in numbers.items()
+        if value is not None
+    ]
+
+
+def _of_calls(record: Record) -> Iterator[Observed]:
     for cell in record.cells:
         tokens = step_tokens(record, cell.batch)
-        for _, group in groupby(enumerate(cell.calls), key=lambda pair: pair[1].role):
-            for iteration, (_, call) in enumerate(group, start=1):
-                decode = decode_steps(call, tokens)
-                steps = sum(decode.values())
-                add(
-                    cell.batch,
-                    call.role,
-                    iteration,
-                    throughput=call.throughput,
-                    decode_s_per_step=fmean(call.decode_s_per_step)
-                    if call.decode_s_per_step
-                    else None,
-                    first_token_s=fmean(call.first_token_s) if call.first_token_s else None,
-                    full_share=share_in_mode(call, tokens, "FULL"),
-                    padded_tokens=sum(padded * n for (_, padded), n in decode.items()) / steps
-                    if steps
-                    else None,
-                )
-        add(cell.batch, "timed", 1, energy_j_per_token=_energy_j_per_token(cell))
+        for role, calls in groupby(cell.calls, key=lambda call: call.role):
+            for iteration, call in enumerate(calls, start=1):
+                yield cell.batch, role, iteration, call.observed() | _of_steps(call, tokens)
+        yield cell.batch, "timed", 1, {"energy_j_per_token": _energy_j_per_token(cell)}
+    ended_s = _ended_s(record.cells)
+    if record.request.purpose == "timed" and ended_s is not None:
+        timed = [call.seconds for cell in record.cells for call in cell.timed()]
+        in_calls_s = fsum(seconds for seconds in timed if seconds is not None)
+        yield None, "run", 1, {"timed_calls_s": in_calls_s, "run_s": ended_s}
+
+
+def _of_steps(call: Call, tokens: int | None) -> dict[str, float | None]:
+    decode = decode_steps(call, tokens)
+    padded = sum(padded * count for (_, padded), count in decode.items())
+    return {
+        "full_share": share_in_mode(call, tokens, "FULL"),
+        "padded_tokens": padded / sum(decode.values()) if decode else None,
+    }
+
+
+def _of_start(record: Record, cache: Literal["warm", "cold"] | None) -> Iterator[Observed]:
     startup = record.startup
-    if startup is not None:
-        # Engines in turn boot at the same time and wait for each other's processors: what their
-        # start-up took is not what it takes alone. The memory of the graphs is read as memory of
-        # the device that is gone, so the other engines are in it. Counts are what they are.
-        alone = record.request.measured == "apart"
-        for span in startup.spans if alone else []:
-            add(None, "startup", 1, **{f"span_{span.name}_s": span.seconds})
-        capture, log = startup.capture, startup.log
-        passes: dict[str, int] = {}
-        seconds = gib = None
-        if capture is not None:
-            seconds, gib = capture.seconds, capture.pool_bytes / GIB
-            for graph in capture.graphs:
-                passes[graph.routine] = passes.get(graph.routine, 0) + 1
-        elif log is not None:
-            seconds, gib = log.capture_seconds, log.capture_gib
-            passes = {p.routine: p.shapes for p in log.passes if p.routine and p.shapes is not None}
-        add(
-            None,
-            "startup",
-            1,
-            **{
-                f"compile_{startup.compile_cache_was or 'unknown'}_s": startup.compile_seconds
-                if alone
-                else None
-            },
-            capture_seconds=seconds if alone else None,
-            capture_gib=gib if alone else None,
-            capture_graphs=sum(passes.values()) or None,
-            # A log that says nothing of graphs tells of no capture only where the engine
-            # came up; an engine that came up did.
-            passes=len(passes) if capture or not log else len(log.passes),
-            shapes_piecewise=passes.get("PIECEWISE"),
-            shapes_full=passes.get("FULL"),
-            kv_cache_tokens=startup.kv_cache_tokens,
-        )
-    for profile in record.profile or []:
-        add(
-            profile.batch,
-            "profile",
-            1,
-            kernels_per_step=profile.kernels_per_step,
-            launches_per_step=profile.launches_per_step,
-            graph_launches_per_step=profile.graph_launches_per_step,
-            device_busy_s_per_step=profile.device_busy_s_per_step,
-            operators_per_step=profile.operators_per_step,
-        )
-    return rows
+    if startup is None:
+        return
+    yield None, "startup", 1, _of_graphs(startup)
+    # Engines in turn boot at the same time and wait for each other's processors: what their
+    # start-up took is not what it takes alone. The memory of the graphs is read as memory of
+    # the device that is gone, so the other engines are in it. Counts are what they are.
+    if record.request.measured != "apart":
+        return
+    for span in startup.spans:
+        yield None, "startup", 1, {f"span_{span.name}_s": span.seconds}
+        if span.name == "boot" and cache is not None:
+            yield None, "startup", 1, {f"boot_{cache}_s": span.seconds}
+    capture, log = startup.capture, startup.log
+    seconds = gib = None
+    if capture is not None:
+        seconds, gib = capture.seconds, capture.pool_bytes / GIB
+    elif log is not None:
+        seconds, gib = log.capture_seconds, log.capture_gib
+    found = startup.compile_cache_was or "unknown"
+    yield None, "startup", 1, {
+        f"compile_{found}_s": startup.compile_seconds,
+        "capture_seconds": seconds,
+        "capture_gib": gib,
+    }  # fmt: skip
+
+
+def _of_graphs(startup: StartUp) -> Numbers:
+    """What was captured, in numbers of graphs."""
+    capture, log = startup.capture, startup.log
+    shapes: Mapping[str, int] = {}
+    if capture is not None:
+        shapes = Counter(graph.routine for graph in capture.graphs)
+    elif log is not None:
+        shapes = {p.routine: p.shapes for p in log.passes if p.routine and p.shapes is not None}
+    return {
+        "capture_graphs": sum(shapes.values()) or None,
+        # A log that says nothing of graphs tells of no capture only where the engine
+        # came up; an engine that came up did.
+        "passes": len(shapes) if capture or not log else len(log.passes),
+        "shapes_piecewise": shapes.get("PIECEWISE"),
+        "shapes_full": shapes.get("FULL"),
+        "kv_cache_tokens": startup.kv_cache_tokens,
+    }
+
+
+def _of_profile(profile: StepProfile) -> Numbers:
+    return profile.model_dump(
+        include={
+            "kernels_per_step",
+            "launches_per_step",
+            "graph_launches_per_step",
+            "device_busy_s_per_step",
+            "operators_per_step",
+        }
+    )
+
+
+def _ended_s(cells: Sequence[Cell]) -> float | None:
+    """When the last call ended, in seconds since the job began; None where that is not known."""
+    ends = [
+        call.started_s + call.seconds
+        for cell in cells
+        for call in cell.calls
+        if call.started_s is not None and call.seconds is not None
+    ]
+    return max(ends, default=None)
 
 
 def _energy_j_per_token(cell: Cell) -> float | None:

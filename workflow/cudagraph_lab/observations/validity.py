@@ -213,7 +213,7 @@ def parted_calls(records: list[Record]) -> list[str]:
 
 
 def steps_without_drafts(records: list[Record]) -> list[str]:
-    """Batches whose steps mostly lacked drafts, with how those steps ran.
+    """Batches whose steps mostly lacked drafts that they could carry, and how they ran.
 
     A drafter may propose fewer than it can, such as n-grams that find no match. The proof of
     replay is of the steps with all drafts; this accounts for the others.
@@ -266,7 +266,7 @@ def batch_warnings(records: list[Record]) -> list[str]:
 
 def condition_warnings(records: list[Record]) -> list[str]:
     """What a reader should know of the conditions: unsteady iterations, throttling, company."""
-    from cudagraph_lab.statistics.estimates import steady_state
+    from cudagraph_lab.statistics.steadiness import steady_state
 
     warnings = []
     for record in records:

@@ -1,1 +1,1 @@
-"""The record of one run: its model, its file, and which records may stand in one data set."""
+"""The record of one run: what is asked of it, its model, and its file."""

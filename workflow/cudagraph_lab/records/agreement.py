@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.records.record import (
-    SHARED_BY_REPEATS,
-    NotBelievedError,
-    Record,
-    read_record,
-)
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.request import SHARED_BY_REPEATS
+from cudagraph_lab.records.store import NotBelievedError, read_record
 
 
 def first_believed(

@@ -6,144 +6,18 @@ conditions; nothing in it is derived. Records of runs, of failures, of published
 numbers (transcribed) and of simulations share it and say which they are.
 """
 
-import gzip
-import hashlib
-import json
-import os
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from statistics import fmean
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from cudagraph_lab.engine.foreign_code import foreign_code
 from cudagraph_lab.engine.profile_trace import StepProfile
-from cudagraph_lab.engine.startup_log import StartupFacts
-from cudagraph_lab.errors import LabError, printable
-from cudagraph_lab.files import write_atomically
-
-SCHEMA_VERSION = 1
-# The largest records, profiles with every step, stay far below; more is not read at all.
-LARGEST_RECORD_BYTES = 64 << 20
-# Between the name of a record and the time at which it was set aside.
-SET_ASIDE = ".damaged-"
-
-
-class NotBelievedError(LabError):
-    """A record that is damaged, implausible, or not what its name says.
-
-    `reason` says why; the whole message adds the file and what to do.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        self.reason = printable(reason)
-        mend = "move it away, then run the same command again to measure it anew"
-        super().__init__(f"{path}: {reason}; {mend}")
-
+from cudagraph_lab.engine.startup_facts import StartupFacts
+from cudagraph_lab.protocol import FailureKind, Role
+from cudagraph_lab.records.request import Count, Model, PositiveSeconds, Request
 
 # Names become parts of paths, of Snakemake wildcards and of number ids.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Model(BaseModel):
-    """Base of every part of a record: unknown keys are refused, values do not change.
-
-    Nor are they converted: a number in quotes is none.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Workload(Model):
-    """What every arm is asked to do."""
-
-    prompt: str | None
-    prompt_token_ids: list[int] | None
-    output_tokens: Annotated[int, Field(gt=0)]
-    batch_sizes: list[Annotated[int, Field(gt=0)]]
-    max_model_len: int
-    gpu_memory_utilization: float
-
-
-class Request(Model):
-    """What was asked of the run, before anything ran."""
-
-    model: str
-    weights: Literal["hub", "dummy"]
-    revision: str | None = None
-    workload: Workload
-    engine_args: dict[str, Any]
-    purpose: Literal["timed", "startup", "profile"]
-    compile_cache: Literal["shared", "cold"]
-    iterations: Count
-    warmups: Count
-    seed: int
-    # How the harness learns of steps: by vLLM's statistics, kept up inside the timed calls,
-    # or from the engine core's messages, read after them.
-    observed: Literal["statistics", "messages"] = "statistics"
-    order: list[str]  # the arms of this repeat in the order drawn from the seed
-    # `apart`: one arm after the other. `in_turn`: the arms of `order` were resident together,
-    # and their calls took turns.
-    measured: Literal["apart", "in_turn"] = "apart"
-    # Batch sizes in rounds; else all calls of one batch size, then those of the next.
-    rounds: bool = False
-    seconds: PositiveSeconds | None = None  # for the timed calls of one repeat, if bounded
-    profile_after: bool = False  # after the timed calls a few steps ran under the profiler
-    # Dummy weights: vLLM's constant-like values, or normal ones drawn from the seed.
-    dummy_values: Literal["vllm", "normal"] = "vllm"
-
-    @model_validator(mode="after")
-    def _runs_no_foreign_code(self) -> Self:
-        if found := foreign_code(self.engine_args):
-            raise ValueError(f"engine_args.{found}: foreign code is never run")
-        return self
-
-
-# What runs of one data set share, what its timed arms share, what repeats of one arm share.
-SHARED = (
-    "model",
-    "weights",
-    "revision",
-    "workload.prompt",
-    "workload.prompt_token_ids",
-    "workload.output_tokens",
-    "workload.max_model_len",
-    "workload.gpu_memory_utilization",
-    "dummy_values",
-)
-SHARED_BY_TIMED = (
-    "workload.batch_sizes",
-    "iterations",
-    "warmups",
-    "seed",
-    "observed",
-    "rounds",
-    "seconds",
-)
-SHARED_BY_REPEATS = ("purpose", "engine_args", "compile_cache")
-
-
-def conflict(one: Request, other: Request, same_arm: bool) -> tuple[str, Any, Any] | None:
-    """What keeps two requests from being of one data set: its name and both values, or None."""
-    names = list(SHARED)
-    if one.purpose == other.purpose == "timed":
-        names += SHARED_BY_TIMED
-    if same_arm:
-        names += SHARED_BY_REPEATS
-    for name in names:
-        first, second = dotted(one, name), dotted(other, name)
-        if first != second:
-            return name, first, second
-    return None
-
-
-def dotted(value: Any, name: str) -> Any:
-    """The attribute of an attribute that a dotted name leads to."""
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
 
 
 class Resolved(Model):
@@ -219,10 +93,14 @@ class StepCount(Model):
     count: Annotated[int, Field(gt=0)]
 
 
+# Marks the fields of a call that are observations, by their own names.
+OBSERVED = "observed"
+
+
 class Call(Model):
     """One `generate` call. Published calls may know only their tokens per second."""
 
-    role: Literal["first", "warmup", "timed"]
+    role: Role
     seconds: PositiveSeconds | None
     tokens: Count | None
     tokens_per_s: PositiveSeconds | None = None
@@ -233,9 +111,9 @@ class Call(Model):
     # Microseconds of each step after the first, by the times of the engine core's messages.
     step_us: list[Count] | None = None
     energy_j: Annotated[float, Field(ge=0)] | None = None  # of the whole board, during the call
-    decode_s_per_step: list[PositiveSeconds] | None = None  # one per request
+    decode_s_per_step: Annotated[list[PositiveSeconds] | None, OBSERVED] = None  # one per request
     # One per request, since the call began (by statistics: since the request's arrival).
-    first_token_s: list[PositiveSeconds] | None = None
+    first_token_s: Annotated[list[PositiveSeconds] | None, OBSERVED] = None
     steps: list[StepCount] | None = None
 
     @model_validator(mode="after")
@@ -251,6 +129,17 @@ class Call(Model):
             return self.tokens / self.seconds
         assert self.tokens_per_s is not None  # noqa: S101 - the validator above
         return self.tokens_per_s
+
+    def observed(self) -> dict[str, float | None]:
+        """The numbers of this call: of those with a value per request, the mean."""
+        numbers: dict[str, float | None] = {"throughput": self.throughput}
+        for name, field in type(self).model_fields.items():
+            if OBSERVED in field.metadata:
+                value = getattr(self, name)
+                if isinstance(value, list):
+                    value = fmean(value) if value else None
+                numbers[name] = value
+        return numbers
 
 
 class Cell(Model):
@@ -282,11 +171,11 @@ class Environment(Model):
     vllm: str | None
     torch: str | None = None
     threads: int | None = None
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = Field(default_factory=dict)
     lock: str | None = None  # name and SHA-256 of the lock, or how else it came to be
     commit: str | None = None
     host: str | None = None  # its name, hashed
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
 
 
 class Conditions(Model):
@@ -309,7 +198,7 @@ class Conditions(Model):
 class Failure(Model):
     """Why a run has no numbers."""
 
-    kind: Literal["out_of_memory", "boot", "generate", "timeout", "killed", "not_supported"]
+    kind: FailureKind
     reason: str
     log_tail: list[str]
 
@@ -331,7 +220,7 @@ class Record(Model):
     cells: list[Cell]
     profile: list[StepProfile] | None = None
     environment: Environment
-    conditions: list[Conditions] = []
+    conditions: list[Conditions] = Field(default_factory=list)
     failure: Failure | None = None
 
     @model_validator(mode="after")
@@ -389,111 +278,3 @@ def _misfit(call: Call, batch: int, output_tokens: int) -> str | None:
     if first and max(first) > call.seconds:
         return "a first token came later than the call ended"
     return None
-
-
-def _checksum(body: dict[str, Any]) -> str:
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write_record(record: Record, path: Path) -> None:
-    """Write a record with its checksum, whole or not at all."""
-    body = record.model_dump(mode="json")
-    write_atomically(path, document_of(body))
-
-
-def document_of(body: dict[str, Any]) -> str:
-    """The text of a record's file: JSON with a line for each top-level key."""
-    lines = [
-        f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'), ensure_ascii=False)}"
-        for key, value in body.items()
-    ]
-    return f'{{"sha256":"{_checksum(body)}",\n"record":{{\n' + ",\n".join(lines) + "}}\n"
-
-
-def read_record(path: Path, dataset: str | None = None, name: Path | None = None) -> Record:
-    """Read a record; refuse, by name, what is half-written, changed, implausible or foreign.
-
-    `name` is the path that the record is to have, where it is not there yet.
-
-    Raises NotBelievedError, a LabError that names the file and the mend.
-    """
-    # A pipe would be waited for, a device never ends.
-    if not path.is_file():
-        raise NotBelievedError(path, "not a file" if path.exists() else "it is not there")
-    if (size := path.stat().st_size) > LARGEST_RECORD_BYTES:
-        raise NotBelievedError(path, f"larger than any record ({size} bytes)")
-    try:
-        document = json.loads(_content(path).decode("utf-8"))
-        body, checksum = document["record"], document["sha256"]
-        fits = checksum == _checksum(body)
-        record = Record.model_validate(body) if fits else None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise NotBelievedError(path, f"{where}: {first['msg']}") from None
-    except (ValueError, KeyError, TypeError, RecursionError, EOFError, OSError) as error:
-        raise NotBelievedError(path, f"not a record of a run ({type(error).__name__})") from None
-    if record is None:
-        raise NotBelievedError(path, "its checksum does not fit its content")
-    if dataset is not None and record.dataset != dataset:
-        raise NotBelievedError(path, f"belongs to data set {record.dataset!r}, not {dataset!r}")
-    named = name or path
-    arm, repeat = named.parent.name, named.name.split(".")[0]
-    if (arm, repeat) != (record.arm, f"rep{record.repeat}"):
-        raise NotBelievedError(
-            path, f"holds {record.arm} rep{record.repeat}, not what its name says"
-        )
-    return record
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a record's file, unpacked where its name ends in .gz.
-
-    Raises ValueError where the unpacked record is larger than any, OSError where it is damaged.
-    """
-    if path.suffix != ".gz":
-        return path.read_bytes()
-    with gzip.open(path) as stream:
-        content = stream.read(LARGEST_RECORD_BYTES + 1)
-    if len(content) > LARGEST_RECORD_BYTES:
-        raise ValueError("larger than any record")
-    return content
-
-
-def log_of(path: Path) -> Path:
-    """The start-up log that belongs to a record."""
-    return path.with_name(path.name.split(".")[0] + ".log")
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a record that is not believed, and its log, beside where they are; nothing is lost.
-
-    Returns the record's new path. Raises OSError where the directory cannot be changed.
-    """
-    when = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.name}{SET_ASIDE}{when}")
-    while os.path.lexists(aside):
-        aside = aside.with_name(aside.name + "x")
-    path.rename(aside)
-    log = log_of(path)
-    if log.exists():
-        log.rename(log.with_name(log.name + aside.name.removeprefix(path.name)))
-    return aside
-
-
-def measured_again(path: Path) -> str:
-    """What to do to have a record measured anew, for the end of a sentence."""
-    return f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
-
-
-def stays(path: Path) -> str:
-    """The rule for a failure that is recorded, for the end of a sentence."""
-    return f"the failure stays, since it is a result of this arm; {measured_again(path)}"
-
-
-def records_aside(runs: Path) -> set[Path]:
-    """Paths of the records under `runs` that were set aside and not measured again since."""
-    aside = runs.glob(f"*/rep*.json{SET_ASIDE}*")
-    paths = {path.with_name(path.name.partition(SET_ASIDE)[0]) for path in aside}
-    return {path for path in paths if not path.exists()}

@@ -15,10 +15,10 @@ from cudagraph_lab.ledger.catalogue import (
     REPLAYED_SHARE,
     SHAPES_FULL,
     SHAPES_PIECEWISE,
-    Quantity,
 )
-from cudagraph_lab.ledger.index import VERDICTS, Index, has_value
-from cudagraph_lab.ledger.verdicts import Verdict
+from cudagraph_lab.ledger.index import Index, has_value
+from cudagraph_lab.ledger.quantity import Quantity
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 
 # Who speaks, by the first word of a prediction's id.
 SPEAKERS = {
@@ -26,6 +26,7 @@ SPEAKERS = {
     "claim": "the course lab",
     "vllm": "vLLM’s own rules",
     "expect": "our expectation",
+    "trial": "a trial on the same kind of device",
     "model": "our extrapolation",
     "extrapolation": "our extrapolation",
     "forecast": "our step model",
@@ -43,7 +44,6 @@ ROLE_WORDS: dict[Role, str] = {
     "graph_uncompiled": "graphs, without compilation",
     "compile_graphed": "compilation, with graphs",
     "compile_ungraphed": "compilation, without graphs",
-    "co_resident": "measured in turn, over alone",
     "upgrade": "one version of vLLM over another",
     "other": "another contrast",
 }

@@ -14,21 +14,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from cudagraph_lab.ledger.verdicts import Verdict
-
-SIGNS: dict[Verdict, str] = {
-    "confirmed": "✓",
-    "refuted": "✗",
-    "inconclusive": "?",
-    "not measured": "–",
-}
-# How the page calls a verdict.
-WORDS: dict[Verdict, str] = {
-    "confirmed": "confirmed",
-    "refuted": "refuted",
-    "inconclusive": "not settled",
-    "not measured": "not measured",
-}
+from cudagraph_lab.ledger.verdicts import WORDINGS, Verdict, style_name
 
 
 @dataclass(frozen=True)
@@ -38,6 +24,15 @@ class Datum:
     text: str
     attributes: tuple[tuple[str, str], ...]
 
+    def html(self) -> Markup:
+        """The digits with their origin as attributes."""
+        pairs = " ".join(f'{key}="{escape(value)}"' for key, value in self.attributes)
+        return Markup(f"<data {pairs}>{escape(self.text)}</data>")  # noqa: S704
+
+    def plain(self) -> str:
+        """The digits."""
+        return escape_markdown(self.text)
+
 
 @dataclass(frozen=True)
 class Exempt:
@@ -45,6 +40,16 @@ class Exempt:
 
     text: str
     why: str = "said"
+
+    def html(self) -> Markup:
+        """The words, marked where they hold digits."""
+        if not re.search(r"\d", self.text):
+            return escape(clean(self.text))
+        return Markup('<span data-why="{}">{}</span>').format(self.why, clean(self.text))
+
+    def plain(self) -> str:
+        """The words."""
+        return escape_markdown(self.text)
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,31 @@ class Code:
     text: str
     file: bool = False
 
+    def html(self) -> Markup:
+        """As code; a file says that it is one."""
+        if self.file:
+            return Markup("<code data-file>{0}</code>").format(clean(self.text))
+        return Markup("<code>{}</code>").format(clean(self.text))
+
+    def plain(self) -> str:
+        """As code, also in a table's cell."""
+        inside = clean(self.text).replace("`", "'").replace("|", "\\|")
+        return f"`{inside}`"
+
 
 @dataclass(frozen=True)
 class Time:
     """A moment, as ISO 8601 writes it."""
 
     text: str
+
+    def html(self) -> Markup:
+        """The moment to read, and as machines read it."""
+        return Markup('<time datetime="{}">{}</time>').format(self.text, self.plain())
+
+    def plain(self) -> str:
+        """The moment to read."""
+        return self.text.replace("T", " ").removesuffix("+00:00") + " UTC"
 
 
 @dataclass(frozen=True)
@@ -68,12 +92,30 @@ class Chip:
 
     verdict: Verdict
 
+    def html(self) -> Markup:
+        """The verdict's word on its colour."""
+        return Markup('<span class="chip {}">{}</span>').format(
+            style_name(self.verdict), WORDINGS[self.verdict].words
+        )
+
+    def plain(self) -> str:
+        """The verdict's sign and word."""
+        return f"{WORDINGS[self.verdict].sign} {WORDINGS[self.verdict].words}"
+
 
 @dataclass(frozen=True)
 class Strong:
     """What stands out."""
 
     line: "Line"
+
+    def html(self) -> Markup:
+        """The line, set off."""
+        return Markup("<strong>{}</strong>").format(html(self.line))
+
+    def plain(self) -> str:
+        """The line, set off."""
+        return f"**{plain(self.line)}**"
 
 
 @dataclass(frozen=True)
@@ -82,6 +124,14 @@ class Link:
 
     anchor: str
     line: "Line"
+
+    def html(self) -> Markup:
+        """The line as a link."""
+        return Markup('<a href="#{}">{}</a>').format(self.anchor, html(self.line))
+
+    def plain(self) -> str:
+        """The line; Markdown has no such places."""
+        return plain(self.line)
 
 
 @dataclass(frozen=True)
@@ -92,6 +142,34 @@ class About:
     number: str
     line: "Line"
 
+    def html(self) -> Markup:
+        """The line, which names its number to scripts."""
+        return Markup('<span data-dataset="{}" data-id="{}">{}</span>').format(
+            self.dataset, self.number, html(self.line)
+        )
+
+    def plain(self) -> str:
+        """The line."""
+        return plain(self.line)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The prediction that the parts inside are of."""
+
+    prediction: str
+    line: "Line"
+
+    def html(self) -> Markup:
+        """The line, which names its prediction to scripts."""
+        return Markup('<span data-prediction="{}">{}</span>').format(
+            self.prediction, html(self.line)
+        )
+
+    def plain(self) -> str:
+        """The line."""
+        return plain(self.line)
+
 
 @dataclass(frozen=True)
 class Noted:
@@ -101,8 +179,31 @@ class Noted:
     verdict: Verdict | None  # the mark; None where nothing was predicted
     note: tuple["Line", ...]
 
+    def html(self) -> Markup:
+        """The number, its mark and, hidden until asked for, the note."""
+        note = Markup("").join(Markup("<span>{}</span>").format(html(one)) for one in self.note)
+        if self.verdict is None:
+            return Markup(
+                '<span class="num" tabindex="0"><span class="bare">{}</span>'
+                '<span class="note">{}</span></span>'
+            ).format(html(self.line), note)
+        return Markup(
+            '<span class="num">{}\N{WORD JOINER}<span class="mark {}" tabindex="0" role="img" '
+            'aria-label="{}; details follow">{}</span><span class="note">{}</span></span>'
+        ).format(
+            html(self.line),
+            style_name(self.verdict),
+            WORDINGS[self.verdict].words,
+            WORDINGS[self.verdict].sign,
+            note,
+        )
 
-Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Noted
+    def plain(self) -> str:
+        """The number and its verdict's sign, without the note."""
+        return plain(self.line) + (f" {WORDINGS[self.verdict].sign}" if self.verdict else "")
+
+
+Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Predicted | Noted
 Line = tuple[Piece, ...]
 
 
@@ -140,83 +241,16 @@ def clean(text: str) -> str:
 
 def html(line: Iterable[Piece]) -> Markup:
     """A line for the page."""
-    return Markup("").join(_html(piece) for piece in line)
-
-
-def _html(piece: Piece) -> Markup:
-    match piece:
-        case str():
-            return escape(piece)
-        case Datum(text, attributes):
-            pairs = " ".join(f'{key}="{escape(value)}"' for key, value in attributes)
-            return Markup(f"<data {pairs}>{escape(text)}</data>")  # noqa: S704
-        case Exempt(text, why):
-            if not re.search(r"\d", text):
-                return escape(clean(text))
-            return Markup('<span data-why="{}">{}</span>').format(why, clean(text))
-        case Code(text, file):
-            if file:
-                return Markup('<code data-file="{0}">{0}</code>').format(clean(text))
-            return Markup("<code>{}</code>").format(clean(text))
-        case Time(text):
-            return Markup('<time datetime="{}">{}</time>').format(text, _moment(text))
-        case Chip(verdict):
-            name = verdict.replace(" ", "-")
-            return Markup('<span class="chip {}">{}</span>').format(name, WORDS[verdict])
-        case Strong(line):
-            return Markup("<strong>{}</strong>").format(html(line))
-        case Link(target, line):
-            return Markup('<a href="#{}">{}</a>').format(target, html(line))
-        case About(dataset, number, line):
-            return Markup('<span data-dataset="{}" data-id="{}">{}</span>').format(
-                dataset, number, html(line)
-            )
-        case Noted():
-            return _noted(piece)
-
-
-def _noted(piece: Noted) -> Markup:
-    note = Markup("").join(Markup("<span>{}</span>").format(html(line)) for line in piece.note)
-    if piece.verdict is None:
-        return Markup(
-            '<span class="num" tabindex="0"><span class="bare">{}</span>'
-            '<span class="note">{}</span></span>'
-        ).format(html(piece.line), note)
-    name, words, sign = piece.verdict.replace(" ", "-"), WORDS[piece.verdict], SIGNS[piece.verdict]
-    return Markup(
-        '<span class="num">{}\N{WORD JOINER}<span class="mark {}" tabindex="0" role="img" '
-        'aria-label="{}; details follow">{}</span><span class="note">{}</span></span>'
-    ).format(html(piece.line), name, words, sign, note)
-
-
-def _moment(text: str) -> str:
-    return text.replace("T", " ").removesuffix("+00:00") + " UTC"
+    return Markup("").join(
+        escape(piece) if isinstance(piece, str) else piece.html() for piece in line
+    )
 
 
 def plain(line: Iterable[Piece]) -> str:
     """A line for Markdown: the same words, without the notes."""
-    return "".join(_plain(piece) for piece in line)
-
-
-def _plain(piece: Piece) -> str:
-    match piece:
-        case str():
-            return escape_markdown(piece)
-        case Datum(text) | Exempt(text):
-            return escape_markdown(text)
-        case Code(text):
-            inside = clean(text).replace("`", "'").replace("|", "\\|")
-            return f"`{inside}`"
-        case Time(text):
-            return _moment(text)
-        case Chip(verdict):
-            return f"{SIGNS[verdict]} {WORDS[verdict]}"
-        case Strong(line):
-            return f"**{plain(line)}**"
-        case Link(_, line) | About(_, _, line):
-            return plain(line)
-        case Noted(line, verdict):
-            return plain(line) + (f" {SIGNS[verdict]}" if verdict else "")
+    return "".join(
+        escape_markdown(piece) if isinstance(piece, str) else piece.plain() for piece in line
+    )
 
 
 def escape_markdown(text: str) -> str:

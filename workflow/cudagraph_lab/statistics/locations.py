@@ -58,23 +58,6 @@ def estimate_mean(cell: Cell, seed: int, level: float = LEVEL, *, name: str = "c
     return estimate_contrast([Term(cell, 1, name)], seed, level)
 
 
-def estimate_ratio(
-    numerator: Cell,
-    denominator: Cell,
-    seed: int,
-    level: float = LEVEL,
-    *,
-    names: tuple[str, str] = ("numerator", "denominator"),
-) -> Estimate:
-    """Ratio of two independent cells' geometric means; see `estimate_contrast`.
-
-    The value is exactly that of `estimate_mean(numerator)` over that of
-    `estimate_mean(denominator)`.
-    """
-    terms = [Term(numerator, 1, names[0]), Term(denominator, -1, names[1])]
-    return estimate_contrast(terms, seed, level)
-
-
 def estimate_contrast(terms: Sequence[Term], seed: int, level: float = LEVEL) -> Estimate:
     """Product of the cells' locations, each to the power of its weight, with an interval.
 
@@ -180,11 +163,3 @@ def estimate_of(cells: Sequence[ReadCell], level: float) -> Estimate:
     if low == 0 or not math.isfinite(high) or high / low > WIDEST:
         return Estimate(value, None, None, n, None, "spread too wide: no interval")
     return Estimate(value, low, high, n, T_METHOD, note)
-
-
-def t_value(cells: Sequence[ReadCell]) -> tuple[float, float] | None:
-    """Welch's t for the contrast against 1, and its degrees of freedom."""
-    spread = spread_of(cells)
-    if spread is None:
-        return None
-    return math.log(value_of(cells)) / spread.standard_error, spread.degrees

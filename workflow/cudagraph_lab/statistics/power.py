@@ -2,16 +2,15 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scipy import special, stats
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
-from cudagraph_lab.statistics.cells import ROUNDING, ReadCell, Term, check_level, read
+from cudagraph_lab.statistics.cells import ROUNDING
 from cudagraph_lab.statistics.contrasts import Error
-from cudagraph_lab.statistics.locations import Estimate, Spread, spread_of, value_of
+from cudagraph_lab.statistics.locations import Estimate
 
 MOST_REPEATS = 10_000  # beyond it, "run more repeats" is no advice
 WANTED = 0.8  # the chance that a plan for more repeats is made for, as is customary
@@ -113,59 +112,6 @@ def repeats_to_settle(
     choices = range(1, MOST_REPEATS + 1)
     place = bisect_left(choices, True, key=lambda extra: after(extra) >= chance)
     return Settling(choices[place], after(choices[place])) if place < len(choices) else None
-
-
-def more_repeats_to_halve(terms: Sequence[Term], level: float = LEVEL) -> int | None:
-    """How many more repeats in every cell would halve the interval's width, on the log scale.
-
-    Takes the present spreads as they are and the t interval throughout, so that the gain from
-    more degrees of freedom counts. None where there is no interval now, or where more than
-    10,000 repeats would be needed. Raises LabError as `estimate_contrast` does.
-    """
-    half_width = _half_width_by_extra(read(terms), level)
-    return None if half_width is None else _fewest_extra(half_width, half_width(0) / 2)
-
-
-def more_repeats_to_settle(
-    terms: Sequence[Term],
-    lower: float | None,
-    upper: float | None,
-    level: float = LEVEL,
-) -> int | None:
-    """How many more repeats in every cell would take the interval off the predicted bounds.
-
-    `lower` and `upper` bound the prediction, in the contrast's unit; None means open. With the
-    point inside them the whole interval must come inside, with the point outside it must leave
-    them altogether: the half-width must fall below the distance, in logs, from the point to the
-    nearest bound. Assumes that point and spreads stay as they are, and uses the t interval
-    throughout. 0 where it is settled already. None where it cannot be said: no interval now,
-    the point on a bound, or more than 10,000 repeats needed. Raises LabError as
-    `estimate_contrast` does, and for bounds that are missing, not positive or in the wrong
-    order.
-    """
-    bounds = _logs_of_bounds(lower, upper)
-    cells = read(terms)
-    half_width = _half_width_by_extra(cells, level)
-    if half_width is None:
-        return None
-    value = math.log(value_of(cells))
-    distance = min(abs(value - bound) for bound in bounds if bound is not None)
-    return None if distance <= ROUNDING else _fewest_extra(half_width, distance)
-
-
-def _half_width_by_extra(cells: Sequence[ReadCell], level: float) -> Callable[[int], float] | None:
-    """Half-width on the log scale, by the number of further repeats in every cell."""
-    check_level(level)
-    now = spread_of(cells)
-    if now is None:
-        return None
-    return lambda extra: Spread(now.variances, now.repeats + extra).half_width(level)
-
-
-def _fewest_extra(half_width: Callable[[int], float], limit: float) -> int | None:
-    choices = range(MOST_REPEATS + 1)
-    extra = bisect_left(choices, True, key=lambda extra: half_width(extra) <= limit)
-    return extra if extra in choices else None
 
 
 def _power(distance: float, error: Error, level: float) -> float:

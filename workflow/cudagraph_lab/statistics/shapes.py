@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -13,11 +13,8 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
 from cudagraph_lab.statistics.cells import (
     Blocks,
-    Cell,
     Logs,
-    Term,
     logs_by_batch,
-    read,
     within_processes,
 )
 from cudagraph_lab.statistics.contrasts import (
@@ -28,12 +25,11 @@ from cudagraph_lab.statistics.contrasts import (
     estimate_sample,
     sample_of,
 )
-from cudagraph_lab.statistics.locations import Estimate, estimate_of, t_value
+from cudagraph_lab.statistics.locations import Estimate
 
 Outcome = Literal["supported", "contradicted", "not settled"]
 Arm = Mapping[int, Blocks]  # by batch size: the arm's cell there
 ArmLogs = Mapping[int, Logs]  # by batch size: the arm's mean logs there
-Contrasts = dict[tuple[int, ...], list[Term]]  # by the batch sizes that enter
 TValue = tuple[float, float] | None  # t and its degrees of freedom
 
 
@@ -80,46 +76,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return [float(x) for x in adjusted]
-
-
-def judge_no_inversion(
-    speed_ups: Mapping[int, tuple[Cell, Cell]], seed: int, level: float = LEVEL
-) -> Judgement:
-    """Whether the speed-up is at least 1 at every batch size.
-
-    `speed_ups` maps a batch size to the two cells whose ratio, first over second, is the
-    speed-up there. One look per batch size, see `Look`. A look is settled at (1 - level) / 2 on
-    either side, so that no look is settled by the t interval's p-value while that interval,
-    at `level`, covers 1. A speed-up of exactly 1 can be supported by no amount of data; the
-    lower end of its interval then says how deep an inversion is still possible.
-    `seed` is not used. Raises LabError without any batch size, and as `estimate_contrast` does.
-    """
-    if not speed_ups:
-        raise LabError("no inversion: no batch size given; give at least one")
-    looks: Contrasts = {
-        (batch,): _speed_up_terms(batch, speed_ups[batch], 1) for batch in sorted(speed_ups)
-    }
-    return _judge(looks, level, as_claimed=lambda value: value >= 1)
-
-
-def judge_fade(
-    speed_ups: Mapping[int, tuple[Cell, Cell]], seed: int, level: float = LEVEL
-) -> Judgement:
-    """Whether the speed-up falls from each batch size to the next larger one.
-
-    `speed_ups` as in `judge_no_inversion`. One look per adjacent pair, at the ratio of the
-    smaller batch size's speed-up to the larger one's. Adjacent looks share two cells, so they
-    are correlated; Holm's correction holds all the same. `seed` is not used.
-    Raises LabError for fewer than two batch sizes, and as `estimate_contrast` does.
-    """
-    if len(speed_ups) < 2:
-        raise LabError(f"fade: {len(speed_ups)} batch sizes given; give at least two")
-    looks: Contrasts = {
-        (small, large): _speed_up_terms(small, speed_ups[small], 1)
-        + _speed_up_terms(large, speed_ups[large], -1)
-        for small, large in pairwise(sorted(speed_ups))
-    }
-    return _judge(looks, level, as_claimed=lambda value: value > 1)
 
 
 def ratio_samples(
@@ -234,22 +190,6 @@ def _judge_samples(
         error = error_of(sample, priors)
         t = None if error is None else (sample.log / error.standard_error, error.total_degrees)
         looks[batch_sizes] = (estimate_sample(sample, priors, level), t)
-    return _judged(looks, level, as_claimed)
-
-
-def _speed_up_terms(batch: int, cells: tuple[Cell, Cell], power: int) -> list[Term]:
-    first, second = cells
-    return [
-        Term(first, power, f"batch size {batch}, numerator"),
-        Term(second, -power, f"batch size {batch}, denominator"),
-    ]
-
-
-def _judge(contrasts: Contrasts, level: float, as_claimed: Callable[[float], bool]) -> Judgement:
-    looks = {}
-    for batch_sizes, terms in contrasts.items():
-        cells = read(terms)
-        looks[batch_sizes] = (estimate_of(cells, level), t_value(cells))
     return _judged(looks, level, as_claimed)
 
 

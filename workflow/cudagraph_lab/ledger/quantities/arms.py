@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import (
-    ENERGY,
-    FIRST_TOKEN,
     OUTPUTS_DIFFERING,
     PADDED_TOKENS,
-    REPLAYED_SHARE,
+    QUANTITIES,
     SPREAD_BETWEEN,
     SPREAD_NODES,
     STEP,
@@ -19,7 +17,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, Cells, step_cell
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.spread import spread_intervals, variance_components
 
 
 def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: int) -> list[Result]:
@@ -27,29 +25,26 @@ def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: in
     throughput = timed.get((arm, "throughput", batch))
     if throughput is None:
         return [absent(THROUGHPUT(arm=arm, batch=batch), reason or NOT_RUN)]
-    means = (
-        (THROUGHPUT, throughput),
-        (FIRST_TOKEN, timed.get((arm, "first_token_s", batch))),
-        (STEP, step_cell(timed, arm, batch)),
-        (ENERGY, timed.get((arm, "energy_j_per_token", batch))),
-    )
-    counts = (
-        (REPLAYED_SHARE, timed.get((arm, "full_share", batch))),
-        (PADDED_TOKENS, timed.get((arm, "padded_tokens", batch))),
-    )
-    return [
-        *(mean(of(arm=arm, batch=batch), cell, seed, [arm]) for of, cell in means if cell),
-        _spread(arm, batch, throughput),
-        *(counted(of(arm=arm, batch=batch), cell, [arm]) for of, cell in counts if cell),
-    ]
+    results = [_spread(arm, batch, throughput)]
+    if step := step_cell(timed, arm, batch):
+        results.append(mean(STEP(arm=arm, batch=batch), step, seed, [arm]))
+    replayed = timed.get((arm, "full_share", batch))
+    for quantity in QUANTITIES:
+        if quantity.mean_of and (cell := timed.get((arm, quantity.mean_of, batch))):
+            results.append(mean(quantity(arm=arm, batch=batch), cell, seed, [arm]))
+        if quantity.count_of and (cell := timed.get((arm, quantity.count_of, batch))):
+            if quantity is PADDED_TOKENS and not any(map(any, replayed or [])):
+                continue  # nothing was padded, since nothing was replayed
+            results.append(counted(quantity(arm=arm, batch=batch), cell, [arm]))
+    return results
 
 
 def _spread(arm: str, batch: int, throughput: list[list[float]]) -> Result:
     number, name = SPREAD_BETWEEN(arm=arm, batch=batch), f"{arm} at batch {batch}"
-    components = stats.variance_components(throughput, name=name)
+    components = variance_components(throughput, name=name)
     if components.between_cv is None:
         return absent(number, "one observation has no spread")
-    intervals = stats.spread_intervals(throughput, name=name)
+    intervals = spread_intervals(throughput, name=name)
     low, high = intervals.between or (None, None)
     return Result(
         id=number,
@@ -90,7 +85,7 @@ def node_spread(dataset: Dataset, table: pd.DataFrame, arm: str, batch: int) -> 
         return absent(number, "measured on fewer than two nodes")
     if all(len(repeats) == 1 for repeats in nodes):
         return absent(number, "one repeat per node: nodes and repeats cannot be told apart")
-    components = stats.variance_components(nodes, name=str(number))
+    components = variance_components(nodes, name=str(number))
     return Result(
         id=number,
         value=components.between_cv,

@@ -5,54 +5,51 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import DIFFERENCE
-from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.results import Result, estimated
+from cudagraph_lab.ledger.throughputs import Throughputs, read_throughputs, samples_of, sides_of
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.contrasts import estimate_quotient
+
+Known = tuple[Dataset, Throughputs]
 
 
-def comparison_results(datasets: Sequence[tuple[Dataset, pd.DataFrame]], seed: int) -> list[Result]:
+def comparison_results(datasets: Sequence[tuple[Dataset, pd.DataFrame]]) -> list[Result]:
     """Speed-ups of the first data set over those of each other one, where both have them.
 
-    The quotient of two speed-ups, each made within its own data set: rates of two data
-    sets are never divided by each other. 1 means that graphs matter as much in both.
+    The quotient of two speed-ups, each made within its own data set as its ratio is: rates of
+    two data sets are never divided by each other. 1 means that graphs matter as much in both.
     """
-    if not datasets:
+    compared = [pair for pair in datasets if pair[0].series is None]
+    if not compared:
         return []
-    (first, first_table), *others = datasets
-    cells = cells_of(first_table, role="timed")
+    first, *others = [(dataset, read_throughputs(dataset, table)) for dataset, table in compared]
     return [
         result
-        for other, table in others
-        for name in first.contrasts
-        for result in _differences(name, (first, cells), (other, cells_of(table, "timed")), seed)
+        for other in others
+        for name in first[0].contrasts
+        for result in _differences(name, first, other)
     ]
 
 
-def _differences(
-    name: str, one: tuple[Dataset, Cells], other: tuple[Dataset, Cells], seed: int
-) -> list[Result]:
-    contrast = one[0].contrasts[name]
+def _differences(name: str, one: Known, other: Known) -> list[Result]:
+    (dataset, known), (compared, known_there) = one, other
+    contrast = dataset.contrasts[name]
     arms = [contrast.numerator, contrast.denominator]
-    pairs = [[c.numerator, c.denominator] for c in other[0].contrasts.values()]
-    if arms not in pairs:
+    like = [c for c in compared.contrasts.values() if [c.numerator, c.denominator] == arms]
+    sides = sides_of(dataset, contrast, known)
+    sides_there = sides_of(compared, like[0], known_there) if like else None
+    if sides is None or sides_there is None:
         return []
+    here, there = samples_of(known, sides), samples_of(known_there, sides_there)
     results = []
-    for batch in one[0].batch_sizes:
-        terms = [
-            stats.Term(cell, sign * weight, f"{dataset.name} {arm}")
-            for (dataset, cells), sign in ((one, 1), (other, -1))
-            for arm, weight in zip(arms, (1, -1), strict=True)
-            if (cell := cells.get((arm, "throughput", batch))) is not None
-        ]
-        if len(terms) < 4:
-            continue
-        result = estimated(
-            DIFFERENCE(contrast=name, dataset=other[0].name, batch=batch),
-            stats.estimate_contrast(terms, seed),
-            arms,
+    for batch in sorted(here.keys() & there.keys()):
+        estimate = estimate_quotient(
+            here[batch], known.ratio_priors, there[batch], known_there.ratio_priors
         )
-        result.files = [file for arm in arms for file in other[0].files.get(arm, [])]
+        number = DIFFERENCE(contrast=name, dataset=compared.name, batch=batch)
+        result = estimated(number, estimate, [arm for side in sides for arm in side])
+        files = (compared.files.get(arm, []) for side in sides_there for arm in side)
+        result.files = [file for of_arm in files for file in of_arm]
         result.unpredicted = "a comparison of two data sets; predictions are about each"
         results.append(result)
     return results

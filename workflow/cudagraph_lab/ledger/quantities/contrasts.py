@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from statistics import fmean
 from typing import cast
 
 from cudagraph_lab.config.contrast import Contrast
@@ -16,17 +15,24 @@ from cudagraph_lab.ledger.catalogue import (
     RATIO,
     SHARE,
     STEP_RATIO,
-    NumberId,
 )
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
+from cudagraph_lab.ledger.draws import Place, draw_cells
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
-from cudagraph_lab.ledger.throughputs import Sides, Throughputs, pairs_of, samples_of, sides_of
+from cudagraph_lab.ledger.throughputs import (
+    Sides,
+    Throughputs,
+    alike,
+    pairs_of,
+    samples_of,
+    sides_of,
+)
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import Floats, log_means
 from cudagraph_lab.statistics.contrasts import (
     Sample,
     Side,
-    draw_together,
     error_of,
     estimate_sample,
     priors_of,
@@ -42,8 +48,6 @@ from cudagraph_lab.statistics.shapes import (
 )
 
 Log = float | Floats  # of one cell's mean, or draws of it
-# With 4,000 draws the ends of a quotient differ by a tenth of its width from seed to seed.
-QUOTIENT_DRAWS = 100_000
 FADE_MIDDLE = 64  # the batch size at which the fade is parted, where it was run
 
 
@@ -70,7 +74,7 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     if FADE_TO.is_for(contrast.role):
         results += _fades(name, sides, known)
     if POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
-        results.append(_position_of_b8(name, contrast, known, seed))
+        results.append(_position_of_b8(name, sides, known, seed))
     return results
 
 
@@ -157,9 +161,8 @@ def _claim(
     )
 
 
-def _position_of_b8(name: str, contrast: Contrast, known: Throughputs, seed: int) -> Result:
-    arms = [contrast.numerator, contrast.denominator]
-    keys = [(arm, batch) for batch in (1, 8, 64) for arm in arms]
+def _position_of_b8(name: str, sides: Sides, known: Throughputs, seed: int) -> Result:
+    places = [(tuple(side), batch) for batch in (1, 8, 64) for side in sides]
 
     def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
         one, eight, many = (logs[i] - logs[i + 1] for i in (0, 2, 4))
@@ -167,61 +170,38 @@ def _position_of_b8(name: str, contrast: Contrast, known: Throughputs, seed: int
 
     note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
     whole = "the fade from batch 1 to 64"
-    return _quotient(POSITION_OF_B8(contrast=name), keys, known, parts, (whole, note), seed)
-
-
-def _draws(
-    arms: list[str], cells: list[dict[int, float]], blocks: bool, seed: int
-) -> list[Floats] | None:
-    """Draws of each cell. Cells of one arm share processes; arms share them only as blocks.
-
-    Repeats of arms measured apart have the same numbers and nothing else in common, so that a
-    correlation between such arms would be chance.
-    """
-    if blocks:
-        return draw_together(cells, QUOTIENT_DRAWS, seed)
-    drawn: dict[int, Floats] = {}
-    for offset, arm in enumerate(dict.fromkeys(arms)):
-        places = [place for place, name in enumerate(arms) if name == arm]
-        of_arm = draw_together([cells[place] for place in places], QUOTIENT_DRAWS, seed + offset)
-        if of_arm is None:
-            return None
-        drawn |= zip(places, of_arm, strict=True)
-    return [drawn[place] for place in range(len(cells))]
+    return _quotient(POSITION_OF_B8(contrast=name), places, known, parts, (whole, note), seed)
 
 
 def _quotient(
     number: NumberId,
-    keys: list[tuple[str, int]],
+    places: list[Place],
     known: Throughputs,
     parts: Callable[[Sequence[Log]], tuple[Log, Log]],
     words: tuple[str, str],
     seed: int,
 ) -> Result:
-    """A quotient of the mean logs of cells, each given by its arm and batch size.
+    """A quotient of the mean logs of cells, each given by its arms and batch size.
 
     `parts` gives numerator and denominator of the means or of draws of them; `words` name the
     denominator and note what the quotient is.
     """
     whole, note = words
-    cells = [
-        log_means(known.arms[arm][batch], name=f"{arm} at batch {batch}") for arm, batch in keys
-    ]
-    above, below = parts([fmean(cell.values()) for cell in cells])
-    drawn = _draws([arm for arm, _ in keys], cells, known.blocks, seed)
-    draws = None if drawn is None else cast("tuple[Floats, Floats]", parts(drawn))
+    drawn = draw_cells(known.arms, places, blocks=known.blocks, seed=seed)
+    above, below = parts(drawn.logs)
+    draws = None if drawn.draws is None else cast("tuple[Floats, Floats]", parts(drawn.draws))
     found = quotient_of_draws(float(above), float(below), draws, whole=whole)
     bounded = found.low is not None
     return Result(
         id=number,
         value=found.value,
-        n=min(len(cell) for cell in cells),
+        n=drawn.n,
         low=found.low,
         high=found.high,
         method="t draws through the quotient" if bounded else None,
         note=note if bounded or found.value is None else f"{note}; {found.reason}",
         missing=found.reason if found.value is None else None,
-        arms=list(dict.fromkeys(arm for arm, _ in reversed(keys))),
+        arms=list(dict.fromkeys(arm for arms, _ in reversed(places) for arm in arms)),
     )
 
 
@@ -260,14 +240,14 @@ def _share(
     if any(batch not in known.arms.get(arm, {}) for arm in arms):
         reason = missing_arm(dataset, whole.numerator) or missing_arm(dataset, middle)
         return absent(number, reason or NOT_RUN)
-    keys = [(arm, batch) for arm in arms]
+    places = [(tuple(alike(dataset, arm, known.arms)), batch) for arm in arms]
 
     def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
         slow, between, fast = logs
         return fast - between, fast - slow
 
     words = ("the headline speed-up", "share of the logarithm of the headline speed-up")
-    return _quotient(number, keys, known, parts, words, seed)
+    return _quotient(number, places, known, parts, words, seed)
 
 
 def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cudagraph_lab.config.contrast import Contrast
-from cudagraph_lab.ledger.catalogue import MODEL_ERROR, MODEL_RATIO, US_PER_LAUNCH
+from cudagraph_lab.ledger.catalogue import MODEL_ERROR, MODEL_RATIO
 from cudagraph_lab.ledger.cells import Cells, Floats, Location, central, locate_step, profiled
 from cudagraph_lab.ledger.results import Result, absent
 from cudagraph_lab.models.launch import (
@@ -67,17 +67,6 @@ def launch_model_results(
         ]
     else:
         results += _predicted(steps, None, (second, eager_2.value, graph_2.value), None)
-    if profile is not None:
-        results.append(
-            Result(
-                id=US_PER_LAUNCH(),
-                value=(eager_1.value - graph_1.value) / profile.eager_launches * 1e6,
-                n=min(eager_1.n, graph_1.n),
-                note="step saved at batch 1 over the launches of an eager step: a launch as the "
-                "additive model has it, Python and dispatch included",
-                arms=steps.arms,
-            )
-        )
     first = {result.id: result for result in reversed(results)}  # both ways give the same twice
     return list(reversed(first.values()))
 

@@ -8,9 +8,9 @@ from cudagraph_lab.ledger.catalogue import (
     LAUNCH_BREAK_EVEN,
     LAUNCH_SPEED_UP,
     LAUNCHES,
-    Quantity,
 )
 from cudagraph_lab.ledger.cells import Cells, shadowed_arm
+from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.results import Result, counted
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset

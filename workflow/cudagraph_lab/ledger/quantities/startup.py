@@ -21,15 +21,16 @@ from cudagraph_lab.ledger.catalogue import (
     SHAPES_FULL,
     SHAPES_PIECEWISE,
     STARTUP,
-    NumberId,
 )
 from cudagraph_lab.ledger.cells import Cells, missing_arm
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics import estimates as stats
+from cudagraph_lab.statistics.locations import t_quantile
 
 NO_LOG = "the start-up log was not kept"
+KV_GIVEN = "the size of the KV cache was given, so that graphs could take nothing of it"
 
 
 def capture_results(dataset: Dataset, headline: Contrast, cells: Cells) -> list[Result]:
@@ -94,7 +95,7 @@ def capture_fit_results(cells: Cells) -> list[Result]:
     fit, arms = fit_of_captures(cells)
     if fit is None:
         return []
-    quantile = stats.t_quantile(fit.points - 2)
+    quantile = t_quantile(fit.points - 2)
     return [
         Result(
             id=quantity(),
@@ -121,6 +122,8 @@ def kv_results(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Res
     kept = [c for arm in arms if (c := startup.get((arm, "kv_cache_tokens", None))) is not None]
     if len(kept) < 2:
         return []
+    if any("kv_cache_memory_bytes" in dataset.arms[arm].engine_args for arm in arms):
+        return [absent(of(), KV_GIVEN) for of in (KV_TOKENS_LOST, KV_REQUESTS_LOST)]
     with_graphs, without = (math.fsum(value for (value,) in c) / len(c) for c in kept)
     lost = costs.kv_tokens_lost(round(without), round(with_graphs), dataset.max_model_len)
     n = min(len(cell) for cell in kept)

@@ -1,37 +1,29 @@
 """The first screen: one picture, one sentence, and a line each on what follows from it."""
 
-from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP, Quantity
+from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP
 from cudagraph_lab.ledger.index import (
     Index,
     contrast_of_role,
     count_verdicts,
-    having,
     ratios,
     short_device,
-    short_model,
     short_title,
     value_at,
     with_quantity,
 )
-from cudagraph_lab.ledger.selection import cold_arms, leading_role
+from cudagraph_lab.ledger.quantity import Quantity
+from cudagraph_lab.ledger.selection import cold_arms, leading_role, sized
+from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import Claims, families, importance
-from cudagraph_lab.report.markup import SIGNS, Code, Exempt, Line, Link, Strong, join, say
-from cudagraph_lab.report.numbers import batch, batches, bounds, count, level, noted, value
+from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, Strong, join, say
+from cudagraph_lab.report.numbers import batch, bounds, count, noted, value
+from cudagraph_lab.report.sections.headline import LEADS, headline
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
 
-GAINS: dict[Role, str] = {
-    "primary": "CUDA graphs and compilation together make",
-    "graph": "CUDA graphs alone make",
-    "graph_compiled": "CUDA graphs on compiled code make",
-    "graph_uncompiled": "CUDA graphs alone make",
-    "compile": "compilation alone makes",
-}
-LEADS = 2  # data sets that the sentence speaks of; the picture shows all
 NAMED = 3  # families that a line names
 
 
@@ -49,7 +41,7 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
         )
         for name in index.ledger.absent
     ]
-    if not index.ledger.datasets:
+    if not index.main:
         none = Paragraph(("There is no data set in this report.",))
         return Section("answer", "Answer", heading, [none, *absent])
     role = leading_role(index)
@@ -76,121 +68,15 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
             say(
                 "{yes} predicted and confirmed, {no} refuted, {open} not settled. "
                 "Point at a mark, or tap it, for the prediction.",
-                yes=SIGNS["confirmed"],
-                no=SIGNS["refuted"],
-                open=SIGNS["inconclusive"],
+                yes=WORDINGS["confirmed"].sign,
+                no=WORDINGS["refuted"].sign,
+                open=WORDINGS["inconclusive"].sign,
             ),
             small=True,
         )
     )
     picture = Picture(drawings["speed-up"], heading=True, beside=beside)
     return Section("answer", "Answer", heading, [picture])
-
-
-def leads(index: Index, role: Role) -> list[Dataset]:
-    """The data sets that the sentence is about: those measured here, else measured ones first."""
-    here = index.ledger.measured_here
-    found = having(index, role)
-    own = [d for d in found if d.name in here]
-    chosen = own or [d for d in found if d.kind != "transcribed"] or found
-    if (
-        len({d.model for d in chosen}) > 1
-    ):  # the model that gains most, and the one that gains least
-
-        def gain(dataset: Dataset) -> float:
-            numbers = ratios(index, dataset.name, role)
-            return float(numbers[min(numbers)].value or 0)
-
-        most, least = max(chosen, key=gain), min(chosen, key=gain)
-        return [most, least] if most is not least else [most]
-    return chosen[:LEADS]
-
-
-def headline(index: Index, role: Role | None) -> Line:
-    """How much, where, and how sure."""
-    if role is None:
-        reasons = dict.fromkeys(
-            f"{short_title(index, d)}: {arm.reason}"
-            for d in index.ledger.datasets
-            for arm in d.arms.values()
-            if arm.status != "ok" and arm.reason
-        )
-        why: Line = join([(Exempt(reason),) for reason in list(reasons)[:NAMED]], "; ", "; ")
-        return say(
-            "Nothing can be said: no arm was measured against another.{why}",
-            why=(" ", *why) if why else (),
-        )
-    first, *others = leads(index, role)
-    said = [_gain(index, first, role)]
-    said += [_gain(index, other, role, same=other.model == first.model) for other in others]
-    gains = GAINS[role]
-    text = say("{gains} {said}.", gains=gains[0].upper() + gains[1:], said=join(said, "; ", "; "))
-    return (*text, " ", *certainty(index, role))
-
-
-def _gain(index: Index, dataset: Dataset, role: Role, same: bool = False) -> Line:
-    """The gain at the smallest and the largest batch; `same` where the model is named already."""
-    numbers = ratios(index, dataset.name, role)
-    pair = contrast_of_role(index, dataset.name, role)
-    small, large = min(numbers), max(numbers)
-    line = say(
-        "on {device} {x} as fast at batch {size}"
-        if same
-        else "{model} decode {x} as fast as {other} on {device} at batch {size}",
-        model=Exempt(short_model(dataset)),
-        device=Exempt(_where(dataset)),
-        x=noted(index, numbers[small]),
-        other=Code(pair[1].denominator if pair else ""),
-        size=batch(small),
-    )
-    if large == small:
-        return line
-    return (
-        *line,
-        *say(", and {x} at batch {size}", x=noted(index, numbers[large]), size=batch(large)),
-    )
-
-
-def _where(dataset: Dataset) -> str:
-    name = short_device(dataset)
-    article = "an " if name[:1] in "AEFHILMNORSX" else "a "
-    kind = {"measured": "", "transcribed": " (published)", "simulated": " (SIMULATED)"}
-    return f"{article}{name}{kind[dataset.kind]}"
-
-
-def certainty(index: Index, role: Role) -> Line:
-    """How sure: what the intervals of all points that the sentence speaks of allow."""
-    points = [
-        (d.name, size, n)
-        for d in leads(index, role)
-        for size, n in ratios(index, d.name, role).items()
-    ]
-    single = [n for _, _, n in points if n.low is None]
-    if len(single) == len(points):
-        return ("These are single observations without an interval: nothing here is sure.",)
-    shown = [(d, size) for d, size, n in points if n.low is not None and n.low > 1]
-    slower = [(d, size) for d, size, n in points if n.high is not None and n.high < 1]
-    open_at = sorted(
-        {size for d, size, n in points if n.low is not None and (d, size) not in shown + slower}
-    )
-    if slower:
-        sizes = sorted({size for _, size in slower})
-        return say("At batch {at} it is slower, and the interval says so.", at=batches(sizes))
-    if open_at and not shown:
-        return say("No {level} interval shows a gain or a loss.", level=level())
-    if single:
-        return ("Where there is no interval, nothing is sure; elsewhere the intervals speak.",)
-    if open_at:
-        return say(
-            "At batch {at} a {level} interval includes no gain; elsewhere all of it shows one.",
-            at=batches(open_at),
-            level=level(),
-        )
-    return say(
-        "At every batch size measured the whole {level} interval shows a gain; how large the gain "
-        "is, is known only to within that interval.",
-        level=level(),
-    )
 
 
 def held(index: Index) -> Line:
@@ -201,7 +87,7 @@ def held(index: Index) -> Line:
         if f.tested and f.counts["refuted"] == 0 and f.counts["inconclusive"] == 0
     ]
     counted = count_verdicts(index)
-    total = count(counted["confirmed"], "confirmed", index.groups)
+    total = count(counted["confirmed"], "confirmed")
     if not counted["confirmed"]:
         return ("No prediction was confirmed.",)
     if not kept:
@@ -210,7 +96,7 @@ def held(index: Index) -> Line:
         "{families}. In all {n} predictions were confirmed, {weak} of them read from these data.",
         families=_named(kept),
         n=total,
-        weak=count(counted["confirmed in-sample"], "confirmed in-sample", index.groups),
+        weak=count(counted["confirmed in-sample"], "confirmed in-sample"),
     )
 
 
@@ -224,7 +110,7 @@ def failed(index: Index) -> Line:
         first = min(waiting, key=importance)
         tail = say(
             " {n} are not settled, “{what}” among them: interval and bounds overlap only in part.",
-            n=count(counted["inconclusive"], "inconclusive", index.groups),
+            n=count(counted["inconclusive"], "inconclusive"),
             what=Exempt(first.subject, "claim"),
         )
     if not missed:
@@ -235,7 +121,7 @@ def failed(index: Index) -> Line:
             [_miss(index, f) for f in list(_one_per_quantity(missed).values())[:NAMED]], "; ", "; "
         ),
         link=Link("wrong", ("each in words",)),
-        n=count(counted["refuted"], "refuted", index.groups),
+        n=count(counted["refuted"], "refuted"),
         tail=tail,
     )
 
@@ -304,7 +190,7 @@ def _devices(index: Index, names: list[str]) -> list[str]:
 
 def costs(index: Index) -> Line:
     """What graphs cost at start-up, for the first data set that kept it."""
-    for dataset in index.ledger.datasets:
+    for dataset in index.main:
         pair = contrast_of_role(index, dataset.name, "primary")
         if pair is None:
             continue
@@ -328,20 +214,42 @@ def _boot(index: Index, dataset: Dataset, arm: str) -> Number | None:
 
 
 def larger(index: Index) -> Line:
-    """What is bracketed for a model that nobody measured: the first that a claim speaks of."""
-    brackets = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
-    number = next((n for n in brackets if n.predictions), next(iter(brackets), None))
-    if number is None:
+    """The largest model that was measured; where none was, the first that is forecast."""
+    devices = sized(index)
+    rows = [(device, row) for device, rows in devices.items() for row in rows]
+    if len({row.label for _, row in rows}) > 1:
+        device, row = max(rows, key=lambda pair: pair[1].parameters)
+        numbers = ratios(index, row.dataset, "primary")
+        first, last = numbers[min(numbers)], numbers[max(numbers)]
+        claimed = [(n, p) for n in numbers.values() for p in n.predictions if p.id[:4] == "lab/"]
+        return say(
+            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}.",
+            model=Exempt(row.label),
+            device=Exempt(device),
+            x=noted(index, first),
+            y=noted(index, last),
+            a=batch(min(numbers)),
+            b=batch(max(numbers)),
+            claims=join(
+                [
+                    say("; the lab’s {bounds} at batch {size}: {chip}", bounds=bounds(n, p),
+                        size=batch(int(n.id.batch)), chip=Chip(p.verdict))
+                    for n, p in claimed
+                ],
+                "",
+                "",
+            ),
+        )  # fmt: skip
+    forecasts = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
+    if not forecasts:
         return ()
-    key = number.id
-    lowest = (
-        "anything from no gain up is possible" if (number.low or 0) <= 1 else "some gain is sure"
-    )
+    key = forecasts[0].id
     return say(
-        "Not measured. Our bracket for {model} on {device} at batch {size} is {bracket}: {lowest}.",
+        "Not measured. Forecast for {model} on {n} {device} at batch {size}, on a host that nobody "
+        "measured: {x}.",
         model=Exempt(str(key.model), "key"),
-        device=Exempt(f"{key.tp} {str(key.device).upper()}", "key"),
+        n=Exempt(str(key.tp), "key"),
+        device=Exempt(str(key.device).upper(), "key"),
         size=Exempt(str(key.batch), "key"),
-        bracket=noted(index, number),
-        lowest=lowest,
+        x=noted(index, forecasts[0]),
     )

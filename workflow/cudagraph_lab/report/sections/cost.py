@@ -1,22 +1,17 @@
 """What graphs cost at start-up, and what to do about it."""
 
 from cudagraph_lab.figures.catalogue import Drawing
-from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import (
-    BREAK_EVEN_S,
-    BREAK_EVEN_STEPS,
     CAPTURE_GIB,
     CAPTURE_S,
     CAPTURE_S_PER_GRAPH,
     COMPILE_COLD_S,
     COMPILE_WARM_S,
-    DEPLOY_TAX,
     KV_REQUESTS_LOST,
     KV_TOKENS,
     KV_TOKENS_LOST,
     LADDER_GRAPHS,
     LADDER_SAVED_S,
-    SAVED_MS,
     SHAPES_FULL,
     SHAPES_PIECEWISE,
     STARTUP,
@@ -28,23 +23,21 @@ from cudagraph_lab.ledger.index import (
     ratios,
     short_title,
     value_at,
-    with_quantity,
 )
 from cudagraph_lab.ledger.selection import arms_shown, cold_arms
 from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.sections.payoff import LISTED, break_even, cell, start_costs
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
-
-LISTED = 4  # data sets that stand open; the others are folded
 
 
 def startup(index: Index, drawings: dict[str, Drawing]) -> Section:
     """A timeline per arm, and the seconds, GiB and tokens behind it."""
-    lines = [line for d in index.ledger.datasets for line in _startup_lines(index, d.name)]
+    lines = [line for d in index.main for line in _startup_lines(index, d.name)]
     beside: list[Block] = [Bullets(lines)] if lines else []
     blocks: list[Block] = [Picture(drawings["start-up"], heading=False, beside=beside)]
-    rows = [row for d in index.ledger.datasets for row in _startup_rows(index, d.name)]
+    rows = [row for d in index.main for row in _startup_rows(index, d.name)]
     if rows:
         columns = ["arm", "import", "boot", "of which compiling", "of which capture", "KV cache"]
         caption: Line = ("The phases of start-up, by arm",)
@@ -129,27 +122,23 @@ def _startup_rows(index: Index, dataset: str) -> list[Row]:
                 name=Exempt(short_title(index, index.datasets[dataset])),
                 arm=Code(arm),
             ),
-            _cell(index, value_at(index, dataset, STARTUP(phase="import", arm=arm))),
-            _cell(index, value_at(index, dataset, STARTUP(phase="boot", arm=arm))),
+            cell(index, value_at(index, dataset, STARTUP(phase="import", arm=arm))),
+            cell(index, value_at(index, dataset, STARTUP(phase="boot", arm=arm))),
             join(compiling) or ("–",),
-            _cell(index, value_at(index, dataset, STARTUP(phase="capture", arm=arm))),
-            _cell(index, value_at(index, dataset, KV_TOKENS(arm=arm))),
+            cell(index, value_at(index, dataset, STARTUP(phase="capture", arm=arm))),
+            cell(index, value_at(index, dataset, KV_TOKENS(arm=arm))),
         ]
         rows.append(Row(cells))
     return rows
 
 
-def _cell(index: Index, number: Number | None) -> Line:
-    return noted(index, number) if number is not None else ("–",)
-
-
 def production(index: Index, drawings: dict[str, Drawing]) -> Section:
     """Break-even, restarts, memory and the ladder of capture sizes, per data set."""
     heading = "What should I set?"
-    if not index.ledger.datasets:
+    if not index.main:
         none: list[Block] = [Paragraph(("There is no data set to advise from.",))]
         return Section("production", "What to set", heading, none)
-    on = [d.name for d in index.ledger.datasets if advise(index, d.name).action == "on"]
+    on = [d.name for d in index.main if advise(index, d.name).action == "on"]
     lines: list[Line] = []
     if on:
         names = join([(Exempt(short_title(index, index.datasets[n])),) for n in on])
@@ -160,41 +149,23 @@ def production(index: Index, drawings: dict[str, Drawing]) -> Section:
                 names=names,
             )
         )
-    lines += [advice_sentence(index, d.name) for d in index.ledger.datasets if d.name not in on]
+    lines += [advice_sentence(index, d.name) for d in index.main if d.name not in on]
     lines += _upgrades(index)
     blocks: list[Block] = [Bullets(lines[: LISTED + 1])]
     if len(lines) > LISTED + 1:
         blocks.append(Fold(("The other data sets",), [Bullets(lines[LISTED + 1 :])]))
-    measured = [d for d in index.ledger.datasets if d.kind != "transcribed"]
-    rows = [row for d in measured for row in _break_even_rows(index, d.name)]
-    if rows:
-        columns = ["data set, batch", "a step saves", "steps to break even", "serving until then"]
-        table = Table(("When the capture has paid for itself",), columns, rows)
-        note = Paragraph(
-            (
-                "Counted is the capture alone. Compilation and the rest of the boot come on top; "
-                "the section on start-up shows both.",
-            ),
-            small=True,
-        )
-        many = len(rows) > 2 * LISTED
-        blocks += [Fold(table.caption, [table, note])] if many else [table, note]
-    per_set = [row for d in measured if (row := _daily_row(index, d.name))]
+    blocks += start_costs(index) + break_even(index)
+    per_set = [row for d in index.main if (row := _ladder_row(index, d.name))]
     if per_set:
         columns = [
             "data set",
-            "captures, a day",
             "KV cache lost",
             "one more capture size",
             "capture sizes that would do",
             "would save at every start",
         ]
-        table = Table(
-            ("What capture costs a day, and what fewer capture sizes would save",), columns, per_set
-        )
-        note = Paragraph(
-            say("Captures a day: {per}. {rest}", per=_restarts(index), rest=_LADDER), small=True
-        )
+        table = Table(("What fewer capture sizes would save",), columns, per_set)
+        note = Paragraph((_LADDER,), small=True)
         blocks += [Fold(table.caption, [table, note])] if len(per_set) > LISTED else [table, note]
     return Section("production", "What to set", heading, blocks)
 
@@ -204,13 +175,6 @@ _LADDER = (
     "ladder of the configured length that pads the configured batch mix least. It is computed, not "
     "measured."
 )
-
-
-def _restarts(index: Index) -> Line:
-    notes = (
-        n.note for d in index.ledger.datasets for n in with_quantity(index, d.name, DEPLOY_TAX)
-    )
-    return (Exempt(next((note for note in notes if note), "")),)
 
 
 def _upgrades(index: Index) -> list[Line]:
@@ -233,24 +197,9 @@ def _upgrades(index: Index) -> list[Line]:
     return lines
 
 
-def _break_even_rows(index: Index, dataset: str) -> list[Row]:
-    """The smallest and the largest batch size."""
-    found = {int(n.id.batch): n for n in with_quantity(index, dataset, BREAK_EVEN_STEPS)}
-    rows = []
-    for size in sorted({min(found), max(found)}) if found else []:
-        name = Exempt(short_title(index, index.datasets[dataset]))
-        cells = [
-            say("{name}, {size}", name=name, size=batch(size)),
-            _cell(index, value_at(index, dataset, SAVED_MS(batch=size))),
-            _cell(index, found[size]),
-            _cell(index, value_at(index, dataset, BREAK_EVEN_S(batch=size))),
-        ]
-        rows.append(Row(cells))
-    return rows
-
-
-def _daily_row(index: Index, dataset: str) -> Row | None:
-    if not with_quantity(index, dataset, CAPTURE_S):
+def _ladder_row(index: Index, dataset: str) -> Row | None:
+    known = [value_at(index, dataset, of()) for of in (KV_REQUESTS_LOST, CAPTURE_S_PER_GRAPH)]
+    if not any(known):
         return None
     best, default = (value_at(index, dataset, LADDER_GRAPHS(ladder=x)) for x in ("best", "default"))
     saved = value_at(index, dataset, LADDER_SAVED_S())
@@ -260,10 +209,8 @@ def _daily_row(index: Index, dataset: str) -> Row | None:
     return Row(
         [
             (Exempt(short_title(index, index.datasets[dataset])),),
-            _cell(index, value_at(index, dataset, DEPLOY_TAX())),
-            _cell(index, value_at(index, dataset, KV_REQUESTS_LOST())),
-            _cell(index, value_at(index, dataset, CAPTURE_S_PER_GRAPH())),
+            *(cell(index, number) for number in known),
             sizes,
-            _cell(index, saved),
+            cell(index, saved),
         ]
     )

@@ -2,8 +2,9 @@
 
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.index import VERDICTS, Index, count_verdicts, short_title
+from cudagraph_lab.ledger.index import Index, count_verdicts, short_title
 from cudagraph_lab.ledger.number_format import unit_of
+from cudagraph_lab.ledger.verdicts import VERDICTS, WORDINGS, style_name
 from cudagraph_lab.report.claims import (
     SPEAKERS,
     Claims,
@@ -11,7 +12,7 @@ from cudagraph_lab.report.claims import (
     refuted_by_prediction,
     width_words,
 )
-from cudagraph_lab.report.markup import WORDS, Chip, Exempt, Line, Strong, join, plain, say
+from cudagraph_lab.report.markup import About, Chip, Exempt, Line, Link, Strong, join, plain, say
 from cudagraph_lab.report.numbers import bounds, count, judgement, label, point, value
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
@@ -27,16 +28,20 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         return Section("scores", "Scores", heading, none)
     counted = count_verdicts(index)
     counts = [
-        say("{n} {words}", n=count(counted[verdict], verdict, index.groups), words=WORDS[verdict])
-        for verdict in ("confirmed", "refuted", "inconclusive", "not measured")
+        say(
+            "{n} {words}",
+            n=count(counted[verdict], verdict),
+            words=WORDINGS[verdict].words,
+        )
+        for verdict in VERDICTS
     ]
     lead = say(
         "Each prediction has bounds. {counts}. Of the confirmed, {n} were read from the same data "
         "and prove nothing; {late} predictions were registered only after the measurement, the "
         "others before it. Open a row for its numbers.",
         counts=join(counts),
-        late=count(counted["post hoc"], "post hoc", index.groups),
-        n=count(counted["confirmed in-sample"], "confirmed in-sample", index.groups),
+        late=count(counted["post hoc"], "post hoc"),
+        n=count(counted["confirmed in-sample"], "confirmed in-sample"),
     )
     rule = Paragraph(
         (
@@ -59,9 +64,13 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
 
 def _family(index: Index, claims: Claims) -> Family:
     counts = claims.counts
-    total = count(len(claims.pairs), "all", index.groups, family=claims.key)
+    total = count(len(claims.pairs), "all")
     verdicts = [
-        say("{n} {words}", n=count(counts[v], v, index.groups, family=claims.key), words=WORDS[v])
+        say(
+            "{n} {words}",
+            n=count(counts[v], v),
+            words=WORDINGS[v].words,
+        )
         for v in VERDICTS
         if counts[v]
     ]
@@ -77,23 +86,31 @@ def _family(index: Index, claims: Claims) -> Family:
         (Chip(claims.worst),) if alone else say("{counts} of {n}", counts=join(verdicts), n=total),
         (width_words(claims),),
     ]
-    lines = [
-        say(
-            "{where}{what}: {judgement}.",
-            where=_where(index, number),
-            what=label(index, number),
-            judgement=judgement(number, judged),
+    lines: list[Line] = [
+        (
+            About(
+                number.dataset,
+                str(number.id),
+                say(
+                    "{where}{what}: {judgement}.",
+                    where=_where(index, number),
+                    what=label(index, number),
+                    judgement=judgement(number, judged, about=False),
+                ),
+            ),
         )
         for number, judged in claims.pairs
-        if judged.verdict != "not measured"
+        if judged.verdict != "not measured" and claims.prefix != "forecast"
     ]
+    if claims.prefix == "forecast":
+        lines.append((Link("sizes", ("Its steps stand in a table under Sizes.",)),))
     missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
     if missing:
         reasons = dict.fromkeys(n.missing or "no reason is given" for n, _ in missing)
         lines.append(say("Not measured: {why}.", why=join([(Exempt(r),) for r in reasons])))
     sources = dict.fromkeys(judged.source for _, judged in claims.pairs)
     lines += [say("Source: {text}.", text=Exempt(text)) for text in sources]
-    return Family(cells, claims.worst.replace(" ", "-"), lines)
+    return Family(claims.key, cells, style_name(claims.worst), lines)
 
 
 def _where(index: Index, number: Number) -> Line:
@@ -159,8 +176,8 @@ def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:
         ]
         outcome = say(
             "{n} of {all} measured numbers missed it, from {low} to {high}",
-            n=count(len(pairs), "refuted", index.groups, prediction=name),
-            all=count(len(whole), "measured", index.groups, prediction=name),
+            n=count(len(pairs), "refuted", prediction=name),
+            all=count(len(whole), "measured", prediction=name),
             low=point(min((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
             high=point(max((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
         )

@@ -1,0 +1,1 @@
+"""The figures, a module each: its docstring opens with its question, `draw` draws it."""

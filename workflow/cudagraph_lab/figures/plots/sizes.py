@@ -1,0 +1,132 @@
+"""How does the gain depend on the model's size?
+
+Measured speed-ups of a decode step over the size of the model, above what was forecast for them
+before and what the lab's two models say.
+"""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from cudagraph_lab.figures.style import (
+    INK,
+    MARKS,
+    WIDTH,
+    Drawn,
+    nothing,
+    panel_title,
+    ratio_axis,
+)
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.index import Index
+from cudagraph_lab.ledger.number_format import plain
+from cudagraph_lab.ledger.selection import Sized, sized
+
+SHOWN = 3  # batch sizes: the smallest, the middle one, the largest that all models have
+SHADES = ("#0173b2", "#de8f05", "#029e73")
+LAB = {"additive": ":", "overlap": "--"}
+
+
+def draw(index: Index) -> Drawn:
+    """A panel per device: a line per batch size, measured over forecast."""
+    devices = sized(index)
+    if not devices:
+        return nothing("No speed-up of a model of known size was measured.")
+    figure = Figure(figsize=(WIDTH, 3.0 * len(devices)))
+    panels = figure.subplots(len(devices), 1, squeeze=False)[:, 0]
+    shown: list[Number] = []
+    said = []
+    for axes, (device, rows) in zip(panels, devices.items(), strict=True):
+        batches = shown_batches(rows)
+        numbers = _panel(axes, rows, batches)
+        shown += numbers
+        panel_title(axes, f"{device}, decode step", INK)
+        said.append(f"{device}: " + "; ".join(_finding(rows, batch) for batch in batches))
+    panels[-1].set_xlabel("parameters of the model")
+    first = shown_batches(next(iter(devices.values())))[0]
+    figure.supxlabel(
+        "marks: measured, hollow without an interval · bands: forecast before, 90%\n"
+        f"grey: the lab’s two models at batch {first}, additive dotted, overlap dashed",
+        fontsize=8,
+        color=INK,
+    )
+    return figure, f"Speed-up by model size. {'. '.join(said)}.", shown
+
+
+def shown_batches(rows: list[Sized]) -> list[int]:
+    """At most SHOWN of the batch sizes that every model of a device was measured at."""
+    common = sorted(set.intersection(*(set(row.ratios) for row in rows)))
+    if len(common) <= SHOWN:
+        return common
+    return [common[0], common[len(common) // 2], common[-1]]
+
+
+def _panel(axes: Axes, rows: list[Sized], batches: list[int]) -> list[Number]:
+    shown = []
+    reached = [1.0]
+    for place, batch in enumerate(batches):
+        colour, mark = SHADES[place], MARKS[place]
+        known = [(row.parameters, row.ratios[batch]) for row in rows]
+        _forecast(axes, known, colour)
+        shift = 1 + 0.04 * (place - 1)
+        for size, number in known:
+            value = float(number.value or 0)
+            if number.low is not None and number.high is not None:
+                bars = [[value - number.low], [number.high - value]]
+                axes.errorbar(size * shift, value, bars, color=colour, linewidth=1.1)
+            hollow = "white" if number.low is None else colour
+            axes.plot(
+                size * shift, value, mark, color=colour, markerfacecolor=hollow, linestyle="none"
+            )
+            reached += [value, number.high or value]
+            shown.append(number)
+        axes.plot([], [], mark, color=colour, label=f"batch {batch}")
+    for name, style in LAB.items():
+        points = [
+            (row.parameters, row.ratios[batches[0]].baselines[name])
+            for row in rows
+            if name in row.ratios[batches[0]].baselines
+        ]
+        if points:
+            axes.plot(*zip(*points, strict=True), color="#8a8a8a", linestyle=style, linewidth=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks([row.parameters for row in rows], [_size(row.parameters) for row in rows])
+    sizes = [row.parameters for row in rows]
+    axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
+    ratio_axis(axes, 0.85, max(reached) * 1.1)
+    axes.legend(fontsize=8, frameon=False, loc="upper right")
+    return shown
+
+
+def _size(parameters: float) -> str:
+    """Parameters as people say them: 125M, 8B."""
+    if parameters < 1e9:
+        return f"{parameters / 1e6:.0f}M"
+    return f"{parameters / 1e9:.2g}B"
+
+
+def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str) -> None:
+    """The band of what was forecast, where it was."""
+    said = [
+        (size, judged)
+        for size, number in known
+        for judged in number.predictions
+        if judged.id.startswith("forecast/")
+    ]
+    if not said:
+        return
+    sizes = [size for size, _ in said]
+    lows, highs = [float(j.low or 0) for _, j in said], [float(j.high or 0) for _, j in said]
+    axes.fill_between(sizes, lows, highs, color=colour, alpha=0.13, linewidth=0)
+    axes.plot(sizes, [float(j.value or 0) for _, j in said], color=colour, linewidth=0.9, alpha=0.7)
+
+
+def _finding(rows: list[Sized], batch: int) -> str:
+    first, last = rows[0], rows[-1]
+    if first is last:
+        return f"batch {batch}, {plain(first.ratios[batch])} for {first.label}"
+    return (
+        f"batch {batch}, from {plain(first.ratios[batch])} for {first.label} "
+        f"to {plain(last.ratios[batch])} for {last.label}"
+    )

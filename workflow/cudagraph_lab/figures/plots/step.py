@@ -1,0 +1,63 @@
+"""Where does the time of a decode step go?
+
+A decode step to scale: how long the GPU works, and how long it waits for the host.
+"""
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from cudagraph_lab.figures.style import (
+    IN_ONE_PANEL,
+    INK,
+    WIDTH,
+    Drawn,
+    colour_of,
+    nothing,
+    panel_title,
+)
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.index import Index, short_title
+from cudagraph_lab.ledger.number_format import plain
+from cudagraph_lab.ledger.selection import profiled
+
+
+def draw(index: Index) -> Drawn:
+    """A bar per arm and batch size: dark while the GPU works, light while it waits."""
+    tables = {d.name: profiled(index, d.name) for d in index.main}
+    names = [name for name, table in tables.items() if table][:IN_ONE_PANEL]
+    if not names:
+        return nothing("No arm was profiled, so a step cannot be divided.")
+    count = max(len(tables[name]) for name in names)
+    columns = min(2, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(WIDTH, (0.27 * count + 0.75) * lines + 0.25))
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
+    panels = [axes for line in grid for axes in line]
+    for spare in panels[len(names) :]:
+        spare.remove()
+    shown: list[Number] = []
+    said = []
+    for axes, name in zip(panels, names, strict=False):
+        dataset = index.datasets[name]
+        colour = colour_of(index, dataset)
+        table = tables[name]
+        for place, (arm, size, step, work) in enumerate(table):
+            total, busy = float(step.value or 0) * 1e3, float(work.value or 0) * 1e3
+            axes.barh(place, total, color=mpl.colors.to_rgba(colour, 0.28), height=0.66)
+            axes.barh(place, busy, color=colour, height=0.66)
+            shown += [step, work]
+            said.append(
+                f"{short_title(index, dataset)}, {arm}, batch {size}: a step takes {plain(step)}, "
+                f"in which the GPU works {plain(work)}"
+            )
+        axes.set_yticks(range(len(table)), [f"{arm}, {size}" for arm, size, _, _ in table])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        panel_title(axes, short_title(index, dataset), colour)
+        axes.set_xlabel("ms a step")
+    figure.supxlabel(
+        "dark: the GPU works · light: it waits for the host · rows: arm, batch size",
+        fontsize=8.5,
+        color=INK,
+    )
+    return figure, "; ".join(said) + ".", shown

@@ -1,0 +1,105 @@
+"""What graphs cost at a start, and when that has paid for itself."""
+
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import (
+    BREAK_EVEN_S,
+    BREAK_EVEN_STEPS,
+    CAPTURE_SHARE,
+    DEPLOY_TAX,
+    SAVED_MS,
+    START_COST,
+)
+from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
+from cudagraph_lab.report.markup import Exempt, Line, join, say
+from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.view import Block, Fold, Paragraph, Row, Table
+
+LISTED = 4  # data sets that stand open; the others are folded
+
+
+def cell(index: Index, number: Number | None) -> Line:
+    """A number in a table, or a dash."""
+    return noted(index, number) if number is not None else ("–",)
+
+
+def start_costs(index: Index) -> list[Block]:
+    """What a start with graphs takes longer, the capture's part of it, and what a day loses."""
+    rows = [row for d in index.main for row in _start_rows(index, d.name)]
+    if not rows:
+        return []
+    columns = ["data set, cache", "a start takes longer by", "of which capture", "lost a day"]
+    table = Table(("What graphs cost at a start, and a day",), columns, rows)
+    per_day = (n.note for d in index.main for n in with_quantity(index, d.name, DEPLOY_TAX))
+    said = say(
+        "A start takes longer by its boot with graphs minus one without. Lost a day: {per}. "
+        "{bounds}",
+        per=Exempt(next((note for note in per_day if note), "")),
+        bounds=_bounded(index),
+    )
+    note = Paragraph(said, small=True)
+    return [Fold(table.caption, [table, note])] if len(rows) > 2 * LISTED else [table, note]
+
+
+def _start_rows(index: Index, dataset: str) -> list[Row]:
+    name = Exempt(short_title(index, index.datasets[dataset]))
+    return [
+        Row(
+            [
+                say("{name}, {start}", name=name, start=cost.id.start),
+                noted(index, cost),
+                cell(index, value_at(index, dataset, CAPTURE_SHARE(start=cost.id.start))),
+                cell(index, value_at(index, dataset, DEPLOY_TAX(start=cost.id.start))),
+            ]
+        )
+        for cost in with_quantity(index, dataset, START_COST)
+    ]
+
+
+def _bounded(index: Index) -> Line:
+    """Which costs are bounds only, and why data sets with a speed-up have none."""
+    lines: list[Line] = []
+    for dataset in index.main:
+        if not with_quantity(index, dataset.name, SAVED_MS):
+            continue
+        name = Exempt(short_title(index, dataset))
+        for cost in index.by_quantity.get((dataset.name, START_COST), []):
+            why = cost.note or (cost.missing if cost.id.start == "warm" else None)
+            if why:
+                said = say(
+                    "{name}, {start}: {why}.", name=name, start=cost.id.start, why=Exempt(why)
+                )
+                lines.append(said)
+    return join(lines, " ", " ")
+
+
+def break_even(index: Index) -> list[Block]:
+    """After how many steps a warm and a cold start have paid, at the ends of the batch sizes."""
+    rows = [row for d in index.main for row in _break_even_rows(index, d.name)]
+    if not rows:
+        return []
+    columns = ["data set, batch", "a step saves", *_PAID]
+    table = Table(("When a start with graphs has paid for itself",), columns, rows)
+    return [Fold(table.caption, [table])] if len(rows) > 2 * LISTED else [table]
+
+
+_PAID = ["steps, warm start", "serving until then", "steps, cold start", "serving until then"]
+
+
+def _break_even_rows(index: Index, dataset: str) -> list[Row]:
+    """The smallest and the largest batch size."""
+    sizes = {int(n.id.batch) for n in with_quantity(index, dataset, BREAK_EVEN_STEPS)}
+    name = Exempt(short_title(index, index.datasets[dataset]))
+    return [
+        Row(
+            [
+                say("{name}, {size}", name=name, size=batch(size)),
+                cell(index, value_at(index, dataset, SAVED_MS(batch=size))),
+                *(
+                    cell(index, value_at(index, dataset, quantity(start=start, batch=size)))
+                    for start in ("warm", "cold")
+                    for quantity in (BREAK_EVEN_STEPS, BREAK_EVEN_S)
+                ),
+            ]
+        )
+        for size in sorted({min(sizes), max(sizes)} if sizes else ())
+    ]

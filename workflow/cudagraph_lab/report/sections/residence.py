@@ -1,0 +1,38 @@
+"""What the data say of arms that are resident together."""
+
+from cudagraph_lab.ledger.catalogue import CO_RESIDENT
+from cudagraph_lab.ledger.index import Index, short_title, with_quantity
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import batch, noted
+
+
+def co_residence(index: Index) -> list[Line]:
+    """A line for each data set in turn of whose arms some were measured alone as well."""
+    lines = []
+    for dataset in index.main:
+        numbers = with_quantity(index, dataset.name, CO_RESIDENT)
+        if not numbers:
+            continue
+        smallest = min(int(n.id.batch) for n in numbers)
+        speeds = [
+            say("{arm} {x}", arm=Code(str(n.id.arm)), x=noted(index, n))
+            for n in numbers
+            if n.id.batch == smallest
+        ]
+        faster = any(n.low is not None and n.low > 1 for n in numbers)
+        lines.append(
+            say(
+                "{what} {name}: in turn over alone, the speed at batch {size} is {speeds}.{but}",
+                what=Strong(("Does company on the device change an arm?",)),
+                name=Exempt(short_title(index, dataset)),
+                size=batch(smallest),
+                speeds=join(speeds),
+                but=(
+                    " No arm runs faster for company: the machine, its load or the way of "
+                    "measuring differs, so that these data do not tell."
+                )
+                if faster
+                else (),
+            )
+        )
+    return lines
