@@ -8,12 +8,12 @@ import json
 import os
 
 import pytest
-from tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS
 
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import order_of_repeat
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.records.store import read_record
+from tests.workflow.tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS
 
 
 @pytest.fixture(scope="session")
