@@ -5,7 +5,7 @@
 - `VLLM_LOG_BATCHSIZE_INTERVAL` prints lines `Batchsize forward time stats (batchsize, count,
   median_time(ms)): [...]` (formerly `Batchsize distribution (batchsize, count): [...]`). They count
   from the start of the process, so that the last line of a process holds all before it, and they
-  count tokens after padding.
+  count tokens after padding. A size that ran once is left out of them.
 """
 
 import gzip
