@@ -17,6 +17,8 @@ from cudagraph_lab.design.runs import order_of_repeat
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.records.store import read_record
 
+pytestmark = pytest.mark.vllm
+
 ARMS = ("eager", "compiled")
 OUTPUT_TOKENS, BATCH_SIZES, ITERATIONS = 8, [1, 4], 2
 
