@@ -153,7 +153,7 @@ def _lab(
         "output": str(output),
     }  # fmt: skip
     with ExitStack() as locked, (home / "lab.log").open("w+", encoding="utf-8") as log:
-        for path in device_locks("cpu"):
+        for path in device_locks("cpu", 1):
             locked.enter_context(exclusive(path, "another measurement holds the device"))
         begun = time.perf_counter()
         done = subprocess.run(

@@ -58,7 +58,8 @@ class Tally:
 
     def add(self, column: str, low: float | None, high: float | None, truth: float) -> None:
         """One interval; none at all counts as a miss."""
-        self.held[column].append(low is not None and high is not None and low <= truth <= high)
+        held = low is not None and high is not None and low <= truth <= high
+        self.held[column].append(held)
 
 
 def simulate(
@@ -120,11 +121,12 @@ def experiment(rates: Rates, in_turn: bool, truth: tuple[float, float], tally: T
         tally.add("itself", found.low, found.high, 1)
     for batch in BATCHES:
         spread = spread_intervals(list(rates["compiled"][batch].values()))
-        for column, interval, true in zip(
-            ("between", "within"), (spread.between, spread.within), truth, strict=True
+        for column, interval, sd in (
+            ("between", spread.between, truth[0]),
+            ("within", spread.within, truth[1]),
         ):
             low, high = interval or (None, None)
-            tally.add(column, low, high, true)
+            tally.add(column, low, high, sd)
 
 
 def pooled(arm: str) -> tuple[str, ...]:

@@ -228,7 +228,7 @@ def main() -> None:
     rows = []
     for pair in range(pairs):
         with tempfile.TemporaryDirectory() as directory, ExitStack() as locked:
-            for path in device_locks(platform):
+            for path in device_locks(platform, 1):
                 locked.enter_context(exclusive(path, "another measurement holds the device"))
             rows.append(one_pair(platform, python, environment, Path(directory), pair % 2 == 0))
         document = {

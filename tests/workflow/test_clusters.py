@@ -1,5 +1,7 @@
 """Where jobs run on other machines: what is asked for, and that this machine decides nothing."""
 
+import re
+
 import pytest
 import yaml
 
@@ -33,7 +35,7 @@ def test_graphs_are_planned_from_a_machine_without_a_gpu(plan, jobs, profile):
 
 def asked(text):
     """What each measurement of a dry-run asks for."""
-    measurements = text.split("rule measure:")[1:]
+    measurements = re.split(r"rule measure(?:_in_turn_\d+)?:", text)[1:]
     return [part.partition("resources: ")[2].partition("\n")[0] for part in measurements]
 
 
@@ -47,6 +49,36 @@ def test_a_measurement_on_slurm_asks_for_what_it_needs(plan):
         assert found["mem_mb"] == "32000"
         assert found["runtime"] == "26"  # 11 minutes for the run, 15 around it
         assert found["slurm_extra"] == "--exclusive"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("order", "gpus"), [("apart", ["1"] * 3 + ["4"] * 3), ("in_turn", ["4"])])
+def test_a_run_asks_for_a_gpu_for_each_of_its_ranks(
+    run_snakemake, repository, tmp_path, profile, order, gpus
+):
+    """Tensor x pipeline x data parallel size; arms in turn share the devices of the largest."""
+    ranks = {"tensor_parallel_size": 2, "data_parallel_size": 2}
+    design = {
+        "order": order,
+        "repeats": 3 if order == "apart" else 1,
+        "engine_args": {"enforce_eager": True},
+        "arms": {"wide": {"engine_args": ranks}, "compiled": None, "graphs": None},
+        "contrasts": {
+            **dict.fromkeys(["bundle", "compile", "graph"]),
+            "ranks": {"numerator": "wide", "denominator": "eager", "role": "primary"},
+        },
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(design))
+    done = run_snakemake(
+        "-n",
+        *("--workflow-profile", repository / "profiles" / profile),
+        *("--config", "measure=cuda", "dataset=nodes"),
+        directory=tmp_path,
+        configfiles=(repository / "config" / "config.yaml", tmp_path / "mine.yaml"),
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    found = [dict(one.split("=", 1) for one in line.split(", ")) for line in asked(done.stdout)]
+    assert sorted(resources["gpu"] for resources in found) == gpus
 
 
 @pytest.mark.parametrize("profile", PROFILES)

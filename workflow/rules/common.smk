@@ -128,6 +128,8 @@ if workflow.is_main_process:
         )
     for line in TOO_LARGE:
         logger.warning(line)
+    for line in memory.settled_lines(NAMED, PLANS):
+        logger.info(line)
     for arm, reason in {
         arm: reason
         for plan in PLANS.values()
@@ -251,7 +253,7 @@ def minutes_of_run(name):
 
 def gpus_of_run(wildcards):
     """Devices of a run: tensor x pipeline x data parallel size."""
-    return design.devices_of_run(plan_of(wildcards.dataset), wildcards.arm, PLATFORM)
+    return design.devices_of_run(plan_of(wildcards.dataset), [wildcards.arm], PLATFORM)
 
 
 wildcard_constraints:

@@ -9,6 +9,8 @@ results/<dataset>/dataset.json, what is known of the data set beside its numbers
 rule collect_observations:
     input:
         records=lambda wildcards: records_of(wildcards.dataset),
+        # What was set aside is missing, and is measured anew.
+        aside=lambda wildcards: datasets.records_aside_of(wildcards.dataset),
         package=package("observations", "records", "engine", "design"),
     output:
         table="results/{dataset}/observations.csv",

@@ -3,8 +3,8 @@
 Input: what design.smk settled for the data set. Output, per run:
 results/<dataset>/runs/<arm>/rep<k>.json, with the start-up log beside it.
 
-`measure` runs one arm. `measure_in_turn_<k>` runs the timed arms of repeat k together on one
-device, where they are in turn: each arm is a process of its own, and their calls take turns. With
+`measure` runs one arm. `measure_in_turn_<k>` runs the timed arms of repeat k together on the same
+devices, where they are in turn: each arm is a process of its own, and their calls take turns. With
 `sizes` there is one such rule for each size, `measure_in_turn_<k>_size_<place>`.
 Measurements are dear: only a missing record is measured. What a job is to do goes to it as a
 parameter that depends on `output`; a change of it makes no record look stale.
@@ -67,7 +67,7 @@ for end, (name, repeat, arms) in TURNS.items():
         conda:
             "../../envs/pipeline.yaml"
         resources:
-            gpu=1,
+            gpu=design.devices_of_run(PLANS[name], arms, PLATFORM),
             gpu_model=CONFIG.gpu_model,
             mem_mb=32_000 * len(arms),
             runtime=minutes_of_run(name),

@@ -107,8 +107,9 @@ def test_a_run_occupies_a_device_per_rank(config):
         "pipeline_parallel_size": 3,
         "data_parallel_size": 2,
     }
-    assert design.devices_of_run(typed(config), "eager", "cuda") == 2
-    assert design.devices_of_run(typed(config), "graphs", "cuda") == 12
+    assert design.devices_of_run(typed(config), ["eager"], "cuda") == 2
+    for arms in (["graphs"], ["eager", "graphs"]):
+        assert design.devices_of_run(typed(config), arms, "cuda") == 12
     design.check_devices(typed(config), "cuda", 12)
     design.check_devices(typed(config), "cpu", 0)
     with pytest.raises(LabError, match=r"config: arms\.graphs\.engine_args: 12 devices .* 11 are"):

@@ -143,21 +143,25 @@ def test_more_data_sets_than_a_panel_holds_get_a_panel_each():
     assert len(figure.axes) == 1
 
 
-def test_brackets_are_told_from_what_was_measured():
+def test_sizes_are_drawn_over_their_forecasts():
+    names = {"facebook/opt-125m": 4.0, "meta-llama/Llama-3.1-70B": 1.05}
+    datasets = [make_dataset(f"d{k}", model=name) for k, name in enumerate(names)]
+    said = {"id": "forecast/x", "low": 0.9, "high": 5.0, "value": 2.0}
     numbers = [
-        make_number("ratio/bundle/b1", value=4.0, low=3.0, high=5.0),
-        make_number("backtest/some-pair", value=1.3, n=1, predictions=[predicted(1.0, 1.9)]),
-        make_number("extrapolation/h100/llama-70b/tp2/bf16/b32", low=1.0, high=1.5, n=0),
-    ]
-    drawing, figure = drawn(numbers, "sizes")
-    lines = {
-        tuple(line.get_xdata()): line.get_linestyle()
-        for line in figure.axes[0].get_lines()
-        if line.get_marker() == "|"
-    }
-    assert set(lines) == {(3.0, 5.0), (1.0, 1.9), (1.0, 1.5)}
-    assert lines[3.0, 5.0] == "-" != lines[1.0, 1.5]
-    assert "llama-70b, 2 H100, bf16, batch 32: 1 to 1.5" in drawing.finding
+        make_number(
+            "step_ratio/bundle/b1", f"d{k}", value=value, baselines={"additive": 3.0},
+            predictions=[predicted(0.9, 5.0) | said],
+        )
+        for k, value in enumerate(names.values())
+    ]  # fmt: skip
+    drawing, figure = drawn(numbers, "sizes", datasets=datasets)
+    (axes,) = figure.axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["125M", "71B"]
+    assert axes.collections  # the band of the forecasts
+    assert any(line.get_linestyle() == ":" for line in axes.get_lines())
+    assert "from 4× for opt-125m to 1.05× for Llama-3.1-70B" in drawing.finding
+    drawing, _ = drawn([make_number("ratio/bundle/b1", value=4.0)], "sizes")
+    assert "No speed-up of a model of known size" in drawing.finding
 
 
 def test_every_figure_has_a_question_a_module_and_a_caption_that_asks_it():

@@ -56,7 +56,7 @@ def nvml(monkeypatch, tmp_path):
 
 def locks(monkeypatch, visible):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    return device_locks("cuda")
+    return device_locks("cuda", visible.count(",") + 1)
 
 
 def test_a_record_tells_two_gpus_apart_without_naming_either(nvml):
@@ -97,9 +97,18 @@ def test_two_jobs_on_one_gpu_take_turns_whatever_they_call_it(nvml, monkeypatch,
 
 
 def test_whoever_sees_several_locks_them_in_one_order(nvml, monkeypatch):
-    every = device_locks("cuda")
+    every = device_locks("cuda", 2)
     assert len(every) == 2
     assert locks(monkeypatch, "0,1") == locks(monkeypatch, "1,0") == every
+
+
+def test_a_run_locks_the_devices_of_its_ranks_and_no_others(nvml, monkeypatch):
+    first, second = locks(monkeypatch, "0"), locks(monkeypatch, "1")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert device_locks("cuda", 1) == first
+    assert device_locks("cuda", 2) == sorted(first + second)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    assert device_locks("cuda", 1) == second
 
 
 def test_a_gpu_is_the_same_one_from_wherever_it_is_seen(nvml, monkeypatch):
@@ -107,7 +116,7 @@ def test_a_gpu_is_the_same_one_from_wherever_it_is_seen(nvml, monkeypatch):
     here = locks(monkeypatch, "0")
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="another"))
     assert locks(monkeypatch, "0") == here
-    assert device_locks("cpu")[0].name == "another-cpu.lock"
+    assert device_locks("cpu", 1)[0].name == "another-cpu.lock"
 
 
 def test_parts_of_a_gpu_are_one_device(nvml, monkeypatch):
@@ -132,5 +141,5 @@ def test_a_gpu_without_an_id_is_the_machines_and_locked_as_such(nvml, monkeypatc
 
 
 def test_a_cpu_is_one_device(nvml):
-    assert len(device_locks("cpu")) == 1
-    assert device_locks("cpu") == device_locks("cpu") != device_locks("cuda")
+    assert len(device_locks("cpu", 1)) == 1
+    assert device_locks("cpu", 1) == device_locks("cpu", 1) != device_locks("cuda", 1)

@@ -121,6 +121,28 @@ def test_with_drafts_a_small_capture_size_leaves_batches_outside_of_graphs() -> 
     assert not [line for line in fixed.warnings if line.startswith("batch")]
 
 
+@given(st.integers(1, 4), st.integers(0, 20), st.integers(0, 20), st.integers(1, 6))
+def test_steps_with_fewer_drafts_than_can_be_are_accounted_for(
+    drafts: int, full: int, bare: int, batch: int
+) -> None:
+    tokens = batch * (1 + drafts)
+    steps = [
+        StepCount(mode=mode, unpadded_tokens=carried, padded_tokens=carried, count=count)
+        for mode, carried, count in (("FULL", tokens, full), ("PIECEWISE", batch, bare))
+        if count
+    ]
+    sizes, arguments = [batch, tokens], {"speculative_config": {"num_speculative_tokens": drafts}}
+    record = record_of(GRAPHS, {batch: steps}, arguments, capture_sizes=sizes)
+    arm = judge_arm([record])
+    said = [line for line in arm.warnings if "with all" in line]
+    assert said == [
+        f"repeat 1, batch {batch}: {full} of {full + bare} steps carried the {tokens} tokens of a "
+        f"step with all {drafts} drafts; of the others {bare} ran as PIECEWISE"
+    ] * (bare > full)
+    # Without a single full step nothing shows what a full step replays.
+    assert arm.status == ("unproven" if bare and not full else "ok")
+
+
 def test_batches_above_max_num_seqs_are_said_and_nothing_untrue_is() -> None:
     batches = {batch: simulate(batch, 1, 0, [1, 2], 8) for batch in (1, 8, 64)}
     arm = judge_arm([record_of(GRAPHS, batches, capture_sizes=[1, 2], max_num_seqs=1)])

@@ -17,6 +17,7 @@ from cudagraph_lab.design.runs import (
     request_of_run,
     runs_to_measure,
 )
+from cudagraph_lab.records.record import SET_ASIDE
 
 RESULTS = Path("results")
 SHIPPED = REPOSITORY / "resources" / "datasets"
@@ -84,6 +85,15 @@ def records_of(name: str, config: Config, platform: str | None) -> list[Path]:
             runs / arm / f"rep{repeat}.json" for arm, repeat in runs_to_measure(config, platform)
         }
     return sorted(records) or record_files(SHIPPED / name / "runs")
+
+
+def records_aside_of(name: str) -> list[Path]:
+    """The records of a data set that were set aside.
+
+    As inputs they tell Snakemake that something is missing: a file that is gone does not, where
+    all that was made of it is there.
+    """
+    return sorted((RESULTS / name / "runs").glob(f"*/rep*.json{SET_ASIDE}*"))
 
 
 def description_of(name: str) -> dict[str, Any]:

@@ -62,6 +62,21 @@ def that_fit(
     return fitting, lines
 
 
+def settled_lines(named: Mapping[str, Config], fitting: Mapping[str, Config]) -> list[str]:
+    """What became of `order: auto`, a line for each data set that leaves it to the memory."""
+    return [
+        f"{name}: order: auto: "
+        + (
+            f"the arms take turns, together in {plan.workload.gpu_memory_utilization:g} of the "
+            "memory"
+            if plan.order == "in_turn"
+            else "one arm after the other, since they do not fit together"
+        )
+        for name, plan in fitting.items()
+        if named[name].order == "auto"
+    ]
+
+
 def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
     """The plan with `apart` or `in_turn` in the place of `auto`, and the shares that follow.
 
@@ -108,7 +123,7 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
         return config
     timed = [arm for arm in needs if config.arms[arm].purpose == "timed"]
     share = _share(max(needs[arm].total for arm in timed), whole) if timed else 1.0
-    several = any(devices_of_run(config, arm, platform) > 1 for arm in timed)
+    several = any(devices_of_run(config, [arm], platform) > 1 for arm in timed)
     if not several and share * len(timed) <= TOGETHER:
         kv_cache = max(needs[arm].kv_cache for arm in timed)
         return _in_turn(config, platform, round(share * len(timed), 3), kv_cache)

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cudagraph_lab.config.checks import engine_args_of
@@ -43,9 +43,12 @@ def arms_left_out(config: Config, platform: str) -> dict[str, str]:
     return {arm: reason for arm, reason in reasons.items() if reason is not None}
 
 
-def devices_of_run(config: Config, arm: str, platform: str) -> int:
-    """How many devices a run of this arm occupies: tensor x pipeline x data parallel size."""
-    return devices_of(engine_args_of(config, arm, platform))
+def devices_of_run(config: Config, arms: Sequence[str], platform: str) -> int:
+    """How many devices a run of these arms occupies: tensor x pipeline x data parallel size.
+
+    Arms in turn are resident on the same devices: the largest of them counts.
+    """
+    return max(devices_of(engine_args_of(config, arm, platform)) for arm in arms)
 
 
 def check_devices(config: Config, platform: str, available: int) -> None:
@@ -56,7 +59,7 @@ def check_devices(config: Config, platform: str, available: int) -> None:
     if platform != "cuda":
         return
     for arm in config.arms:
-        if (needed := devices_of_run(config, arm, platform)) > available:
+        if (needed := devices_of_run(config, [arm], platform)) > available:
             raise LabError(
                 f"config: arms.{arm}.engine_args: {needed} devices are needed (tensor x pipeline "
                 f"x data parallel size), {available} are here; lower the sizes or set the arm to "

@@ -70,6 +70,7 @@ class Number(LedgerPart):
     note: str | None
     missing: str | None  # why there is no value
     predictions: list[Judged]
+    baselines: dict[str, float] = {}  # what simple rules say, by their names
     unpredicted: str | None  # why nothing was predicted of it
     origin: Origin
 
@@ -111,13 +112,15 @@ def build_ledger(
         results = dataset_results(dataset, table, settings)
         if position == 0:
             results += comparison_results(datasets)
-        results += co_residence_results(dataset, table, datasets)
+        if dataset.series is None:
+            results += co_residence_results(dataset, table, datasets)
         about = [p for p in predictions if _speaks_about(p, dataset)]
         before = registered.get(dataset.name, {})
         results += score_results(results, dataset, about, before)
+        baselines = [p for p in about if p.baseline is not None]
         about = [p for p in about if p.baseline is None]
         results += _not_observed(results, dataset, about)
-        numbers += [_judge_result(result, dataset, about, before) for result in results]
+        numbers += [_judge_result(result, dataset, about, before, baselines) for result in results]
     names = (headline_of(dataset.contrasts, settings.headline) for dataset, _ in datasets)
     return Ledger(
         schema_version=SCHEMA_VERSION,
@@ -138,7 +141,7 @@ def in_order(
 
     place = {name: position for position, name in enumerate(measured_here)}
 
-    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[int, bool, bool, bool]:
+    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[int, bool, bool, bool, bool]:
         dataset, _ = pair
         contrast = dataset.contrasts.get(headline_of(dataset.contrasts, headline) or "")
         answers = contrast is not None and all(
@@ -148,6 +151,7 @@ def in_order(
         # Arms in turn resolve what arms apart leave open.
         return (
             place.get(dataset.name, len(place)),
+            dataset.series is not None,
             not answers,
             dataset.platform == "cpu",
             dataset.measured != "in_turn",
@@ -187,7 +191,11 @@ def _speaks_about(prediction: Prediction, dataset: Dataset) -> bool:
 
 
 def _judge_result(
-    result: "Result", dataset: Dataset, predictions: list[Prediction], registered: Mapping[str, str]
+    result: "Result",
+    dataset: Dataset,
+    predictions: list[Prediction],
+    registered: Mapping[str, str],
+    baselines: list[Prediction],
 ) -> Number:
     judged = [
         _judge_prediction(result, dataset, prediction, registered)
@@ -208,6 +216,11 @@ def _judge_result(
         **fields,
         dataset=dataset.name,
         predictions=judged,
+        baselines={
+            str(one.baseline): float(one.value)
+            for one in baselines
+            if one.value is not None and speaks_of(one.number, result.id, dataset.contrasts)
+        },
         unpredicted=unpredicted,
         origin=Origin(rule="build_ledger", files=files),
     )
@@ -275,7 +288,8 @@ def ledger_table(ledger: Ledger) -> "pd.DataFrame":
 
     rows = []
     for number in ledger.numbers:
-        row = number.model_dump(exclude={"predictions", "origin"}) | {"id": str(number.id)}
+        row = number.model_dump(exclude={"predictions", "baselines", "origin"})
+        row["id"] = str(number.id)
         row["files"] = " ".join(number.origin.files)
         judged = [prediction.model_dump() for prediction in number.predictions] or [{}]
         rows += [

@@ -26,6 +26,15 @@ class Index:
     datasets: Mapping[str, Dataset]
 
     @cached_property
+    def main(self) -> list[Dataset]:
+        """The data sets that the page is about one by one.
+
+        Those of a series that was measured elsewhere are shown together, in a section of their own.
+        """
+        here = self.ledger.measured_here
+        return [d for d in self.ledger.datasets if d.series is None or d.name in here]
+
+    @cached_property
     def by_quantity(self) -> dict[tuple[str, Quantity], list[Number]]:
         """All numbers of a data set and quantity, in the order of the ledger."""
         found: dict[tuple[str, Quantity], list[Number]] = {}
@@ -101,7 +110,7 @@ def contrast_of_role(index: Index, dataset: str, role: Role) -> tuple[str, Contr
 
 def having(index: Index, role: Role) -> list[Dataset]:
     """The data sets in which the contrast with this role was measured."""
-    return [d for d in index.ledger.datasets if ratios(index, d.name, role)]
+    return [d for d in index.main if ratios(index, d.name, role)]
 
 
 def count_verdicts(index: Index) -> Counter[str]:

@@ -1,14 +1,20 @@
 """Which numbers a reader is shown first: what figures and report both choose, chosen once."""
 
+from dataclasses import dataclass
+
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.catalogue import BUSY_S, STARTUP, STEP
+from cudagraph_lab.ledger.catalogue import BUSY_S, STARTUP, STEP, STEP_RATIO
 from cudagraph_lab.ledger.index import (
     Index,
     ratios,
+    short_device,
+    short_model,
     value_at,
     with_quantity,
 )
+from cudagraph_lab.models.architecture import MODELS, read_models
+from cudagraph_lab.observations.dataset import Dataset
 
 # The contrast to lead with: the first of these that any data set has measured.
 LEADING: tuple[Role, ...] = ("primary", "graph", "graph_compiled", "graph_uncompiled", "compile")
@@ -55,6 +61,45 @@ def profiled(index: Index, dataset: str) -> list[tuple[str, int, Number, Number]
     kept = [row for row in found if row[1] in (min(sizes), max(sizes))] if found else []
     slowest = {arm: float(step.value or 0) for arm, _, step, _ in reversed(kept)}
     return sorted(kept, key=lambda row: (row[1], -slowest[row[0]]))
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A measured model: its size, and the speed-ups of a decode step by batch size."""
+
+    dataset: str
+    label: str
+    parameters: float
+    ratios: dict[int, Number]
+
+
+def sized(index: Index) -> dict[str, list[Sized]]:
+    """By device, the measured models whose size is in config/models.yaml, the smallest first.
+
+    Of several data sets of one model and device the first counts.
+    """
+    sizes = {model.hub: model for model in read_models(MODELS).values() if model.hub}
+    found: dict[str, dict[str, Sized]] = {}
+    for dataset in index.ledger.datasets:
+        model = sizes.get(dataset.model)
+        steps = _step_ratios(index, dataset)
+        if model is None or dataset.kind != "measured" or dataset.platform != "cuda" or not steps:
+            continue
+        row = Sized(dataset.name, short_model(dataset), float(model.parameters), steps)
+        found.setdefault(short_device(dataset), {}).setdefault(dataset.model, row)
+    return {
+        device: sorted(rows.values(), key=lambda row: row.parameters)
+        for device, rows in sorted(found.items())
+    }
+
+
+def _step_ratios(index: Index, dataset: Dataset) -> dict[int, Number]:
+    primary = [name for name, c in dataset.contrasts.items() if c.role == "primary"]
+    return {
+        int(number.id.batch): number
+        for number in with_quantity(index, dataset.name, STEP_RATIO)
+        if number.id.contrast in primary
+    }
 
 
 def cold_arms(index: Index, dataset: str) -> list[str]:

@@ -3,6 +3,14 @@
 import pandas as pd
 
 from cudagraph_lab.config.contrast import headline_of
+from cudagraph_lab.ledger.catalogue import (
+    BUSY_S,
+    KERNELS,
+    NO_INVERSION,
+    RATIO,
+    STEP,
+    STEP_RATIO,
+)
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
 from cudagraph_lab.ledger.quantities.contrasts import (
@@ -34,6 +42,10 @@ from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
+# What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
+OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION})
+OF_SMALLEST = frozenset({KERNELS, BUSY_S})  # at the smallest batch size alone
+
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
     """All numbers of one data set; `table` has the columns of `observations.dataset`."""
@@ -45,9 +57,18 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     headline = dataset.contrasts[name] if name else None
     results = _of_arms(dataset, table, timed, seed)
     decoding = read_throughputs(dataset, table, decode_alone=True)
-    for contrast in dataset.contrasts:
+    for contrast, facts in dataset.contrasts.items():
+        if dataset.series == "sizes" and facts.role != "primary":
+            continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
+    if dataset.series == "sizes":
+        smallest = min(dataset.batch_sizes)
+        return [result for result in results if result.id.quantity in OF_SIZES] + [
+            result
+            for result in profile_results(dataset, headline, profiled)
+            if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
+        ]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, known, seed)

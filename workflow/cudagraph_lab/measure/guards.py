@@ -81,18 +81,19 @@ def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dic
     }
 
 
-def device_locks(platform: str) -> list[Path]:
-    """Locks of all devices that a measurement can see: two never share one.
+def device_locks(platform: str, devices: int) -> list[Path]:
+    """Locks of the devices that a measurement occupies: two never share one.
 
-    A GPU is known by its own id wherever it is seen from, so that jobs on two GPUs of one
-    machine run at once. A CPU is the machine's, and so is a GPU without an id. The order is
-    the same for everyone, so that no two wait for each other. The locks stay in the user's
-    own cache wherever `cache_dir` is: another directory is no other device.
+    `devices` is how many ranks its engines have; they are on the first GPUs that are visible. A
+    GPU is known by its own id wherever it is seen from, so that jobs on two GPUs of one machine
+    run at once. A CPU is the machine's, and so is a GPU without an id. The order is the same for
+    everyone, so that no two wait for each other. The locks stay in the user's own cache wherever
+    `cache_dir` is: another directory is no other device.
     """
     machine = os.uname().nodename
     names = {f"{machine}-{platform}"}
     if platform == "cuda":
-        ids = [gpu["device_id"] for gpu in gpus()]
+        ids = [gpu["device_id"] for gpu in gpus()[:devices]]
         names = {f"cuda-{i}" if i else f"{machine}-cuda" for i in ids}
     return [cache_directory("auto") / "locks" / f"{name}.lock" for name in sorted(names)]
 

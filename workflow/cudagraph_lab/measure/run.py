@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.engine.environment import cache_directory, exclusive, lock_file, vllm_python
+from cudagraph_lab.engine.graph_modes import devices_of
 from cudagraph_lab.engine.profile_trace import StepProfile, read_trace, summarise_decode_steps
 from cudagraph_lab.engine.startup_log import read_startup_log
 from cudagraph_lab.errors import LabError
@@ -97,9 +98,12 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
         weights["path"],
     )
     waiting = f"{job.name}: another measurement holds the device; waiting for it"
+    # Arms in turn are resident on the same devices, as many as the largest of them has ranks.
+    devices = max(devices_of(member.request["engine_args"]) for member in job.arms)
     with ExitStack() as locked:
         descriptors = [
-            locked.enter_context(exclusive(path, waiting)) for path in device_locks(job.platform)
+            locked.enter_context(exclusive(path, waiting))
+            for path in device_locks(job.platform, devices)
         ]
         # Who held the device was at this very run, left by an interrupted workflow.
         there = [member for member in job.arms if member.output.exists()]

@@ -135,7 +135,7 @@ def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType
         status, reason = _judge_mode(records[0], resolved)
         if status == "ok":
             status, reason = _judge_replay(whole)
-            warnings += batch_warnings(whole) + parted_calls(whole)
+            warnings += batch_warnings(whole) + parted_calls(whole) + steps_without_drafts(whole)
     return Arm(
         status=status,
         reason=reason,
@@ -208,6 +208,33 @@ def parted_calls(records: list[Record]) -> list[str]:
                 warnings.append(
                     f"repeat {record.repeat}, batch {cell.batch}: in {parted} of {len(observed)} "
                     f"calls no step carried all {tokens} tokens, since requests arrived in waves"
+                )
+    return warnings
+
+
+def steps_without_drafts(records: list[Record]) -> list[str]:
+    """Batches whose steps mostly carried fewer tokens than a step with all drafts, and how they ran.
+
+    A drafter may propose fewer than it can, such as n-grams that find no match. The proof of
+    replay is of the steps with all drafts; this accounts for the others.
+    """
+    warnings = []
+    for record in records:
+        drafts = speculative_tokens(record)
+        for cell in record.cells if drafts else []:
+            tokens = step_tokens(record, cell.batch)
+            steps = [step for call in cell.timed() for step in call.steps or []]
+            others: dict[str, int] = {}
+            for step in steps:
+                if step.unpadded_tokens != tokens:
+                    others[step.mode] = others.get(step.mode, 0) + step.count
+            total = sum(step.count for step in steps)
+            if (other := sum(others.values())) > total / 2:
+                ran = ", ".join(f"{count} ran as {mode}" for mode, count in sorted(others.items()))
+                warnings.append(
+                    f"repeat {record.repeat}, batch {cell.batch}: {total - other} of {total} steps "
+                    f"carried the {tokens} tokens of a step with all {drafts} drafts; of the others "
+                    f"{ran}"
                 )
     return warnings
 

@@ -26,6 +26,7 @@ SPEAKERS = {
     "claim": "the course lab",
     "vllm": "vLLM’s own rules",
     "expect": "our expectation",
+    "trial": "a trial on the same kind of device",
     "model": "our extrapolation",
     "extrapolation": "our extrapolation",
     "forecast": "our step model",

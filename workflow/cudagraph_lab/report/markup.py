@@ -62,7 +62,7 @@ class Code:
     def html(self) -> Markup:
         """As code; a file says that it is one."""
         if self.file:
-            return Markup('<code data-file="{0}">{0}</code>').format(clean(self.text))
+            return Markup("<code data-file>{0}</code>").format(clean(self.text))
         return Markup("<code>{}</code>").format(clean(self.text))
 
     def plain(self) -> str:
@@ -154,6 +154,24 @@ class About:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """The prediction that the parts inside are of."""
+
+    prediction: str
+    line: "Line"
+
+    def html(self) -> Markup:
+        """The line, which names its prediction to scripts."""
+        return Markup('<span data-prediction="{}">{}</span>').format(
+            self.prediction, html(self.line)
+        )
+
+    def plain(self) -> str:
+        """The line."""
+        return plain(self.line)
+
+
+@dataclass(frozen=True)
 class Noted:
     """A number with a mark that opens what is known of it: predictions, verdicts, repeats."""
 
@@ -185,7 +203,7 @@ class Noted:
         return plain(self.line) + (f" {WORDINGS[self.verdict].sign}" if self.verdict else "")
 
 
-Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Noted
+Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Predicted | Noted
 Line = tuple[Piece, ...]
 
 

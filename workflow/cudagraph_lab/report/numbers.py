@@ -15,6 +15,7 @@ from cudagraph_lab.report.markup import (
     Line,
     Link,
     Noted,
+    Predicted,
     anchor,
     join,
     say,
@@ -73,7 +74,7 @@ def point(number: Number, unit: bool = True) -> Line:
 
 def bounds(number: Number, judged: Judged, about: bool = True) -> Line:
     """What a prediction says, in the unit of its number."""
-    line = _bounds(number, judged)
+    line = (Predicted(judged.id, _bounds(number, judged)),)
     return (About(number.dataset, str(number.id), line),) if about else line
 
 
@@ -199,12 +200,11 @@ def label(index: Index, number: Number) -> Line:
     return join(words, ", ", ", ")
 
 
-def count(size: int, what: str, datasets: Sequence[str], **more: str) -> Datum:
+def count(size: int, what: str, **more: str) -> Datum:
     """A count of verdicts; the attributes say what was counted, so that it can be checked."""
     attributes = {
         "value": str(size),
         "data-count": what,
-        "data-datasets": " ".join(anchor(name) for name in datasets),
         **{f"data-{key}": text for key, text in more.items()},
     }
     return Datum(f"{size:,}", tuple(attributes.items()))
@@ -240,14 +240,13 @@ def level() -> Exempt:
 def _part(number: Number, part: str, text: str, judged: Judged | None = None) -> Datum:
     given = getattr(number if judged is None else judged, part)
     attributes = [
-        ("value", str(given).lower() if isinstance(given, bool) else f"{given:.9g}"),
-        ("data-part", part),
+        ("value", str(given).lower() if isinstance(given, bool) else f"{given:.7g}"),
     ]
+    if part != "value":  # which is what a datum is of where it says nothing
+        attributes.append(("data-part", part))
     factor, unit = unit_of(number)
     if factor != 1 and part != "n":
         attributes.append(("data-unit", unit))
-    if judged is not None:
-        attributes.append(("data-prediction", judged.id))
     return Datum(text, tuple(attributes))
 
 

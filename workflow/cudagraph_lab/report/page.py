@@ -18,8 +18,9 @@ from cudagraph_lab.report.sections.again import again
 from cudagraph_lab.report.sections.answer import answer
 from cudagraph_lab.report.sections.appendix import appendix
 from cudagraph_lab.report.sections.cost import production, startup
-from cudagraph_lab.report.sections.effect import sizes, why
+from cudagraph_lab.report.sections.effect import why
 from cudagraph_lab.report.sections.scores import scores, wrong
+from cudagraph_lab.report.sections.sizes import sizes
 from cudagraph_lab.report.sections.trust import trust
 from cudagraph_lab.report.view import View
 
@@ -101,6 +102,8 @@ def inline_svg(svg: str, prefix: str) -> Markup:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
+    # A hundredth of a point is more than a screen shows.
+    svg = re.sub(r'="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
@@ -113,4 +116,14 @@ def inline_svg(svg: str, prefix: str) -> Markup:
         ("#029e73", "var(--green)"),
     ):
         svg = svg.replace(colour, name)
-    return Markup(svg)  # noqa: S704
+    return Markup(_with_classes(svg, prefix))  # noqa: S704
+
+
+def _with_classes(svg: str, prefix: str) -> str:
+    """The SVG with each style said once: a chart repeats a few of them hundreds of times."""
+    styles = list(dict.fromkeys(re.findall(r'style="([^"]*)"', svg)))
+    names = {style: f"{prefix}-s{place}" for place, style in enumerate(styles)}
+    svg = re.sub(r'style="([^"]*)"', lambda found: f'class="{names[found[1]]}"', svg)
+    rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
+    end = svg.index(">") + 1
+    return f"{svg[:end]}<style>{rules}</style>{svg[end:]}"

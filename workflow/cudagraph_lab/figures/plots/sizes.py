@@ -1,86 +1,132 @@
-"""Do larger models gain less?
+"""How does the gain depend on the model's size?
 
-Speed-up by model: measured, published, and what the extrapolation brackets.
+Measured speed-ups of a decode step over the size of the model, above what was forecast for them
+before and what the lab's two models say.
 """
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from cudagraph_lab.figures.style import (
     INK,
-    PAPER,
+    MARKS,
     WIDTH,
     Drawn,
-    colour_of,
     nothing,
+    panel_title,
     ratio_axis,
-    reach,
 )
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.catalogue import BACKTEST, EXTRAPOLATION
-from cudagraph_lab.ledger.index import (
-    Index,
-    having,
-    ratios,
-    short_device,
-    short_model,
-    with_quantity,
-)
+from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain
+from cudagraph_lab.ledger.selection import Sized, sized
 
-
-def rows(index: Index) -> list[tuple[str, str, Number]]:
-    """(kind, label, number): measured at the smallest batch, then published, then brackets."""
-    found: list[tuple[str, str, Number]] = []
-    for dataset in having(index, "primary"):
-        if dataset.kind == "transcribed":
-            continue
-        numbers = ratios(index, dataset.name, "primary")
-        size = min(numbers)
-        label = f"{short_model(dataset)}, {short_device(dataset)}, batch {size}"
-        found.append((dataset.name, label, numbers[size]))
-    for name in index.groups:
-        for number in with_quantity(index, name, BACKTEST):
-            found.append(("published", str(number.id.pair), number))
-    for name in index.groups:
-        for number in with_quantity(index, name, EXTRAPOLATION):
-            key = number.id
-            gpus = f"{key.tp} {key.device.upper()}"
-            found.append(
-                ("bracket", f"{key.model}, {gpus}, {key.dtype}, batch {key.batch}", number)
-            )
-    return found
+SHOWN = 3  # batch sizes: the smallest, the middle one, the largest that all models have
+SHADES = ("#0173b2", "#de8f05", "#029e73")
+LAB = {"additive": ":", "overlap": "--"}
 
 
 def draw(index: Index) -> Drawn:
-    """A row per model and device."""
-    found = rows(index)
-    if not found:
-        return nothing("No speed-up of any model was measured, published or bracketed.")
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.26 * len(found)))
-    axes = figure.subplots()
-    numbers = [number for _, _, number in found]
-    low, high = reach(numbers)
-    for place, (kind, _, number) in enumerate(found):
-        ends = [number.low, number.high]
-        for prediction in number.predictions if kind == "published" else ():
-            ends = [prediction.low, prediction.high]
-            high = max(high, prediction.high or 1)
-        colour = colour_of(index, index.datasets[kind]) if kind in index.datasets else INK
-        known = [end for end in ends if end is not None]
-        if len(known) == len(ends):
-            style = "-" if kind in index.datasets else (0, (1, 1.5))
-            axes.plot(known, [place, place], color=colour, linestyle=style, marker="|")
-        if number.value is not None:
-            face = colour if kind in index.datasets else PAPER
-            axes.plot(number.value, place, "o", color=colour, markerfacecolor=face)
-    axes.set_yticks(range(len(found)), [label for _, label, _ in found])
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
-    ratio_axis(axes, low / 1.1, high * 1.1, horizontal=True)
+    """A panel per device: a line per batch size, measured over forecast."""
+    devices = sized(index)
+    if not devices:
+        return nothing("No speed-up of a model of known size was measured.")
+    figure = Figure(figsize=(WIDTH, 3.0 * len(devices)))
+    panels = figure.subplots(len(devices), 1, squeeze=False)[:, 0]
+    shown: list[Number] = []
+    said = []
+    for axes, (device, rows) in zip(panels, devices.items(), strict=True):
+        batches = shown_batches(rows)
+        numbers = _panel(axes, rows, batches)
+        shown += numbers
+        panel_title(axes, f"{device}, decode step", INK)
+        said.append(f"{device}: " + "; ".join(_finding(rows, batch) for batch in batches))
+    panels[-1].set_xlabel("parameters of the model")
+    first = shown_batches(next(iter(devices.values())))[0]
     figure.supxlabel(
-        "filled: measured · hollow: published by others · dotted: our bracket, not measured",
-        fontsize=8.5,
+        "marks: measured, hollow without an interval · bands: forecast before, 90%\n"
+        f"grey: the lab’s two models at batch {first}, additive dotted, overlap dashed",
+        fontsize=8,
         color=INK,
     )
-    said = "; ".join(f"{label}: {plain(number)}" for _, label, number in found)
-    return figure, f"Speed-up by model and device. {said}.", numbers
+    return figure, f"Speed-up by model size. {'. '.join(said)}.", shown
+
+
+def shown_batches(rows: list[Sized]) -> list[int]:
+    """At most SHOWN of the batch sizes that every model of a device was measured at."""
+    common = sorted(set.intersection(*(set(row.ratios) for row in rows)))
+    if len(common) <= SHOWN:
+        return common
+    return [common[0], common[len(common) // 2], common[-1]]
+
+
+def _panel(axes: Axes, rows: list[Sized], batches: list[int]) -> list[Number]:
+    shown = []
+    reached = [1.0]
+    for place, batch in enumerate(batches):
+        colour, mark = SHADES[place], MARKS[place]
+        known = [(row.parameters, row.ratios[batch]) for row in rows]
+        _forecast(axes, known, colour)
+        shift = 1 + 0.04 * (place - 1)
+        for size, number in known:
+            value = float(number.value or 0)
+            if number.low is not None and number.high is not None:
+                bars = [[value - number.low], [number.high - value]]
+                axes.errorbar(size * shift, value, bars, color=colour, linewidth=1.1)
+            hollow = "white" if number.low is None else colour
+            axes.plot(
+                size * shift, value, mark, color=colour, markerfacecolor=hollow, linestyle="none"
+            )
+            reached += [value, number.high or value]
+            shown.append(number)
+        axes.plot([], [], mark, color=colour, label=f"batch {batch}")
+    for name, style in LAB.items():
+        points = [
+            (row.parameters, row.ratios[batches[0]].baselines[name])
+            for row in rows
+            if name in row.ratios[batches[0]].baselines
+        ]
+        if points:
+            axes.plot(*zip(*points, strict=True), color="#8a8a8a", linestyle=style, linewidth=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks([row.parameters for row in rows], [_size(row.parameters) for row in rows])
+    sizes = [row.parameters for row in rows]
+    axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
+    ratio_axis(axes, 0.85, max(reached) * 1.1)
+    axes.legend(fontsize=8, frameon=False, loc="upper right")
+    return shown
+
+
+def _size(parameters: float) -> str:
+    """Parameters as people say them: 125M, 8B."""
+    if parameters < 1e9:
+        return f"{parameters / 1e6:.0f}M"
+    return f"{parameters / 1e9:.2g}B"
+
+
+def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str) -> None:
+    """The band of what was forecast, where it was."""
+    said = [
+        (size, judged)
+        for size, number in known
+        for judged in number.predictions
+        if judged.id.startswith("forecast/")
+    ]
+    if not said:
+        return
+    sizes = [size for size, _ in said]
+    lows, highs = [float(j.low or 0) for _, j in said], [float(j.high or 0) for _, j in said]
+    axes.fill_between(sizes, lows, highs, color=colour, alpha=0.13, linewidth=0)
+    axes.plot(sizes, [float(j.value or 0) for _, j in said], color=colour, linewidth=0.9, alpha=0.7)
+
+
+def _finding(rows: list[Sized], batch: int) -> str:
+    first, last = rows[0], rows[-1]
+    if first is last:
+        return f"batch {batch}, {plain(first.ratios[batch])} for {first.label}"
+    return (
+        f"batch {batch}, from {plain(first.ratios[batch])} for {first.label} "
+        f"to {plain(last.ratios[batch])} for {last.label}"
+    )

@@ -26,7 +26,7 @@ from cudagraph_lab.ledger.selection import factors
 
 def draw(index: Index) -> Drawn:
     """A panel per data set that has both."""
-    both = {d.name: pair for d in index.ledger.datasets if (pair := factors(index, d.name))}
+    both = {d.name: pair for d in index.main if (pair := factors(index, d.name))}
     names = list(both)[:IN_ONE_PANEL]
     if not names:
         return nothing("No data set has measured graphs and compilation apart.")

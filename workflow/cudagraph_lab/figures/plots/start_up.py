@@ -40,7 +40,7 @@ PHASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], str], ...] = (
 
 def compared(index: Index) -> list[str]:
     """The data sets that booted with graphs and in eager; where none did, all that booted."""
-    booted = [d.name for d in index.ledger.datasets if arms_shown(index, d.name)]
+    booted = [d.name for d in index.main if arms_shown(index, d.name)]
 
     def both(name: str) -> bool:
         pair = contrast_of_role(index, name, "primary")

@@ -23,7 +23,7 @@ from cudagraph_lab.ledger.selection import profiled
 
 def draw(index: Index) -> Drawn:
     """A bar per arm and batch size: dark while the GPU works, light while it waits."""
-    tables = {d.name: profiled(index, d.name) for d in index.ledger.datasets}
+    tables = {d.name: profiled(index, d.name) for d in index.main}
     names = [name for name, table in tables.items() if table][:IN_ONE_PANEL]
     if not names:
         return nothing("No arm was profiled, so a step cannot be divided.")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import (
     OUTPUTS_DIFFERING,
+    PADDED_TOKENS,
     QUANTITIES,
     SPREAD_BETWEEN,
     SPREAD_NODES,
@@ -27,10 +28,13 @@ def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: in
     results = [_spread(arm, batch, throughput)]
     if step := step_cell(timed, arm, batch):
         results.append(mean(STEP(arm=arm, batch=batch), step, seed, [arm]))
+    replayed = timed.get((arm, "full_share", batch))
     for quantity in QUANTITIES:
         if quantity.mean_of and (cell := timed.get((arm, quantity.mean_of, batch))):
             results.append(mean(quantity(arm=arm, batch=batch), cell, seed, [arm]))
         if quantity.count_of and (cell := timed.get((arm, quantity.count_of, batch))):
+            if quantity is PADDED_TOKENS and not any(map(any, replayed or [])):
+                continue  # nothing was padded, since nothing was replayed
             results.append(counted(quantity(arm=arm, batch=batch), cell, [arm]))
     return results
 

@@ -19,9 +19,10 @@ def comparison_results(datasets: Sequence[tuple[Dataset, pd.DataFrame]]) -> list
     The quotient of two speed-ups, each made within its own data set as its ratio is: rates of
     two data sets are never divided by each other. 1 means that graphs matter as much in both.
     """
-    if not datasets:
+    compared = [pair for pair in datasets if pair[0].series is None]
+    if not compared:
         return []
-    first, *others = [(dataset, read_throughputs(dataset, table)) for dataset, table in datasets]
+    first, *others = [(dataset, read_throughputs(dataset, table)) for dataset, table in compared]
     return [
         result
         for other in others

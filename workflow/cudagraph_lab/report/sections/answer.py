@@ -7,19 +7,20 @@ from cudagraph_lab.ledger.index import (
     Index,
     contrast_of_role,
     count_verdicts,
+    ratios,
     short_device,
     short_title,
     value_at,
     with_quantity,
 )
 from cudagraph_lab.ledger.quantity import Quantity
-from cudagraph_lab.ledger.selection import cold_arms, leading_role
+from cudagraph_lab.ledger.selection import cold_arms, leading_role, sized
 from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import Claims, families, importance
-from cudagraph_lab.report.markup import Code, Exempt, Line, Link, Strong, join, say
-from cudagraph_lab.report.numbers import bounds, count, noted, value
+from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, Strong, join, say
+from cudagraph_lab.report.numbers import batch, bounds, count, noted, value
 from cudagraph_lab.report.sections.headline import LEADS, headline
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
 
@@ -40,7 +41,7 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
         )
         for name in index.ledger.absent
     ]
-    if not index.ledger.datasets:
+    if not index.main:
         none = Paragraph(("There is no data set in this report.",))
         return Section("answer", "Answer", heading, [none, *absent])
     role = leading_role(index)
@@ -86,7 +87,7 @@ def held(index: Index) -> Line:
         if f.tested and all(j.verdict in ("confirmed", "not measured") for _, j in f.pairs)
     ]
     counted = count_verdicts(index)
-    total = count(counted["confirmed"], "confirmed", index.groups)
+    total = count(counted["confirmed"], "confirmed")
     if not counted["confirmed"]:
         return ("No prediction was confirmed.",)
     if not kept:
@@ -95,7 +96,7 @@ def held(index: Index) -> Line:
         "{families}. In all {n} predictions were confirmed, {weak} of them read from these data.",
         families=_named(kept),
         n=total,
-        weak=count(counted["confirmed in-sample"], "confirmed in-sample", index.groups),
+        weak=count(counted["confirmed in-sample"], "confirmed in-sample"),
     )
 
 
@@ -109,7 +110,7 @@ def failed(index: Index) -> Line:
         first = min(waiting, key=importance)
         tail = say(
             " {n} are not settled, “{what}” among them: interval and bounds overlap only in part.",
-            n=count(counted["inconclusive"], "inconclusive", index.groups),
+            n=count(counted["inconclusive"], "inconclusive"),
             what=Exempt(first.subject, "claim"),
         )
     if not missed:
@@ -120,7 +121,7 @@ def failed(index: Index) -> Line:
             [_miss(index, f) for f in list(_one_per_quantity(missed).values())[:NAMED]], "; ", "; "
         ),
         link=Link("wrong", ("each in words",)),
-        n=count(counted["refuted"], "refuted", index.groups),
+        n=count(counted["refuted"], "refuted"),
         tail=tail,
     )
 
@@ -189,7 +190,7 @@ def _devices(index: Index, names: list[str]) -> list[str]:
 
 def costs(index: Index) -> Line:
     """What graphs cost at start-up, for the first data set that kept it."""
-    for dataset in index.ledger.datasets:
+    for dataset in index.main:
         pair = contrast_of_role(index, dataset.name, "primary")
         if pair is None:
             continue
@@ -213,20 +214,42 @@ def _boot(index: Index, dataset: Dataset, arm: str) -> Number | None:
 
 
 def larger(index: Index) -> Line:
-    """What is bracketed for a model that nobody measured: the first that a claim speaks of."""
-    brackets = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
-    number = next((n for n in brackets if n.predictions), next(iter(brackets), None))
-    if number is None:
+    """The largest model that was measured; where none was, the first that is forecast."""
+    devices = sized(index)
+    rows = [(device, row) for device, rows in devices.items() for row in rows]
+    if len({row.label for _, row in rows}) > 1:
+        device, row = max(rows, key=lambda pair: pair[1].parameters)
+        numbers = ratios(index, row.dataset, "primary")
+        first, last = numbers[min(numbers)], numbers[max(numbers)]
+        claimed = [(n, p) for n in numbers.values() for p in n.predictions if p.id[:4] == "lab/"]
+        return say(
+            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}.",
+            model=Exempt(row.label),
+            device=Exempt(device),
+            x=noted(index, first),
+            y=noted(index, last),
+            a=batch(min(numbers)),
+            b=batch(max(numbers)),
+            claims=join(
+                [
+                    say("; the lab’s {bounds} at batch {size}: {chip}", bounds=bounds(n, p),
+                        size=batch(int(n.id.batch)), chip=Chip(p.verdict))
+                    for n, p in claimed
+                ],
+                "",
+                "",
+            ),
+        )  # fmt: skip
+    forecasts = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
+    if not forecasts:
         return ()
-    key = number.id
-    lowest = (
-        "anything from no gain up is possible" if (number.low or 0) <= 1 else "some gain is sure"
-    )
+    key = forecasts[0].id
     return say(
-        "Not measured. Our bracket for {model} on {device} at batch {size} is {bracket}: {lowest}.",
+        "Not measured. Forecast for {model} on {n} {device} at batch {size}, on a host that nobody "
+        "measured: {x}.",
         model=Exempt(str(key.model), "key"),
-        device=Exempt(f"{key.tp} {str(key.device).upper()}", "key"),
+        n=Exempt(str(key.tp), "key"),
+        device=Exempt(str(key.device).upper(), "key"),
         size=Exempt(str(key.batch), "key"),
-        bracket=noted(index, number),
-        lowest=lowest,
+        x=noted(index, forecasts[0]),
     )

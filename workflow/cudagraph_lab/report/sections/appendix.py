@@ -91,11 +91,13 @@ def _row(index: Index, number: Number) -> Row:
         join(predicted, "; ", "; ") or ("–",),
         _made_from(index, number),
     ]
-    return Row(cells, row_anchor(index, number), str(number.id))
+    return Row(cells, row_anchor(index, number))
 
 
 def _made_from(index: Index, number: Number) -> Line:
     arms = dict.fromkeys(index.arm_of_file.get(file) for file in number.origin.files)
+    if list(arms) == [(number.dataset, number.id.arm)]:
+        return ("its arm",)
     links: list[Line] = [
         (Link(runs_anchor(index, *arm), (Exempt(arm[1], "key"),)),)
         for arm in arms

@@ -34,10 +34,10 @@ from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, 
 
 def startup(index: Index, drawings: dict[str, Drawing]) -> Section:
     """A timeline per arm, and the seconds, GiB and tokens behind it."""
-    lines = [line for d in index.ledger.datasets for line in _startup_lines(index, d.name)]
+    lines = [line for d in index.main for line in _startup_lines(index, d.name)]
     beside: list[Block] = [Bullets(lines)] if lines else []
     blocks: list[Block] = [Picture(drawings["start-up"], heading=False, beside=beside)]
-    rows = [row for d in index.ledger.datasets for row in _startup_rows(index, d.name)]
+    rows = [row for d in index.main for row in _startup_rows(index, d.name)]
     if rows:
         columns = ["arm", "import", "boot", "of which compiling", "of which capture", "KV cache"]
         caption: Line = ("The phases of start-up, by arm",)
@@ -135,10 +135,10 @@ def _startup_rows(index: Index, dataset: str) -> list[Row]:
 def production(index: Index, drawings: dict[str, Drawing]) -> Section:
     """Break-even, restarts, memory and the ladder of capture sizes, per data set."""
     heading = "What should I set?"
-    if not index.ledger.datasets:
+    if not index.main:
         none: list[Block] = [Paragraph(("There is no data set to advise from.",))]
         return Section("production", "What to set", heading, none)
-    on = [d.name for d in index.ledger.datasets if advise(index, d.name).action == "on"]
+    on = [d.name for d in index.main if advise(index, d.name).action == "on"]
     lines: list[Line] = []
     if on:
         names = join([(Exempt(short_title(index, index.datasets[n])),) for n in on])
@@ -149,13 +149,13 @@ def production(index: Index, drawings: dict[str, Drawing]) -> Section:
                 names=names,
             )
         )
-    lines += [advice_sentence(index, d.name) for d in index.ledger.datasets if d.name not in on]
+    lines += [advice_sentence(index, d.name) for d in index.main if d.name not in on]
     lines += _upgrades(index)
     blocks: list[Block] = [Bullets(lines[: LISTED + 1])]
     if len(lines) > LISTED + 1:
         blocks.append(Fold(("The other data sets",), [Bullets(lines[LISTED + 1 :])]))
     blocks += start_costs(index) + break_even(index)
-    per_set = [row for d in index.ledger.datasets if (row := _ladder_row(index, d.name))]
+    per_set = [row for d in index.main if (row := _ladder_row(index, d.name))]
     if per_set:
         columns = [
             "data set",

@@ -3,11 +3,6 @@
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import (
-    BACKTEST_HITS,
-    BACKTEST_INFEASIBLE,
-    BACKTEST_TESTED,
-    BACKTEST_WIDTH,
-    EXTRAPOLATION,
     GRAPH_LAUNCHES,
     KERNELS,
     LAUNCHES,
@@ -15,103 +10,20 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.index import (
     Index,
     contrast_of_role,
-    having,
     ratios,
-    short_model,
     short_title,
     value_at,
-    with_quantity,
 )
 from cudagraph_lab.ledger.selection import factors, profiled
-from cudagraph_lab.report.markup import Code, Exempt, Line, join, say
-from cudagraph_lab.report.numbers import batch, bounds, noted
+from cudagraph_lab.report.markup import Code, Exempt, Line, say
+from cudagraph_lab.report.numbers import batch, noted
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Section
-
-
-def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
-    """Speed-up against model size: what was measured, and the brackets beside it."""
-    models = sorted({short_model(d) for d in having(index, "primary") if d.kind != "transcribed"})
-    if len(models) > 1:
-        first = say("{names} were measured.", names=join([(Exempt(m),) for m in models]))
-    elif models:
-        first = say(
-            "One size was measured: {name}. How the gain falls with size is therefore not "
-            "measured, only bracketed.",
-            name=Exempt(models[0]),
-        )
-    else:
-        first = ("No model was measured with graphs against eager.",)
-    beside: list[Block] = [Paragraph(first), Bullets(_backtest(index) + _claims(index))]
-    blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
-    return Section("sizes", "Sizes", drawings["sizes"].title, blocks)
-
-
-def _backtest(index: Index) -> list[Line]:
-    lines: list[Line] = []
-    for name in index.groups:
-        tested, hits, width, infeasible = (
-            value_at(index, name, quantity())
-            for quantity in (BACKTEST_TESTED, BACKTEST_HITS, BACKTEST_WIDTH, BACKTEST_INFEASIBLE)
-        )
-        if not (tested and hits):
-            continue
-        lines.append(
-            say(
-                "Of {tested} published by others that our brackets had not been fitted to, {hits} "
-                "lie inside{width}. Brackets this wide are easily hit: that is weak evidence.",
-                tested=noted(index, tested),
-                hits=noted(index, hits),
-                width=say(" (median width of a bracket {w})", w=noted(index, width))
-                if width
-                else (),
-            )
-        )
-        if infeasible and infeasible.value:
-            lines.append(say("Faster than the hardware allows: {n}.", n=noted(index, infeasible)))
-    return lines
-
-
-def _claims(index: Index) -> list[Line]:
-    """The claims about models that nobody here measured, one line for all of their brackets."""
-    brackets = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
-    claimed = [(n, p) for n in brackets for p in n.predictions]
-    lines: list[Line] = []
-    for claim in dict.fromkeys(p.id for _, p in claimed):
-        pairs = [(n, p) for n, p in claimed if p.id == claim]
-        number, judged = pairs[0]
-        tightest = min(pairs, key=lambda pair: pair[0].high or 0)[0]
-        loosest = max(pairs, key=lambda pair: pair[0].high or 0)[0]
-        lines.append(
-            say(
-                "The course lab says {bounds} for {model}. Our brackets go from {tight} "
-                "({a}) to {loose} ({b}), so they settle nothing: only a measurement there does.",
-                bounds=bounds(number, judged),
-                model=Exempt(str(number.id.model), "key"),
-                tight=noted(index, tightest),
-                loose=noted(index, loosest),
-                a=Exempt(_setting(tightest), "key"),
-                b=Exempt(_setting(loosest), "key"),
-            )
-            if judged.verdict == "inconclusive"
-            else say(
-                "The course lab says {bounds} for {model}; our bracket is {tight}.",
-                bounds=bounds(number, judged),
-                model=Exempt(str(number.id.model), "key"),
-                tight=noted(index, tightest),
-            )
-        )
-    return lines
-
-
-def _setting(number: Number) -> str:
-    key = number.id
-    return f"{key.tp} {str(key.device).upper()}, {key.dtype}"
 
 
 def why(index: Index, drawings: dict[str, Drawing]) -> Section:
     """A step as GPU work and waiting; then graphs and compilation apart."""
     steps: list[Line] = []
-    for dataset in index.ledger.datasets:
+    for dataset in index.main:
         steps += _step_lines(index, dataset.name)[:2]
     method = Paragraph(
         (
@@ -182,7 +94,7 @@ def _step_lines(index: Index, dataset: str) -> list[Line]:
 
 def _split_lines(index: Index) -> list[Line]:
     lines: list[Line] = []
-    for dataset in index.ledger.datasets:
+    for dataset in index.main:
         parts = factors(index, dataset.name)
         if parts is None:
             continue
@@ -202,7 +114,7 @@ def _split_lines(index: Index) -> list[Line]:
                 f"{_all_or_none(compiler)} of those of compilation.",
             )
         )
-    for dataset in index.ledger.datasets:
+    for dataset in index.main:
         numbers = ratios(index, dataset.name, "piecewise")
         if numbers:
             size = min(numbers)

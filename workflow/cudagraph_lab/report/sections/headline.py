@@ -30,7 +30,7 @@ def headline(index: Index, role: Role | None) -> Line:
     if role is None:
         reasons = dict.fromkeys(
             f"{short_title(index, d)}: {arm.reason}"
-            for d in index.ledger.datasets
+            for d in index.main
             for arm in d.arms.values()
             if arm.status != "ok" and arm.reason
         )
@@ -63,7 +63,8 @@ def leads(index: Index, role: Role) -> list[Dataset]:
 
         most, least = max(chosen, key=gain), min(chosen, key=gain)
         return [most, least] if most is not least else [most]
-    return chosen[:LEADS]
+    one_each = {short_device(d): d for d in reversed(chosen)}  # the first of each device
+    return [d for d in chosen if one_each[short_device(d)] is d][:LEADS]
 
 
 def _gain(index: Index, dataset: Dataset, role: Role, same: bool = False) -> Line:

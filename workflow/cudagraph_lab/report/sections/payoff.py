@@ -24,14 +24,12 @@ def cell(index: Index, number: Number | None) -> Line:
 
 def start_costs(index: Index) -> list[Block]:
     """What a start with graphs takes longer, the capture's part of it, and what a day loses."""
-    rows = [row for d in index.ledger.datasets for row in _start_rows(index, d.name)]
+    rows = [row for d in index.main for row in _start_rows(index, d.name)]
     if not rows:
         return []
     columns = ["data set, cache", "a start takes longer by", "of which capture", "lost a day"]
     table = Table(("What graphs cost at a start, and a day",), columns, rows)
-    per_day = (
-        n.note for d in index.ledger.datasets for n in with_quantity(index, d.name, DEPLOY_TAX)
-    )
+    per_day = (n.note for d in index.main for n in with_quantity(index, d.name, DEPLOY_TAX))
     said = say(
         "A start takes longer by its boot with graphs minus one without. Lost a day: {per}. "
         "{bounds}",
@@ -60,7 +58,7 @@ def _start_rows(index: Index, dataset: str) -> list[Row]:
 def _bounded(index: Index) -> Line:
     """Which costs are bounds only, and why data sets with a speed-up have none."""
     lines: list[Line] = []
-    for dataset in index.ledger.datasets:
+    for dataset in index.main:
         if not with_quantity(index, dataset.name, SAVED_MS):
             continue
         name = Exempt(short_title(index, dataset))
@@ -76,7 +74,7 @@ def _bounded(index: Index) -> Line:
 
 def break_even(index: Index) -> list[Block]:
     """After how many steps a warm and a cold start have paid, at the ends of the batch sizes."""
-    rows = [row for d in index.ledger.datasets for row in _break_even_rows(index, d.name)]
+    rows = [row for d in index.main for row in _break_even_rows(index, d.name)]
     if not rows:
         return []
     columns = ["data set, batch", "a step saves", *_PAID]

@@ -9,7 +9,7 @@ from cudagraph_lab.report.numbers import batch, noted
 def co_residence(index: Index) -> list[Line]:
     """A line for each data set in turn of whose arms some were measured alone as well."""
     lines = []
-    for dataset in index.ledger.datasets:
+    for dataset in index.main:
         numbers = with_quantity(index, dataset.name, CO_RESIDENT)
         if not numbers:
             continue

@@ -12,7 +12,7 @@ from cudagraph_lab.report.claims import (
     refuted_by_prediction,
     width_words,
 )
-from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, plain, say
+from cudagraph_lab.report.markup import About, Chip, Exempt, Line, Link, Strong, join, plain, say
 from cudagraph_lab.report.numbers import bounds, count, judgement, label, point, value
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
@@ -30,7 +30,7 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
     counts = [
         say(
             "{n} {words}",
-            n=count(counted[verdict], verdict, index.groups),
+            n=count(counted[verdict], verdict),
             words=WORDINGS[verdict].words,
         )
         for verdict in VERDICTS
@@ -40,8 +40,8 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         "and prove nothing; {late} predictions were registered only after the measurement, the "
         "others before it. Open a row for its numbers.",
         counts=join(counts),
-        late=count(counted["post hoc"], "post hoc", index.groups),
-        n=count(counted["confirmed in-sample"], "confirmed in-sample", index.groups),
+        late=count(counted["post hoc"], "post hoc"),
+        n=count(counted["confirmed in-sample"], "confirmed in-sample"),
     )
     rule = Paragraph(
         (
@@ -64,11 +64,11 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
 
 def _family(index: Index, claims: Claims) -> Family:
     counts = claims.counts
-    total = count(len(claims.pairs), "all", index.groups, family=claims.key)
+    total = count(len(claims.pairs), "all", family=claims.key)
     verdicts = [
         say(
             "{n} {words}",
-            n=count(counts[v], v, index.groups, family=claims.key),
+            n=count(counts[v], v, family=claims.key),
             words=WORDINGS[v].words,
         )
         for v in VERDICTS
@@ -86,16 +86,24 @@ def _family(index: Index, claims: Claims) -> Family:
         (Chip(claims.worst),) if alone else say("{counts} of {n}", counts=join(verdicts), n=total),
         (width_words(claims),),
     ]
-    lines = [
-        say(
-            "{where}{what}: {judgement}.",
-            where=_where(index, number),
-            what=label(index, number),
-            judgement=judgement(number, judged),
+    lines: list[Line] = [
+        (
+            About(
+                number.dataset,
+                str(number.id),
+                say(
+                    "{where}{what}: {judgement}.",
+                    where=_where(index, number),
+                    what=label(index, number),
+                    judgement=judgement(number, judged, about=False),
+                ),
+            ),
         )
         for number, judged in claims.pairs
-        if judged.verdict != "not measured"
+        if judged.verdict != "not measured" and claims.prefix != "forecast"
     ]
+    if claims.prefix == "forecast":
+        lines.append((Link("sizes", ("Its steps stand in a table under Sizes.",)),))
     missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
     if missing:
         reasons = dict.fromkeys(n.missing or "no reason is given" for n, _ in missing)
@@ -168,8 +176,8 @@ def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:
         ]
         outcome = say(
             "{n} of {all} measured numbers missed it, from {low} to {high}",
-            n=count(len(pairs), "refuted", index.groups, prediction=name),
-            all=count(len(whole), "measured", index.groups, prediction=name),
+            n=count(len(pairs), "refuted", prediction=name),
+            all=count(len(whole), "measured", prediction=name),
             low=point(min((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
             high=point(max((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
         )

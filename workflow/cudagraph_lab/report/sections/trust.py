@@ -24,7 +24,7 @@ KINDS = {"measured": "measured", "transcribed": "published", "simulated": "SIMUL
 def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
     """Resolution, proof of replay, order, conditions, failures."""
     heading = "Can I trust it?"
-    datasets = index.ledger.datasets
+    datasets = index.main
     if not datasets:
         none: list[Block] = [Paragraph(("There is nothing to trust or to doubt: no data set.",))]
         return Section("trust", "Trust", heading, none)
@@ -93,7 +93,7 @@ def _resolution(index: Index) -> list[Line]:
                 ),
             )
         lines.append(text)
-    without = [d for d in index.ledger.datasets if d not in having(index, "a_a")]
+    without = [d for d in index.main if d not in having(index, "a_a")]
     if without:
         names = join([(Exempt(short_title(index, d)),) for d in without])
         lines.append(
@@ -112,7 +112,7 @@ def _replay(index: Index) -> list[Line]:
     """The least share of steps replayed where graphs were asked for, the most where not."""
     asked: list[Number] = []
     unasked: list[Number] = []
-    for dataset in index.ledger.datasets:
+    for dataset in index.main:
         for number in with_quantity(index, dataset.name, REPLAYED_SHARE):
             arm = dataset.arms.get(str(number.id.arm))
             if arm is None or arm.purpose != "timed":
@@ -153,7 +153,7 @@ def _spread(index: Index) -> list[Line]:
         (SPREAD_NODES, "between nodes, a node being one device of one machine, the means"),
     ):
         largest: list[Line] = []
-        for dataset in index.ledger.datasets:
+        for dataset in index.main:
             numbers = with_quantity(index, dataset.name, quantity)
             if numbers:
                 most = max(numbers, key=lambda n: float(n.value or 0))
@@ -172,9 +172,7 @@ def _spread(index: Index) -> list[Line]:
 
 
 def _outputs(index: Index) -> list[Line]:
-    numbers = [
-        n for d in index.ledger.datasets for n in with_quantity(index, d.name, OUTPUTS_DIFFERING)
-    ]
+    numbers = [n for d in index.main for n in with_quantity(index, d.name, OUTPUTS_DIFFERING)]
     if not numbers:
         return []
     worst = max(numbers, key=lambda n: float(n.value or 0))
@@ -251,7 +249,7 @@ def _conditions(index: Index, dataset: Dataset) -> Row:
 def _folded(index: Index) -> list[Block]:
     notes = [
         say("{name}: {text}", name=Exempt(short_title(index, d)), text=_prose(note))
-        for d in index.ledger.datasets
+        for d in index.main
         for note in d.notes
     ]
     orders = [
@@ -260,7 +258,7 @@ def _folded(index: Index) -> list[Block]:
             name=Exempt(short_title(index, d)),
             arms=join([(Code(arm),) for arm in arms], " → ", " → "),
         )
-        for d in index.ledger.datasets
+        for d in index.main
         for arms in d.order[:10]
     ]
     warnings = [
@@ -270,14 +268,14 @@ def _folded(index: Index) -> list[Block]:
             arm=Code(arm),
             text=Exempt(text),
         )
-        for d in index.ledger.datasets
+        for d in index.main
         for arm, facts in d.arms.items()
         for text in facts.warnings
     ]
     if len(warnings) > WARNINGS:
         more = say("and more; all are in {file}", file=Code("results/ledger.json", file=True))
         warnings = [*warnings[:WARNINGS], more]
-    unknown = [d for d in index.ledger.datasets if not d.order]
+    unknown = [d for d in index.main if not d.order]
     if unknown:
         names = join([(Exempt(short_title(index, d)),) for d in unknown])
         orders.append(say("{names}: the order of the runs is not known.", names=names))

@@ -1,0 +1,237 @@
+"""How the gain depends on the model's size: measured, forecast before, and scored."""
+
+from collections.abc import Sequence
+
+from cudagraph_lab.figures.catalogue import Drawing
+from cudagraph_lab.ledger.build import Judged, Number
+from cudagraph_lab.ledger.catalogue import (
+    BACKTEST_HITS,
+    BACKTEST_INFEASIBLE,
+    BACKTEST_TESTED,
+    BACKTEST_WIDTH,
+    EXTRAPOLATION,
+    SCORE_50,
+    SCORE_90,
+    SCORE_ERROR,
+    SCORE_WIS,
+    SKILL,
+    STEP,
+)
+from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.quantity import Quantity
+from cudagraph_lab.ledger.selection import Sized, sized
+from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import batch, bounds, noted, value
+from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
+
+INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
+FAMILIES = {"steps": "steps of each arm", "step-ratios": "speed-ups of a step"}
+
+
+def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
+    """Speed-up against model size, and how the forecasts of it did."""
+    devices = sized(index)
+    lines = [line for device, rows in devices.items() for line in _course(index, device, rows)]
+    beside: list[Block] = [Bullets([*lines, *_scored(index), *_beyond(index)])]
+    blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
+    if (rows := _score_rows(index)) is not None:
+        blocks.append(rows)
+    if cells := _cells(index):
+        blocks.append(Fold(("Every forecast step beside the measured one",), cells))
+    if published := _backtest(index):
+        blocks.append(Paragraph(join(published, " ", " "), small=True))
+    return Section("sizes", "Sizes", drawings["sizes"].title, blocks)
+
+
+def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
+    """From the smallest to the largest model of a device, at its smallest batch size."""
+    first, last = rows[0], rows[-1]
+    size = min(first.ratios.keys() & last.ratios.keys(), default=None)
+    if size is None:
+        return []
+    if first is last:
+        return [
+            say(
+                "One size was measured on {device}: {label}. How the gain falls with size is not.",
+                device=Exempt(device),
+                label=Exempt(first.label),
+            )
+        ]
+    return [
+        say(
+            "{device}, batch {size}: graphs make a decode step {x} as fast for {small}, and {y} "
+            "for {large}.",
+            device=Strong((Exempt(device),)),
+            size=batch(size),
+            x=noted(index, first.ratios[size]),
+            y=noted(index, last.ratios[size]),
+            small=Exempt(first.label),
+            large=Exempt(last.label),
+        )
+    ]
+
+
+def _scored(index: Index) -> list[Line]:
+    """How the forecasts of the largest measured model did."""
+    lines: list[Line] = []
+    for device, rows in sized(index).items():
+        last = rows[-1]
+        error = value_at(index, last.dataset, SCORE_ERROR(family="steps"))
+        inside = value_at(index, last.dataset, SCORE_90(family="steps"))
+        if error is None or inside is None:
+            continue
+        lines.append(
+            say(
+                "Forecast before from a host that was calibrated on {small} alone: the steps of "
+                "{large} on {device} were met with a median error of {error}, and {inside} of them "
+                "lie inside the bounds of {outer}.",
+                outer=OUTER,
+                small=Exempt(rows[0].label),
+                large=Exempt(last.label),
+                device=Exempt(device),
+                error=noted(index, error),
+                inside=noted(index, inside),
+            )
+        )
+    return lines
+
+
+def _beyond(index: Index) -> list[Line]:
+    """What the step model says where nothing was measured, and the claim about it."""
+    lines: list[Line] = []
+    for name in index.groups:
+        for number in with_quantity(index, name, EXTRAPOLATION)[:2]:
+            key = number.id
+            lines.append(
+                say(
+                    "Not measured: {model} on {n} {device} at batch {size}, on a host that nobody "
+                    "measured: {x}{claims}.",
+                    model=Exempt(str(key.model), "key"),
+                    n=Exempt(str(key.tp), "key"),
+                    device=Exempt(str(key.device).upper(), "key"),
+                    size=Exempt(str(key.batch), "key"),
+                    x=noted(index, number),
+                    claims=join([_claim(number, judged) for judged in number.predictions], "", ""),
+                )
+            )
+    return lines
+
+
+def _claim(number: Number, judged: Judged) -> Line:
+    return say(
+        "; the course lab says {b}: {chip}", b=bounds(number, judged), chip=Chip(judged.verdict)
+    )
+
+
+def _score_rows(index: Index) -> Table | None:
+    """A row per data set and family of forecasts."""
+    columns = (SCORE_ERROR, SCORE_50, SCORE_90, SCORE_WIS)
+    rows = []
+    for dataset in index.ledger.datasets:
+        for family, words in FAMILIES.items():
+            numbers = [value_at(index, dataset.name, of(family=family)) for of in columns]
+            if numbers[0] is None:
+                continue
+            skills = [
+                say("{x} over {name}", x=value(number), name=_baseline(number))
+                for number in with_quantity(index, dataset.name, SKILL)
+                if number.id.family == family
+            ]
+            cells: list[Line] = [
+                say(
+                    "{name}, {words}",
+                    name=Exempt(short_title(index, dataset)),
+                    words=Exempt(words, "label"),
+                ),
+                *[value(number) if number else ("–",) for number in numbers],
+                join(skills, ", ", ", ") if skills else ("–",),
+            ]
+            rows.append(Row(cells))
+    if not rows:
+        return None
+    return Table(
+        say(
+            "Scores of forecasts that were registered before, from a calibration on a small model. "
+            "Good inner bounds hold in {inner} of the cells, good outer bounds in {outer}. Skill: "
+            "how much smaller the error is than a baseline’s.",
+            inner=INNER,
+            outer=OUTER,
+        ),
+        [
+            "forecast",
+            "median error",
+            "inner bounds hold",
+            "outer bounds hold",
+            "interval score",
+            "skill",
+        ],
+        rows,
+    )
+
+
+def _baseline(number: Number) -> Exempt:
+    return Exempt(str(number.id.baseline), "key")
+
+
+def _cells(index: Index) -> list[Table]:
+    """A table per data set: every step that was forecast, predicted, measured, verdict."""
+    tables = []
+    for dataset in index.ledger.datasets:
+        rows = [
+            Row(
+                (
+                    say(
+                        "{arm}, batch {size}",
+                        arm=Exempt(str(number.id.arm), "key"),
+                        size=batch(int(number.id.batch)),
+                    ),
+                    bounds(number, judged, about=False),
+                    value(number, about=False),
+                    (Chip(judged.verdict),),
+                ),
+                number=str(number.id),
+            )
+            for number in with_quantity(index, dataset.name, STEP)
+            for judged in number.predictions
+            if judged.id.startswith("forecast/")
+        ]
+        if rows:
+            caption = say(
+                "A decode step of {name}, forecast ({outer}) and measured",
+                outer=OUTER,
+                name=Exempt(short_title(index, dataset)),
+            )
+            columns = ["arm", "forecast", "measured", "verdict"]
+            tables.append(Table(caption, columns, rows, dataset=dataset.name))
+    return tables
+
+
+def _backtest(index: Index) -> list[Line]:
+    """The step model on published pairs, whose hosts are not known."""
+    wanted: tuple[Quantity, ...] = (
+        BACKTEST_TESTED, BACKTEST_HITS, BACKTEST_WIDTH, BACKTEST_INFEASIBLE
+    )  # fmt: skip
+    lines: list[Line] = []
+    for name in index.groups:
+        tested, hits, width, infeasible = (value_at(index, name, of()) for of in wanted)
+        if not (tested and hits and width):
+            continue
+        lines.append(
+            say(
+                "Of {tested} published by others, whose hosts nobody knows, {hits} lie inside the "
+                "bounds of {outer}; these are wide, {width} from end to end in the median, so "
+                "that is weak evidence.",
+                outer=OUTER,
+                tested=noted(index, tested),
+                hits=noted(index, hits),
+                width=noted(index, width),
+            )
+        )
+        if infeasible and infeasible.value:
+            lines.append(
+                say(
+                    "Faster than the hardware allows, and left out: {n}.",
+                    n=noted(index, infeasible),
+                )
+            )
+    return lines
