@@ -17,7 +17,7 @@ from cudagraph_lab.design.runs import (
     request_of_run,
     runs_to_measure,
 )
-from cudagraph_lab.records.record import SET_ASIDE
+from cudagraph_lab.records.store import SET_ASIDE
 
 RESULTS = Path("results")
 SHIPPED = REPOSITORY / "resources" / "datasets"

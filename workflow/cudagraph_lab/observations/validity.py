@@ -213,7 +213,7 @@ def parted_calls(records: list[Record]) -> list[str]:
 
 
 def steps_without_drafts(records: list[Record]) -> list[str]:
-    """Batches whose steps mostly carried fewer tokens than a step with all drafts, and how they ran.
+    """Batches whose steps mostly carried fewer tokens than one with all drafts, and how they ran.
 
     A drafter may propose fewer than it can, such as n-grams that find no match. The proof of
     replay is of the steps with all drafts; this accounts for the others.
@@ -233,8 +233,8 @@ def steps_without_drafts(records: list[Record]) -> list[str]:
                 ran = ", ".join(f"{count} ran as {mode}" for mode, count in sorted(others.items()))
                 warnings.append(
                     f"repeat {record.repeat}, batch {cell.batch}: {total - other} of {total} steps "
-                    f"carried the {tokens} tokens of a step with all {drafts} drafts; of the others "
-                    f"{ran}"
+                    f"carried the {tokens} tokens of a step with all {drafts} drafts; of the "
+                    f"others {ran}"
                 )
     return warnings
 
