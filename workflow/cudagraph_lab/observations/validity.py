@@ -11,13 +11,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.engine.graph_modes import asks_for_graphs
+from cudagraph_lab.observations.steps import expected_decode_mode, share_in_mode, step_tokens
+from cudagraph_lab.observations.warnings import (
+    batch_warnings,
+    condition_warnings,
+    parted_calls,
+    steps_without_drafts,
+)
 from cudagraph_lab.records.record import Call, Record, Resolved
 
 # Decode steps that may run in another mode than the arm's before it is not believed:
 # the last and first steps of a staggered batch are mixed.
 PROOF_TOLERANCE = 0.05
-# Reasons for lower clocks that say nothing of the measurement.
-HARMLESS_CLOCK_REASONS = {"gpu_idle", "applications_clocks_setting", "display_clock_setting"}
 
 ArmStatus = Literal["ok", "failed", "invalid", "unproven", "not_measurable", "missing"]
 
@@ -34,82 +39,6 @@ class Arm(BaseModel):
     repeats: int
     resolved: str | None  # compile mode / graph mode that vLLM chose
     warnings: list[str]
-
-
-def speculative_tokens(record: Record) -> int | None:
-    """Draft tokens per request and step: what vLLM resolved, else what was asked.
-
-    0 without speculative decoding; None where it is in use and the number is not known.
-    """
-    if record.resolved is not None and record.resolved.speculative_tokens is not None:
-        return record.resolved.speculative_tokens
-    asked = record.request.engine_args.get("speculative_config")
-    if not asked:
-        return 0
-    tokens = asked.get("num_speculative_tokens") if isinstance(asked, Mapping) else None
-    return tokens if isinstance(tokens, int) else None
-
-
-def waves(batch: int, max_num_seqs: int | None) -> list[int]:
-    """How many requests run together when `batch` of equal length are served, the largest first.
-
-    At most `max_num_seqs` run at a time: full waves, then the rest.
-    """
-    most = min(batch, max_num_seqs or batch)
-    rest = batch % most
-    return [most, rest] if rest else [most]
-
-
-def step_tokens(record: Record, batch: int) -> int | None:
-    """Tokens that a decode step of this batch carries: running requests x (1 + draft tokens).
-
-    None where the number of draft tokens is not known.
-    """
-    drafts = speculative_tokens(record)
-    limit = record.resolved.max_num_seqs if record.resolved else None
-    return None if drafts is None else waves(batch, limit)[0] * (1 + drafts)
-
-
-def expected_decode_mode(resolved: Resolved, tokens: int) -> str:
-    """The runtime mode of a pure decode step of so many tokens.
-
-    Source: vLLM's dispatcher: above the largest captured size nothing is replayed.
-    """
-    if tokens > max(resolved.capture_sizes, default=0):
-        return "NONE"
-    return "FULL" if resolved.cudagraph_mode.startswith("FULL") else resolved.cudagraph_mode
-
-
-def decode_steps(call: Call, tokens: int | None) -> dict[tuple[str, int], int]:
-    """Steps that carried exactly so many tokens: (mode, padded tokens) to count."""
-    counted: dict[tuple[str, int], int] = {}
-    for step in call.steps or []:
-        if step.unpadded_tokens == tokens:
-            key = (step.mode, step.padded_tokens)
-            counted[key] = counted.get(key, 0) + step.count
-    return counted
-
-
-def share_in_mode(call: Call, tokens: int | None, mode: str) -> float | None:
-    """Share of the steps of so many tokens that ran in this graph mode; None without any."""
-    counted = decode_steps(call, tokens)
-    total = sum(counted.values())
-    if not total:
-        return None
-    return sum(count for (ran, _), count in counted.items() if ran == mode) / total
-
-
-def never_replayed(record: Record, batch: int) -> list[int]:
-    """Tokens of those decode steps of a batch that no captured size holds, the largest first.
-
-    Steps of every wave count: with `max_num_seqs` below the batch the last wave is smaller.
-    Empty for an arm without graphs and where the draft tokens are not known.
-    """
-    resolved, drafts = record.resolved, speculative_tokens(record)
-    if resolved is None or drafts is None or resolved.cudagraph_mode == "NONE":
-        return []
-    sizes = (running * (1 + drafts) for running in waves(batch, resolved.max_num_seqs))
-    return [tokens for tokens in sizes if expected_decode_mode(resolved, tokens) == "NONE"]
 
 
 def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType({})) -> Arm:
@@ -194,6 +123,7 @@ def _share_without_graph(call: Call) -> float:
     """Share of all steps of a call that ran without a graph."""
     steps = call.steps or []
     return sum(s.count for s in steps if s.mode == "NONE") / sum(s.count for s in steps)
+<<<<<<< HEAD
 
 
 def parted_calls(records: list[Record]) -> list[str]:
@@ -325,3 +255,5 @@ def foreign_load(record: Record) -> str | None:
         f"{f' on {cores} cores' if cores else ''}, of which the run itself makes about {own}; "
         "measure again on a host that is idle"
     )
+=======
+>>>>>>> c14
