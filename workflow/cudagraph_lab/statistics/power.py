@@ -9,7 +9,7 @@ from scipy import special, stats
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
 from cudagraph_lab.statistics.cells import ROUNDING
-from cudagraph_lab.statistics.contrasts import Error
+from cudagraph_lab.statistics.error import Error
 
 MOST_REPEATS = 10_000  # beyond it, "run more repeats" is no advice
 WANTED = 0.8  # the chance that a plan for more repeats is made for, as is customary
