@@ -166,9 +166,13 @@ def snakemake(
     snakefile: Path = REPOSITORY / "Snakefile",
     configfiles: tuple[Path, ...] = (CONFIG,),
     timeout_s: float = 600,
+    under: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run the workflow with one core in `directory`; standard output and error come as one."""
-    command = [sys.executable, "-m", "snakemake", *map(str, arguments), "--cores", "1"]
+    """Run the workflow with one core in `directory`; standard output and error come as one.
+
+    `under` is a command that runs the one that follows it.
+    """
+    command = [*under, sys.executable, "-m", "snakemake", *map(str, arguments), "--cores", "1"]
     command += ["--directory", str(directory), "--snakefile", str(snakefile)]
     if configfiles:
         command += ["--configfile", *map(str, configfiles)]

@@ -6,17 +6,17 @@ imports and boots of vLLM. Its environment is built from the lock when it is not
 
 import json
 import os
-import shutil
-from typing import Any
 
 import pytest
-import yaml
+from tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS
 
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import order_of_repeat
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.records.store import read_record
 
+<<<<<<< HEAD
+=======
 pytestmark = pytest.mark.vllm
 
 ARMS = ("eager", "compiled")
@@ -81,6 +81,7 @@ def lab(measured, tmp_path, repository, run_snakemake):
     shutil.copytree(measured[0].directory, tmp_path / "lab")
     return Lab(tmp_path / "lab", repository, run_snakemake)
 
+>>>>>>> c14
 
 @pytest.fixture(scope="session")
 def records(measured):

@@ -95,6 +95,8 @@ def extrapolate(
     assumed = _with_own(read_assumed(), launch_us, kernels_per_layer)
     devices, models = read_devices(DEVICES), read_models(MODELS)
     model, notes = _model(asked["model"], models)
+    if kernels_per_layer is not None:
+        model = model.model_copy(update={"kernels": None})  # one's own take the place of counts
     name = asked.get("device")
     changed = asked.get("bandwidth_tb_s") or asked.get("peak_tflops")
     base = find(devices, name, "device") if name else None

@@ -240,7 +240,7 @@ def level() -> Exempt:
 def _part(number: Number, part: str, text: str, judged: Judged | None = None) -> Datum:
     given = getattr(number if judged is None else judged, part)
     attributes = [
-        ("value", str(given).lower() if isinstance(given, bool) else f"{given:.7g}"),
+        ("value", str(given).lower() if isinstance(given, bool) else f"{given:.6g}"),
     ]
     if part != "value":  # which is what a datum is of where it says nothing
         attributes.append(("data-part", part))

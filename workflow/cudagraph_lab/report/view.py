@@ -89,6 +89,7 @@ class Scores:
 class Family:
     """A family of claims: the cells of its row, and a line per number."""
 
+    key: str  # what its counts are of
     cells: Sequence[Line]
     verdict: str  # the name of the style of its row
     lines: Sequence[Line]

@@ -64,11 +64,11 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
 
 def _family(index: Index, claims: Claims) -> Family:
     counts = claims.counts
-    total = count(len(claims.pairs), "all", family=claims.key)
+    total = count(len(claims.pairs), "all")
     verdicts = [
         say(
             "{n} {words}",
-            n=count(counts[v], v, family=claims.key),
+            n=count(counts[v], v),
             words=WORDINGS[v].words,
         )
         for v in VERDICTS
@@ -110,7 +110,7 @@ def _family(index: Index, claims: Claims) -> Family:
         lines.append(say("Not measured: {why}.", why=join([(Exempt(r),) for r in reasons])))
     sources = dict.fromkeys(judged.source for _, judged in claims.pairs)
     lines += [say("Source: {text}.", text=Exempt(text)) for text in sources]
-    return Family(cells, style_name(claims.worst), lines)
+    return Family(claims.key, cells, style_name(claims.worst), lines)
 
 
 def _where(index: Index, number: Number) -> Line:
