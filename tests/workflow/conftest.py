@@ -3,7 +3,8 @@
 import shutil
 
 import pytest
-from tiny_lab import Lab
+
+from tests.workflow.tiny_lab import Lab
 
 
 @pytest.fixture(scope="session")

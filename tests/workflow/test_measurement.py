@@ -8,80 +8,15 @@ import json
 import os
 
 import pytest
-from tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS
 
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import order_of_repeat
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.records.store import read_record
+from tests.workflow.tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS
 
-<<<<<<< HEAD
-=======
 pytestmark = pytest.mark.vllm
 
-ARMS = ("eager", "compiled")
-OUTPUT_TOKENS, BATCH_SIZES, ITERATIONS = 8, [1, 4], 2
-
-
-class Lab:
-    """A directory in which the workflow runs, with a configuration of its own."""
-
-    def __init__(self, directory, repository, run):
-        self.directory, self.repository, self._run = directory, repository, run
-
-    def run(self, *arguments, snakefile=None, **changes):
-        config: dict[str, Any] = {
-            "measure": "cpu",
-            "dataset": "tiny",
-            "compare": [],
-            "model": {
-                "name": "tests/opt-2-layers",
-                "weights": "dummy",
-                "architecture": str(self.repository / "tests" / "models" / "opt-2-layers"),
-            },
-            "workload": {
-                "output_tokens": OUTPUT_TOKENS,
-                "batch_sizes": BATCH_SIZES,
-                "max_model_len": 64,
-            },
-            "repeats": 1,
-            "iterations": ITERATIONS,
-        }
-        for key, value in changes.items():
-            config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
-        (self.directory / "tiny.yaml").write_text(yaml.safe_dump(config))
-        return self._run(
-            *arguments,
-            directory=self.directory,
-            snakefile=snakefile or self.repository / "Snakefile",
-            configfiles=(
-                self.repository / "config" / "config.yaml",
-                self.directory / "tiny.yaml",
-            ),
-            timeout_s=1800,
-        )
-
-    @property
-    def runs(self):
-        return self.directory / "results" / "tiny" / "runs"
-
-
-@pytest.fixture(scope="session")
-def measured(tmp_path_factory, repository, run_snakemake):
-    """The directory after the whole workflow ran in it, and what Snakemake said."""
-    lab = Lab(tmp_path_factory.mktemp("measured"), repository, run_snakemake)
-    done = lab.run()
-    assert done.returncode == 0, done.stdout[-6000:]
-    return lab, done.stdout
-
-
-@pytest.fixture
-def lab(measured, tmp_path, repository, run_snakemake):
-    """A copy of that directory, to do something to."""
-    shutil.copytree(measured[0].directory, tmp_path / "lab")
-    return Lab(tmp_path / "lab", repository, run_snakemake)
-
->>>>>>> c14
 
 @pytest.fixture(scope="session")
 def records(measured):

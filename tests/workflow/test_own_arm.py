@@ -9,10 +9,12 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS, Lab
 
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
+from tests.workflow.tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS, Lab
+
+pytestmark = pytest.mark.vllm
 
 DRAFTS, SEQUENCES = 3, 8
 CORRECT = {

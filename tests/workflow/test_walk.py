@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ class Walk:
 
     def __init__(self, directory, repository):
         self.directory = clone_into(directory / "clone")
-        self.mine = {
+        self.mine: dict[str, Any] = {
             "measure": "cpu",
             "dataset": DATASET,
             "compare": [],
