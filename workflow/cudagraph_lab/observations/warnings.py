@@ -29,7 +29,7 @@ def parted_calls(records: list[Record]) -> list[str]:
 
 
 def steps_without_drafts(records: list[Record]) -> list[str]:
-    """Batches whose steps mostly carried fewer tokens than one with all drafts, and how they ran.
+    """Batches whose steps mostly lacked drafts that they could carry, and how they ran.
 
     A drafter may propose fewer than it can, such as n-grams that find no match. The proof of
     replay is of the steps with all drafts; this accounts for the others.
