@@ -31,7 +31,11 @@ settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let the fuzz profile win over the numbers of examples that single tests set."""
+    """Mark tests by their directory; let the fuzz profile win over their numbers of examples."""
+    for item in items:
+        directory = item.path.relative_to(REPOSITORY / "tests").parts[0]
+        if directory in ("browser", "slurm", "faults"):
+            item.add_marker(directory)
     if config.getoption("--hypothesis-profile") != "fuzz":
         return
     for item in items:

@@ -13,6 +13,8 @@ import yaml
 from cudagraph_lab.design.memory import GIB, kv_bytes_per_token
 from cudagraph_lab.records.store import read_record
 
+pytestmark = pytest.mark.vllm
+
 ARMS = ("eager", "compiled")
 SIZES = ("opt", "llama")
 BATCH_SIZES = [1, 4]

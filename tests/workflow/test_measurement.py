@@ -15,6 +15,8 @@ from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.records.store import read_record
 from tests.workflow.tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS
 
+pytestmark = pytest.mark.vllm
+
 
 @pytest.fixture(scope="session")
 def records(measured):

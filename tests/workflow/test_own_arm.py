@@ -14,6 +14,8 @@ from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
 from tests.workflow.tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS, Lab
 
+pytestmark = pytest.mark.vllm
+
 DRAFTS, SEQUENCES = 3, 8
 CORRECT = {
     "enforce_eager": True,

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.launch import (
     HIDDEN_SHARE,
     Profile,
-    attribution,
     eager_step_s,
     hidden_share_from_pair,
     host_from_profile_s,
@@ -135,9 +134,8 @@ def test_profile_gives_the_host_term_and_the_fusion_factor():
     close(host_from_profile_s(5e-4, profile), 2e-4)
     rows = {r.model: r for r in predict([4], 1e-3, 5e-4, [8e-4], profile=profile)}
     # host 0.2 ms, eager GPU work at batch 4: (0.8 - 0.2) * 4/3 = 0.8 ms.
-    close(rows["additive"].eager_step_s, 2e-4 + 8e-4 + (1e-3 - 2e-4 - 4e-4))
-    close(rows["overlap"].eager_step_s, 2e-4 + max(8e-4, 8e-4))
-    close(rows["additive"].launch_bill_s, 4e-4)
+    close(rows["additive"].ratio * 8e-4, 2e-4 + 8e-4 + (1e-3 - 2e-4 - 4e-4))
+    close(rows["overlap"].ratio * 8e-4, 2e-4 + max(8e-4, 8e-4))
     assert "profile" in rows["overlap"].information
 
 
@@ -163,29 +161,6 @@ def test_a_share_is_a_share(share):
         eager_step_s(1e-3, 1e-3, share)
 
 
-@given(SECONDS, SECONDS, SECONDS)
-@example(0.09999999999999999, 0.03125, 0.1)  # a whole of 1, but for rounding
-@example(0.1 * (1 + 1.1e-9), 1e-6, 0.1)
-def test_attribution_multiplies_and_adds_up(eager, compiled, graphs):
-    parts = attribution(eager, compiled, graphs)
-    close(parts.compile_factor * parts.graph_factor, parts.whole)
-    if abs(np.log(eager) - np.log(graphs)) < 0.9e-9:
-        assert np.isnan(parts.compile_share) and np.isnan(parts.graph_share)
-    elif not np.isclose(abs(np.log(eager / graphs)), 1e-9, rtol=1e-3, atol=0):
-        close(parts.compile_share * np.log(parts.whole), np.log(eager / compiled))
-        # A large share of a small whole carries as many digits as the whole does.
-        size = max(1.0, abs(float(parts.compile_share)))
-        np.testing.assert_allclose(
-            parts.compile_share + parts.graph_share, 1.0, rtol=0, atol=1e-12 * size
-        )
-
-
-def test_attribution_by_hand_and_where_undefined():
-    parts = attribution([8.0, 2.0], [4.0, 1.0], [1.0, 2.0])
-    close(parts.compile_share[0], 1 / 3)
-    assert np.isnan(parts.compile_share[1]) and np.isnan(parts.graph_share[1])
-
-
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_host_term_that_grows_with_the_batch_is_recovered(share):
     """Data made by the formula, host term and all, are predicted without error."""
@@ -200,12 +175,12 @@ def test_a_host_term_that_grows_with_the_batch_is_recovered(share):
     (name,) = [name for name, hidden in HIDDEN_SHARE.items() if hidden == share]
     for row in rows:
         if row.model == name:
-            assert row.eager_step_s == pytest.approx(eager[row.batch])
+            assert row.ratio * graph[row.batch] == pytest.approx(eager[row.batch])
     # Held at batch 1's, the host term would be taken for GPU work.
     flat = predict([64], eager[1], graph[1], [graph[64]], profile)
     if share == 1.0:
         (wrong,) = [row for row in flat if row.model == name]
-        assert wrong.eager_step_s == pytest.approx(graph[64])
+        assert wrong.ratio == pytest.approx(1)
 
 
 def test_busy_times_need_a_profile_and_one_value_per_batch():

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cudagraph_lab.observations.validity import foreign_load, judge_arm, never_replayed
+from cudagraph_lab.observations.steps import never_replayed
+from cudagraph_lab.observations.validity import judge_arm
+from cudagraph_lab.observations.warnings import foreign_load
 from cudagraph_lab.records.record import Cell, Conditions, Record, StepCount
 from cudagraph_lab.records.store import read_record
 

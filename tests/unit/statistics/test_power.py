@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.statistics.contrasts import Error
-from cudagraph_lab.statistics.locations import Estimate
-from cudagraph_lab.statistics.power import chance_of_settling, repeats_to_settle, resolution
+from cudagraph_lab.statistics.error import Error
+from cudagraph_lab.statistics.power import chance_of_settling, repeats_to_settle
 
 
 def error(deviation, n):
@@ -63,14 +62,3 @@ def test_a_chance_is_a_share_and_does_not_fall_with_repeats(log, deviation, n, e
     before = chance_of_settling(log, error(deviation, n), 1.0, None)
     after = chance_of_settling(log, error(deviation, n).after(extra), 1.0, None)
     assert 0 <= before <= after + 1e-6 <= 1 + 2e-6
-
-
-def test_resolution_is_half_the_interval_and_owns_up_where_an_arm_differs_from_itself():
-    found = resolution(Estimate(1.03, 0.94, 1.12, 5, "t", None))
-    assert found.share == pytest.approx(math.sqrt(1.12 / 0.94) - 1)
-    assert found.sentence == "differences under 9% cannot be seen here"
-    off = resolution(Estimate(1.2, 1.05, 1.37, 5, "t", None))
-    assert off.differs
-    assert off.share == pytest.approx(0.37)
-    assert "differs from itself" in off.sentence
-    assert resolution(Estimate(1.2, None, None, 1, None, "one repeat: no interval")) is None

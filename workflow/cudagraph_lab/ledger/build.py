@@ -101,10 +101,10 @@ def build_ledger(
     where an observation cannot be a measurement (not positive, not finite).
     """
     # Here, since the page needs the shapes of this module and waits for no SciPy.
+    from cudagraph_lab.ledger.dataset_results import dataset_results
     from cudagraph_lab.ledger.quantities.co_residence import co_residence_results
     from cudagraph_lab.ledger.quantities.comparison import comparison_results
     from cudagraph_lab.ledger.scores import score_results
-    from cudagraph_lab.ledger.walk import dataset_results
 
     datasets = in_order(datasets, settings.headline, measured_here)
     numbers: list[Number] = []

@@ -82,7 +82,7 @@ REPLAYED_SHARE = Quantity(
     "replay/full_share/{arm}/b{batch}",
     "share",
     "steps that replayed a full graph",
-    ("observations.validity.decode_steps", "observations.validity.share_in_mode"),
+    ("observations.steps.decode_steps", "observations.steps.share_in_mode"),
     better="higher",
     count_of="full_share",
 )
@@ -90,7 +90,7 @@ PADDED_TOKENS = Quantity(
     "replay/padded_tokens/{arm}/b{batch}",
     "tokens",
     "tokens a step was padded to",
-    ("observations.validity.decode_steps",),
+    ("observations.steps.decode_steps",),
     better="lower",
     count_of="padded_tokens",
 )

@@ -106,7 +106,8 @@ def calibrate(
             work = work_of(
                 model, roof_at(batch), batch, dataset.tensor_parallel_size, assumed.kernels, seed
             )
-            cells.append(MeasuredStep(arm, work, draws))
+            busy_s = profiled(dataset, name, "device_busy_s_per_step", batch, counts)
+            cells.append(MeasuredStep(arm, work, draws, busy_s))
     fitted = replace(
         fit_host(speed, cells),
         kernel_fitted=speed.kernel_s is not guess.kernel_s,

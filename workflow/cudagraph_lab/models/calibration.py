@@ -27,15 +27,17 @@ from cudagraph_lab.models.step import (
 
 # A model smaller than this many last-level caches is read from the cache in part.
 CACHES = 8
+CLEARLY = 1.1  # host over GPU work of a cell that tells of the host
 
 
 @dataclass(frozen=True)
 class MeasuredStep:
-    """A cell: draws of its decode step in seconds, and the work of it."""
+    """A cell: draws of its decode step in seconds, the work of it, and its GPU work if profiled."""
 
     arm: StepArm
     work: Work
     step_s: Floats
+    busy_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,31 +61,22 @@ class Calibration:
 
 
 def fit_speed(speed: Speed, device: Device, busy: Sequence[MeasuredBusy]) -> Speed:
-    """The assumed speed with the kernel's latency, and the bandwidth if it can be told, fitted.
+    """The assumed speed with one constant fitted to profiled GPU work, beside the other as assumed.
 
-    The bandwidth can be told where the bytes of a step exceed CACHES last-level caches; then
-    both come from one least squares fit, else the latency alone, beside the assumed bandwidth.
-    Nothing changes where nothing was profiled.
+    Where the bytes of a step exceed CACHES last-level caches it is the bandwidth, else the latency
+    of a kernel: the arms of one model have nearly the same bytes and kernels, so that one profile
+    does not tell both. Nothing changes where nothing was profiled.
     """
     if not busy:
         return speed
-    kernels = np.array([one.kernels for one in busy])
-    seconds = np.array([one.busy_s for one in busy])
-    data = np.array([_bytes(one.roof) for one in busy])
-    cache = (device.l2_mib or 0.0) * 2**20
-    if device.l2_mib is not None and data.min() > CACHES * cache and len(busy) > 2:
-        rows = np.column_stack([kernels, data]) / seconds[:, None]
-        (kernel_s, s_per_byte), residual = nnls(rows, np.ones(len(busy)))
-        if kernel_s > 0 and s_per_byte > 0:
-            spread = residual / np.sqrt(len(busy))
-            rng = np.random.default_rng(len(busy))
-            return replace(
-                speed,
-                kernel_s=kernel_s * np.exp(spread * rng.standard_normal(DRAWS)),
-                bandwidth_b_s=np.exp(spread * rng.standard_normal(DRAWS)) / s_per_byte,
-            )
-    roof_s = data[:, None] / speed.bandwidth_b_s
-    per_kernel = np.maximum(seconds[:, None] - roof_s, 0.0) / kernels[:, None]
+    kernels = np.array([[one.kernels] for one in busy])
+    seconds = np.array([[one.busy_s] for one in busy])
+    data = np.array([[_bytes(one.roof)] for one in busy])
+    if device.l2_mib is not None and data.min() > CACHES * device.l2_mib * 2**20:
+        moving_s = seconds - kernels * speed.kernel_s
+        if (moving_s > 0).all():
+            return replace(speed, bandwidth_b_s=np.asarray(np.median(data / moving_s, axis=0)))
+    per_kernel = np.maximum(seconds - data / speed.bandwidth_b_s, 0.0) / kernels
     return replace(speed, kernel_s=np.asarray(np.median(per_kernel, axis=0)))
 
 
@@ -97,10 +90,17 @@ def fit_host(speed: Speed, cells: Sequence[MeasuredStep]) -> Calibration:
     Raises LabError where the cells in which the host decides do not identify the constants: the
     three arms, and two batch sizes.
     """
-    on_gpu = np.array([gpu_s(speed, cell.work, cell.arm) for cell in cells])
+    on_gpu = np.array(
+        [
+            np.full(DRAWS, cell.busy_s) if cell.busy_s else gpu_s(speed, cell.work, cell.arm)
+            for cell in cells
+        ]
+    )
     steps = np.array([cell.step_s for cell in cells])
     host_s = steps - speed.serial_share * on_gpu
-    decided = np.median(host_s, axis=1) > np.median(on_gpu, axis=1)
+    # Only where the host is the longer beyond doubt: a step of the GPU's read as the host's would
+    # make a host that is as slow as the GPU.
+    decided = np.quantile(host_s / on_gpu, 0.05, axis=1) > CLEARLY
     of_host = [cell for cell, mine in zip(cells, decided, strict=True) if mine]
     arms = {cell.arm for cell in of_host}
     if arms != {"eager", "compiled", "graphs"} or len({c.work.batch for c in of_host}) < 2:

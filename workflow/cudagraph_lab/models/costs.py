@@ -18,13 +18,12 @@ from cudagraph_lab.models.ladder import ladder_cost
 class BreakEven:
     """When serving at one batch has won back the start-up cost.
 
-    `steps`, `tokens` and `serving_s` (spent decoding in the graph arm) are exact quotients,
-    not rounded up; all three are None, with the reason, where nothing is saved.
+    `steps` and `tokens` are exact quotients, not rounded up; both are None, with the reason, where
+    nothing is saved.
     """
 
     steps: float | None
     tokens: float | None
-    serving_s: float | None
     reason: str | None
 
 
@@ -58,7 +57,7 @@ class GraphMemory:
 def break_even(
     startup_cost_s: float, eager_step_s: float, graph_step_s: float, batch: int
 ) -> BreakEven:
-    """Steps, tokens and seconds of serving at `batch` that repay the start-up cost.
+    """Steps and tokens of serving at `batch` that repay the start-up cost.
 
     `startup_cost_s` is what the graph arm's start takes longer than the eager arm's. Raises
     LabError for a negative cost or a step that is not above 0.
@@ -69,9 +68,9 @@ def break_even(
         raise LabError("step seconds: must be above 0 in both arms")
     saved_s = eager_step_s - graph_step_s
     if saved_s <= 0:
-        return BreakEven(None, None, None, f"the graph arm saves nothing per step at batch {batch}")
+        return BreakEven(None, None, f"the graph arm saves nothing per step at batch {batch}")
     steps = startup_cost_s / saved_s
-    return BreakEven(steps, steps * batch, steps * graph_step_s, None)
+    return BreakEven(steps, steps * batch, None)
 
 
 def deploy_tax_min_per_day(startup_cost_s: float, restarts_per_day: float) -> float:

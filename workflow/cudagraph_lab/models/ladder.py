@@ -29,11 +29,6 @@ class LadderCost:
     missed_tokens: int
 
     @property
-    def padding_per_step(self) -> float | None:
-        """Expected padded tokens per replayed step; None if no step is replayed."""
-        return self.padded_tokens / self.replayed_steps if self.replayed_steps else None
-
-    @property
     def padded_share(self) -> float | None:
         """Padded tokens as a share of all tokens that replays compute; None without replays."""
         computed = self.replayed_tokens + self.padded_tokens
@@ -70,25 +65,17 @@ def ladder_cost(histogram: Mapping[int, int], sizes: tuple[int, ...]) -> LadderC
     )
 
 
-def best_ladder(
-    histogram: Mapping[int, int], rungs: int, miss_tokens: int | None = None
-) -> tuple[int, ...]:
+def best_ladder(histogram: Mapping[int, int], rungs: int) -> tuple[int, ...]:
     """The ladder of at most `rungs` rungs that pads the fewest tokens over the histogram.
 
     Exact, by dynamic programming over the histogram's batch sizes: a rung between two of
     them only pads more than a rung at the lower one. Time O(rungs * sizes^2), memory
-    O(rungs * sizes).
+    O(rungs * sizes). The top rung is the largest batch, so that every batch has a rung.
 
-    Without `miss_tokens` the top rung is the largest batch, so that every batch has a rung.
-    With it, a step above the top rung is allowed and costs that many padded tokens: what an
-    eager step loses against a replay, divided by what one padded token costs.
-
-    Raises LabError for fewer than one rung, a negative `miss_tokens`, or a bad histogram.
+    Raises LabError for fewer than one rung or a bad histogram.
     """
     if rungs < 1:
         raise LabError(f"rungs: must be at least 1, got {rungs}")
-    if miss_tokens is not None and miss_tokens < 0:
-        raise LabError(f"miss_tokens: must not be negative, got {miss_tokens}")
     batches, counts = _arrays(histogram)
     n = len(batches)
     k = min(rungs, n)
@@ -114,9 +101,6 @@ def best_ladder(
         cost = following
 
     top = n - 1
-    if miss_tokens is not None:
-        total = cost + miss_tokens * (steps[n] - steps[1:])
-        top = k - 1 + int(total[k - 1 :].argmin())
     ladder: list[int] = []
     for level in range(k - 1, -1, -1):
         ladder.append(int(batches[top]))
@@ -125,16 +109,12 @@ def best_ladder(
 
 
 def compare_ladders(
-    histogram: Mapping[int, int],
-    default: tuple[int, ...],
-    rungs: int,
-    miss_tokens: int | None = None,
+    histogram: Mapping[int, int], default: tuple[int, ...], rungs: int
 ) -> LadderComparison:
     """The cost of the ladder in use beside that of the best ladder; see `best_ladder`."""
-    best = best_ladder(histogram, rungs, miss_tokens)
     return LadderComparison(
         default=ladder_cost(histogram, default),
-        best=ladder_cost(histogram, best),
+        best=ladder_cost(histogram, best_ladder(histogram, rungs)),
         rungs_allowed=rungs,
     )
 

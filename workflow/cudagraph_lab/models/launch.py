@@ -35,9 +35,6 @@ IN_WORDS = {
     "additive": "launch bill on top of the GPU work",
     "overlap": "the longer of launch bill and GPU work",
 }
-# A speed-up whose logarithm is smaller is 1: in double precision, what is left of a smaller one
-# after division is rounding, and a share of it would keep fewer than six digits.
-SHARELESS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -54,33 +51,15 @@ class LaunchPrediction:
     """What one launch model says about one batch.
 
     `information` says in words what the prediction was allowed to see; `in_sample` is true
-    where that includes the eager cell it predicts. `launch_bill_s` is the calibrated bill.
+    where that includes the eager cell it predicts.
     """
 
     model: str
     hidden_share: float
     batch: int
-    launch_bill_s: float
-    eager_step_s: float
-    graph_step_s: float
     ratio: float
     information: str
     in_sample: bool
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """The eager-to-graphs speed-up as compile factor times graph factor.
-
-    Shares are of the logarithm of the whole; below 0 or above 1 where the factors pull in
-    opposite directions. nan where the whole is 1 within SHARELESS: nothing is there to share.
-    """
-
-    compile_factor: Floats
-    graph_factor: Floats
-    whole: Floats
-    compile_share: Floats
-    graph_share: Floats
 
 
 def step_s(tokens_per_s: ArrayLike, batch: ArrayLike) -> Floats:
@@ -184,13 +163,11 @@ def predict(
     graph_s: Sequence[float],
     profile: Profile | None = None,
     second_pair: tuple[int, float, float] | None = None,
-    graph_source: str = "the graph step measured at this batch",
     graph_busy_s: Sequence[float] | None = None,
 ) -> list[LaunchPrediction]:
     """What additive, overlap and, given `second_pair`, partial say about each batch.
 
-    `graph_s` holds the graph step in seconds at each of `batches`; `graph_source` says where
-    it is from. `second_pair` is (batch, eager
+    `graph_s` holds the graph step in seconds at each of `batches`. `second_pair` is (batch, eager
     seconds, graph seconds). With a `profile` the graph arm's idle time at batch 1 is taken
     as the host term at every batch, and the ratio of busy times as `gpu_scale`; the share of
     the partial model is fitted without it, so the two cannot be given together. With
@@ -214,16 +191,16 @@ def predict(
             "profile, second_pair: the hidden share is fitted without a profile; give one of them"
         )
     host_s, gpu_scale = 0.0, 1.0
-    seen = f"the pair at batch 1 and {graph_source}; host term taken as 0"
+    here = "the graph step measured at this batch"
+    seen = f"the pair at batch 1 and {here}; host term taken as 0"
     if profile is not None:
         host_s = float(host_from_profile_s(graph_1_s, profile))
         gpu_scale = profile.eager_busy_s / profile.graph_busy_s
         seen = (
-            f"the pair and the profile at batch 1, and {graph_source}; "
-            "host term taken as that of batch 1"
+            f"the pair and the profile at batch 1, and {here}; host term taken as that of batch 1"
             if graph_busy_s is None
-            else f"the pair and the profile at batch 1, {graph_source}, and the graph arm's "
-            "profile there; host term from its idle time"
+            else f"the pair and the profile at batch 1, {here}, and the graph arm's profile there; "
+            "host term from its idle time"
         )
     models = [(name, share, seen, {1}) for name, share in HIDDEN_SHARE.items()]
     if second_pair is not None:
@@ -234,12 +211,10 @@ def predict(
                 f"second_pair: no hidden share explains the pair at batch {batch}; "
                 "leave the partial model out or use another batch"
             )
-        fitted = f"the pairs at batches 1 and {batch} and {graph_source}; host term taken as 0"
+        fitted = f"the pairs at batches 1 and {batch} and {here}; host term taken as 0"
         models.append(("partial", share, fitted, {1, batch}))
     predictions = []
     for name, share, information, calibrated_on in models:
-        gpu_1_s = (graph_1_s - host_s) * gpu_scale
-        bill = float(launch_bill_s(eager_1_s, gpu_1_s, share, host_s))
         for position, (batch, graph) in enumerate(zip(batches, graph_s, strict=True)):
             host_b_s = host_s if graph_busy_s is None else graph - graph_busy_s[position]
             eager = float(
@@ -252,30 +227,12 @@ def predict(
                     model=name,
                     hidden_share=share,
                     batch=batch,
-                    launch_bill_s=bill,
-                    eager_step_s=eager,
-                    graph_step_s=graph,
                     ratio=eager / graph,
                     information=information,
                     in_sample=batch in calibrated_on,
                 )
             )
     return predictions
-
-
-def attribution(eager_s: ArrayLike, compiled_s: ArrayLike, graphs_s: ArrayLike) -> Attribution:
-    """Split the speed-up of eager over compile-and-graphs, from step seconds of three arms.
-
-    Whether measured arms support a share at all is for their intervals to say
-    (`statistics.quotients`).
-    """
-    eager, compiled, graphs = _floats(eager_s), _floats(compiled_s), _floats(graphs_s)
-    compile_factor, graph_factor, whole = eager / compiled, compiled / graphs, eager / graphs
-    log_whole = np.log(whole)
-    undefined = np.full_like(log_whole, np.nan)
-    there = np.abs(log_whole) > SHARELESS
-    share = np.divide(np.log(compile_factor), log_whole, out=undefined, where=there)
-    return Attribution(compile_factor, graph_factor, whole, share, 1.0 - share)
 
 
 def _floats(values: ArrayLike) -> Floats:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cudagraph_lab.engine.profile_trace import StepProfile
-from cudagraph_lab.observations.validity import decode_steps, share_in_mode, step_tokens
+from cudagraph_lab.observations.steps import decode_steps, share_in_mode, step_tokens
 from cudagraph_lab.records.record import Call, Cell, Record, StartUp
 
 if TYPE_CHECKING:

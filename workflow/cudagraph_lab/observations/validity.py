@@ -11,13 +11,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.engine.graph_modes import asks_for_graphs
+from cudagraph_lab.observations.steps import expected_decode_mode, share_in_mode, step_tokens
+from cudagraph_lab.observations.warnings import (
+    batch_warnings,
+    condition_warnings,
+    parted_calls,
+    steps_without_drafts,
+)
 from cudagraph_lab.records.record import Call, Record, Resolved
 
 # Decode steps that may run in another mode than the arm's before it is not believed:
 # the last and first steps of a staggered batch are mixed.
 PROOF_TOLERANCE = 0.05
-# Reasons for lower clocks that say nothing of the measurement.
-HARMLESS_CLOCK_REASONS = {"gpu_idle", "applications_clocks_setting", "display_clock_setting"}
 
 ArmStatus = Literal["ok", "failed", "invalid", "unproven", "not_measurable", "missing"]
 
@@ -34,82 +39,6 @@ class Arm(BaseModel):
     repeats: int
     resolved: str | None  # compile mode / graph mode that vLLM chose
     warnings: list[str]
-
-
-def speculative_tokens(record: Record) -> int | None:
-    """Draft tokens per request and step: what vLLM resolved, else what was asked.
-
-    0 without speculative decoding; None where it is in use and the number is not known.
-    """
-    if record.resolved is not None and record.resolved.speculative_tokens is not None:
-        return record.resolved.speculative_tokens
-    asked = record.request.engine_args.get("speculative_config")
-    if not asked:
-        return 0
-    tokens = asked.get("num_speculative_tokens") if isinstance(asked, Mapping) else None
-    return tokens if isinstance(tokens, int) else None
-
-
-def waves(batch: int, max_num_seqs: int | None) -> list[int]:
-    """How many requests run together when `batch` of equal length are served, the largest first.
-
-    At most `max_num_seqs` run at a time: full waves, then the rest.
-    """
-    most = min(batch, max_num_seqs or batch)
-    rest = batch % most
-    return [most, rest] if rest else [most]
-
-
-def step_tokens(record: Record, batch: int) -> int | None:
-    """Tokens that a decode step of this batch carries: running requests x (1 + draft tokens).
-
-    None where the number of draft tokens is not known.
-    """
-    drafts = speculative_tokens(record)
-    limit = record.resolved.max_num_seqs if record.resolved else None
-    return None if drafts is None else waves(batch, limit)[0] * (1 + drafts)
-
-
-def expected_decode_mode(resolved: Resolved, tokens: int) -> str:
-    """The runtime mode of a pure decode step of so many tokens.
-
-    Source: vLLM's dispatcher: above the largest captured size nothing is replayed.
-    """
-    if tokens > max(resolved.capture_sizes, default=0):
-        return "NONE"
-    return "FULL" if resolved.cudagraph_mode.startswith("FULL") else resolved.cudagraph_mode
-
-
-def decode_steps(call: Call, tokens: int | None) -> dict[tuple[str, int], int]:
-    """Steps that carried exactly so many tokens: (mode, padded tokens) to count."""
-    counted: dict[tuple[str, int], int] = {}
-    for step in call.steps or []:
-        if step.unpadded_tokens == tokens:
-            key = (step.mode, step.padded_tokens)
-            counted[key] = counted.get(key, 0) + step.count
-    return counted
-
-
-def share_in_mode(call: Call, tokens: int | None, mode: str) -> float | None:
-    """Share of the steps of so many tokens that ran in this graph mode; None without any."""
-    counted = decode_steps(call, tokens)
-    total = sum(counted.values())
-    if not total:
-        return None
-    return sum(count for (ran, _), count in counted.items() if ran == mode) / total
-
-
-def never_replayed(record: Record, batch: int) -> list[int]:
-    """Tokens of those decode steps of a batch that no captured size holds, the largest first.
-
-    Steps of every wave count: with `max_num_seqs` below the batch the last wave is smaller.
-    Empty for an arm without graphs and where the draft tokens are not known.
-    """
-    resolved, drafts = record.resolved, speculative_tokens(record)
-    if resolved is None or drafts is None or resolved.cudagraph_mode == "NONE":
-        return []
-    sizes = (running * (1 + drafts) for running in waves(batch, resolved.max_num_seqs))
-    return [tokens for tokens in sizes if expected_decode_mode(resolved, tokens) == "NONE"]
 
 
 def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType({})) -> Arm:
@@ -194,134 +123,3 @@ def _share_without_graph(call: Call) -> float:
     """Share of all steps of a call that ran without a graph."""
     steps = call.steps or []
     return sum(s.count for s in steps if s.mode == "NONE") / sum(s.count for s in steps)
-
-
-def parted_calls(records: list[Record]) -> list[str]:
-    """Batches of which some timed calls never ran as one decode step, though others did."""
-    warnings = []
-    for record in records:
-        for cell in record.cells:
-            tokens = step_tokens(record, cell.batch)
-            observed = [call for call in cell.timed() if call.steps]
-            parted = sum(not decode_steps(call, tokens) for call in observed)
-            if 0 < parted < len(observed):
-                warnings.append(
-                    f"repeat {record.repeat}, batch {cell.batch}: in {parted} of {len(observed)} "
-                    f"calls no step carried all {tokens} tokens, since requests arrived in waves"
-                )
-    return warnings
-
-
-def steps_without_drafts(records: list[Record]) -> list[str]:
-    """Batches whose steps mostly lacked drafts that they could carry, and how they ran.
-
-    A drafter may propose fewer than it can, such as n-grams that find no match. The proof of
-    replay is of the steps with all drafts; this accounts for the others.
-    """
-    warnings = []
-    for record in records:
-        drafts = speculative_tokens(record)
-        for cell in record.cells if drafts else []:
-            tokens = step_tokens(record, cell.batch)
-            steps = [step for call in cell.timed() for step in call.steps or []]
-            others: dict[str, int] = {}
-            for step in steps:
-                if step.unpadded_tokens != tokens:
-                    others[step.mode] = others.get(step.mode, 0) + step.count
-            total = sum(step.count for step in steps)
-            if (other := sum(others.values())) > total / 2:
-                ran = ", ".join(f"{count} ran as {mode}" for mode, count in sorted(others.items()))
-                warnings.append(
-                    f"repeat {record.repeat}, batch {cell.batch}: {total - other} of {total} steps "
-                    f"carried the {tokens} tokens of a step with all {drafts} drafts; of the "
-                    f"others {ran}"
-                )
-    return warnings
-
-
-def batch_warnings(records: list[Record]) -> list[str]:
-    """Batches that ran without a graph, in part or whole, and batches that never ran as such."""
-    warnings: dict[str, None] = {}
-    for record in records:
-        resolved = record.resolved
-        if resolved is None:
-            continue
-        for cell in record.cells:
-            batch, most = cell.batch, resolved.max_num_seqs
-            if batch > most:
-                warnings[
-                    f"batch {batch}: vLLM ran at most {most} requests at a time (max_num_seqs), "
-                    f"so its numbers are those of batch {most}, served in turn"
-                ] = None
-            for tokens in never_replayed(record, batch):
-                observed = any(decode_steps(call, tokens) for call in cell.timed())
-                ran = "ran" if observed else "were expected to run (not observed)"
-                top = max(resolved.capture_sizes, default=0)
-                warnings[
-                    f"batch {batch}: decode steps of {tokens} tokens are above the largest "
-                    f"captured size ({top}): they {ran} without a graph"
-                ] = None
-    return list(warnings)
-
-
-def condition_warnings(records: list[Record]) -> list[str]:
-    """What a reader should know of the conditions: unsteady iterations, throttling, company."""
-    from cudagraph_lab.statistics.steadiness import steady_state
-
-    warnings = []
-    for record in records:
-        where = f"repeat {record.repeat}"
-        observed = any(call.steps for cell in record.cells for call in cell.timed())
-        timed = record.kind == "measured" and record.request.purpose == "timed"
-        if timed and record.cells and not observed:
-            warnings.append(f"{where}: which graphs were replayed was not observed")
-        for cell in record.cells:
-            steadiness = steady_state(
-                [call.throughput for call in cell.timed()] or [1.0], faster="higher"
-            )
-            if steadiness.flagged:
-                warnings.append(
-                    f"{where}, batch {cell.batch}: {steadiness.reason}; {steadiness.remedy}"
-                )
-        reasons = {r for c in record.conditions for r in c.throttle_reasons or []}
-        if throttled := sorted(reasons - HARMLESS_CLOCK_REASONS):
-            warnings.append(f"{where}: the GPU lowered its clocks ({', '.join(throttled)})")
-        if any(c.foreign_processes for c in record.conditions):
-            warnings.append(f"{where}: another process used the device meanwhile")
-        if (load := foreign_load(record)) is not None:
-            warnings.append(f"{where}: {load}")
-    return warnings
-
-
-def own_load(record: Record) -> int | None:
-    """Cores that a run keeps busy itself; None where the record does not tell.
-
-    On a CPU the worker's threads and vLLM's scheduler; on GPUs one process for each rank and
-    the one that calls them.
-    """
-    if record.environment.platform == "cpu":
-        threads = record.environment.threads or record.environment.cores
-        return None if threads is None else threads + 1
-    ranks = 1
-    if record.resolved is not None:
-        for size in (
-            record.resolved.tensor_parallel_size,
-            record.resolved.pipeline_parallel_size,
-            record.resolved.data_parallel_size,
-        ):
-            ranks *= size or 1
-    return ranks + 1
-
-
-def foreign_load(record: Record) -> str | None:
-    """What to say of a host that others loaded more than the run itself did; else None."""
-    loads = [c.load_average for c in record.conditions if c.load_average is not None]
-    own = own_load(record)
-    if not loads or own is None or max(loads) <= 2 * own:
-        return None
-    cores = record.environment.cores
-    return (
-        f"the host was loaded by others: load average {max(loads):.1f}"
-        f"{f' on {cores} cores' if cores else ''}, of which the run itself makes about {own}; "
-        "measure again on a host that is idle"
-    )

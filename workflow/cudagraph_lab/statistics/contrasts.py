@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
 from cudagraph_lab.statistics.cells import ROUNDING, Floats, Logs, check_level
+from cudagraph_lab.statistics.error import Error
 from cudagraph_lab.statistics.locations import FEW_REPEATS, WIDEST, Estimate
 from cudagraph_lab.statistics.moderation import Prior, Variance, moderated, prior_of
 
@@ -74,35 +74,6 @@ class Priors:
 
     blocked: Prior | None
     independent: Prior | None
-
-
-@dataclass(frozen=True)
-class Error:
-    """The uncertainty of a contrast's logarithm; arrays with one entry per group."""
-
-    variances: Floats  # of one value
-    repeats: Floats
-    degrees: Floats
-
-    @property
-    def standard_error(self) -> float:
-        """Of the logarithm."""
-        return math.sqrt(float((self.variances / self.repeats).sum()))
-
-    @property
-    def total_degrees(self) -> float:
-        """Satterthwaite's degrees of freedom."""
-        shares = self.variances / self.repeats
-        return float(shares.sum() ** 2 / (shares**2 / self.degrees).sum())
-
-    def half_width(self, level: float = LEVEL) -> float:
-        """Of the central interval at `level`, on the log scale."""
-        check_level(level)
-        return float(special.stdtrit(self.total_degrees, (1 + level) / 2)) * self.standard_error
-
-    def after(self, extra: int) -> "Error":
-        """With `extra` more repeats in every group, and the variances as they are."""
-        return Error(self.variances, self.repeats + extra, self.degrees + extra)
 
 
 def sample_of(sides: Sequence[Side], *, blocks: bool, name: str) -> Sample:

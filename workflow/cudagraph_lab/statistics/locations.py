@@ -29,6 +29,7 @@ from cudagraph_lab.statistics.cells import (
     check_level,
     read,
 )
+from cudagraph_lab.statistics.error import Error
 
 T_METHOD = "Welch t on log repeat means"
 FEW_REPEATS = 5  # with 4 repeats of one cell, t is still 1.6 times the normal quantile
@@ -81,7 +82,7 @@ def draw_locations(cell: Cell, size: int, seed: int, *, name: str = "cell") -> F
     no interval. Raises LabError as `estimate_contrast` does.
     """
     (only,) = read([Term(cell, 1, name)])
-    spread = spread_of([only])
+    spread = error_of_cells([only])
     if spread is None:
         return None
     n = len(only.means)
@@ -110,35 +111,13 @@ def value_of(cells: Sequence[ReadCell]) -> float:
     return value
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Welch's approximation for a contrast on the log scale; one entry per cell."""
-
-    variances: Floats  # of weight * log repeat mean, between repeats
-    repeats: Floats
-
-    @property
-    def standard_error(self) -> float:
-        """Of the contrast's logarithm."""
-        return math.sqrt(float((self.variances / self.repeats).sum()))
-
-    @property
-    def degrees(self) -> float:
-        """Satterthwaite's degrees of freedom."""
-        shares = self.variances / self.repeats
-        return float(shares.sum() ** 2 / (shares**2 / (self.repeats - 1)).sum())
-
-    def half_width(self, level: float) -> float:
-        """Of the central interval at `level`, on the log scale."""
-        return float(special.stdtrit(self.degrees, (1 + level) / 2)) * self.standard_error
-
-
-def spread_of(cells: Sequence[ReadCell]) -> Spread | None:
-    """None where some cell has one repeat, or no spread between repeats."""
+def error_of_cells(cells: Sequence[ReadCell]) -> Error | None:
+    """Welch's approximation; None where some cell has one repeat, or no spread between repeats."""
     if any(len(cell.means) == 1 or np.ptp(cell.means) <= ROUNDING for cell in cells):
         return None
     variances = [cell.weight**2 * float(cell.means.var(ddof=1)) for cell in cells]
-    return Spread(np.array(variances), np.array([float(len(cell.means)) for cell in cells]))
+    repeats = np.array([float(len(cell.means)) for cell in cells])
+    return Error(np.array(variances), repeats, repeats - 1)
 
 
 def estimate_of(cells: Sequence[ReadCell], level: float) -> Estimate:
@@ -146,7 +125,7 @@ def estimate_of(cells: Sequence[ReadCell], level: float) -> Estimate:
     check_level(level)
     value = value_of(cells)
     n = min(len(cell.means) for cell in cells)
-    spread = spread_of(cells)
+    spread = error_of_cells(cells)
     if spread is None:
         why = "one repeat" if n == 1 else "equal repeats, spread not resolved"
         return Estimate(value, None, None, n, None, f"{why}: no interval", exact=n > 1)
@@ -155,7 +134,7 @@ def estimate_of(cells: Sequence[ReadCell], level: float) -> Estimate:
     if n < FEW_REPEATS:
         note = (
             f"{n} repeats are few: the interval rests on a t distribution with "
-            f"{spread.degrees:.1f} degrees of freedom"
+            f"{spread.total_degrees:.1f} degrees of freedom"
         )
     half_width = spread.half_width(level)
     with np.errstate(over="ignore"):

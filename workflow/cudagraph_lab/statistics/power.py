@@ -1,4 +1,4 @@
-"""What more repeats would settle, and what the present ones can resolve."""
+"""What more repeats would settle."""
 
 import math
 from bisect import bisect_left
@@ -9,8 +9,7 @@ from scipy import special, stats
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
 from cudagraph_lab.statistics.cells import ROUNDING
-from cudagraph_lab.statistics.contrasts import Error
-from cudagraph_lab.statistics.locations import Estimate
+from cudagraph_lab.statistics.error import Error
 
 MOST_REPEATS = 10_000  # beyond it, "run more repeats" is no advice
 WANTED = 0.8  # the chance that a plan for more repeats is made for, as is customary
@@ -22,41 +21,6 @@ class Settling:
 
     more: int
     chance: float
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """What an arm against itself says of the smallest difference that can be seen; a share.
-
-    `differs` is true where the arm's interval against itself leaves out 1: the intervals of
-    this data set are then too narrow, and a difference as small as `share` cannot be believed.
-    """
-
-    share: float
-    differs: bool
-
-    @property
-    def sentence(self) -> str:
-        """For the reader."""
-        if self.differs:
-            return (
-                f"an arm differs from itself by up to {self.share:.0%} here, beyond its interval: "
-                "smaller differences say nothing"
-            )
-        return f"differences under {self.share:.0%} cannot be seen here"
-
-
-def resolution(against_itself: Estimate) -> Resolution | None:
-    """What differences can be resolved, from the ratio of an arm to itself.
-
-    Half the width of the interval, on the log scale, as a share: 0.09 is 9%. Where the interval
-    leaves out 1, the end that lies farther from 1. None where there is no interval.
-    """
-    if against_itself.low is None or against_itself.high is None:
-        return None
-    low, high = math.log(against_itself.low), math.log(against_itself.high)
-    differs = low > 0 or high < 0
-    return Resolution(math.expm1(max(-low, high) if differs else (high - low) / 2), differs)
 
 
 def chance_of_settling(

@@ -23,15 +23,11 @@ WIDEST = 100  # 10,000%; beyond it an interval only says "measure more"
 
 @dataclass(frozen=True)
 class Components:
-    """Spread of a cell as coefficients of variation (0.05 is 5%); None where not identified.
-
-    `iterations_per_repeat` is the mean number.
-    """
+    """Spread of a cell as coefficients of variation (0.05 is 5%); None where not identified."""
 
     between_cv: float | None
     within_cv: float | None
     repeats: int
-    iterations_per_repeat: float
     note: str | None
 
 
@@ -58,19 +54,18 @@ def variance_components(cell: Cell, *, name: str = "cell") -> Components:
     (only,) = read([Term(cell, 1, name)])
     means, counts = only.means, only.counts.astype(np.float64)
     repeats, total = len(means), float(counts.sum())
-    per_repeat = total / repeats
     if total == repeats:
         note = "one iteration per repeat: spread between and within cannot be told apart"
-        return Components(None, None, repeats, per_repeat, note)
+        return Components(None, None, repeats, note)
     squares = _squares(only)
     within_cv = math.sqrt(expm1(squares.within, name))
     if squares.between is None:
         note = "one repeat: spread between repeats is not known"
-        return Components(None, within_cv, repeats, per_repeat, note)
+        return Components(None, within_cv, repeats, note)
     between = (squares.between - squares.within) / squares.effective
     clamped = "repeats differ by less than their iterations do: spread between them set to 0"
     between_cv = math.sqrt(expm1(max(between, 0.0), name))
-    return Components(between_cv, within_cv, repeats, per_repeat, clamped if between < 0 else None)
+    return Components(between_cv, within_cv, repeats, clamped if between < 0 else None)
 
 
 def spread_intervals(cell: Cell, level: float = LEVEL, *, name: str = "cell") -> SpreadIntervals:

@@ -84,7 +84,7 @@ def held(index: Index) -> Line:
     kept = [
         f
         for f in families(index)
-        if f.tested and f.counts["refuted"] == 0 and f.counts["inconclusive"] == 0
+        if f.tested and all(j.verdict in ("confirmed", "not measured") for _, j in f.pairs)
     ]
     counted = count_verdicts(index)
     total = count(counted["confirmed"], "confirmed")
