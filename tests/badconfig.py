@@ -108,7 +108,7 @@ def misspelt_key(rng: Random, config: dict[str, Any]) -> str:
     path, _ = rng.choice([p for p in PARTS if p[0][:-1] in CLOSED and isinstance(p[0][-1], str)])
     word = path[-1]
     at = rng.randrange(len(word))
-    word = word[:at] + rng.choice("qzk") + word[at + 1 :]
+    word = word[:at] + rng.choice([one for one in "qzk" if one != word[at]]) + word[at + 1 :]
     put(config, (*path[:-1], word), 1)
     return repr(word)
 

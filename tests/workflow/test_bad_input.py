@@ -1,12 +1,13 @@
 """A mistake in the configuration ends in one line: where, what, and what to do about it."""
 
 import copy
+import random
 import re
 from collections import namedtuple
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cudagraph_lab.config.contrast import headline_of
@@ -244,6 +245,8 @@ ONE_MISTAKE = settings(
 
 @settings(ONE_MISTAKE, max_examples=500)
 @given(st.randoms(use_true_random=False))
+# A key was to be misspelt with the letter that it has.
+@example(random.Random(3591))  # noqa: S311 - not for secrets
 def test_every_mistake_ends_in_one_line_that_names_its_key(rng):
     config, named = bad_configuration(rng)
     with pytest.raises(LabError) as caught:
@@ -274,10 +277,10 @@ def dry_run(run_snakemake, tmp_path, repository):
     return run
 
 
-@settings(ONE_MISTAKE, max_examples=10)
-@given(st.randoms(use_true_random=False))
-def test_snakemake_stops_at_every_mistake_with_that_line(run_snakemake, tmp_path, rng):
-    config, named = bad_configuration(rng)
+# What is found of single mistakes is above; here it is that Snakemake passes it on, at 2 s each.
+@pytest.mark.parametrize("seed", range(10))
+def test_snakemake_stops_at_every_mistake_with_that_line(run_snakemake, tmp_path, seed):
+    config, named = bad_configuration(random.Random(seed))  # noqa: S311 - not for secrets
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     done = run_snakemake("--dry-run", directory=tmp_path, configfiles=(mine,))
