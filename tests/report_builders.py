@@ -291,7 +291,7 @@ def stray_digits(ledger, html):
         if not re.search(r"\d", text):
             continue
         tags = [tag for tag, _ in around]
-        exempt = [a["data-why"] for _, a in around if "data-why" in a]
+        exempt = [a["data-why"] or "said" for _, a in around if "data-why" in a]
         if tags[-1] == "data":
             check_datum(index, around[-1][1], text)
         elif exempt:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab import REPOSITORY
-from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict, judge, judge_claim, style_name
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict, is_weak, judge, judge_claim, style_name
 
 finite = st.floats(-1e6, 1e6)
 interval = st.tuples(finite, finite).map(sorted)
@@ -88,3 +88,18 @@ def test_every_verdict_has_its_words_and_its_colour():
     assert sorted(VERDICTS) == sorted(get_args(Verdict))
     for verdict in VERDICTS:
         assert f".{style_name(verdict)} {{ color" in style
+
+
+@pytest.mark.parametrize(
+    ("verdict", "low", "high", "weak"),
+    [
+        ("confirmed", 1.0, 1.1, False),
+        ("confirmed", 1.0, 1.6, True),
+        ("confirmed", 0.0, 0.1, True),
+        ("confirmed", 0.0, 0.0, False),
+        ("confirmed", 1.0, None, False),
+        ("refuted", 1.0, 9.0, False),
+    ],
+)
+def test_a_confirmation_by_wide_bounds_is_weak(verdict, low, high, weak):
+    assert is_weak(verdict, low, high) == weak

@@ -30,6 +30,16 @@ WORDINGS: dict[Verdict, Wording] = {
 VERDICTS: tuple[Verdict, ...] = tuple(WORDINGS)
 
 
+WEAK_FACTOR = 1.5  # high over low of bounds that are easily met
+
+
+def is_weak(verdict: Verdict, low: float | None, high: float | None) -> bool:
+    """Whether a confirmation says little, because the predicted bounds were wide."""
+    if verdict != "confirmed" or low is None or high is None:
+        return False
+    return low <= 0 < high or (low > 0 and high / low > WEAK_FACTOR)
+
+
 def style_name(verdict: Verdict) -> str:
     """The verdict as a class of the style sheet."""
     return verdict.replace(" ", "-")

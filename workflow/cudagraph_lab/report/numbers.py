@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.index import Index, has_value
 from cudagraph_lab.ledger.number_format import suffix, trimmed, unit_of, written
-from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict, is_weak
 from cudagraph_lab.report.markup import (
     About,
     Chip,
@@ -125,6 +125,8 @@ def judgement(number: Number, judged: Judged, about: bool = True) -> Line:
 def weakness(number: Number, judged: Judged) -> Line:
     """What makes a verdict worth less, and what would settle one that is open."""
     said: list[Line] = []
+    if not isinstance(judged.value, bool) and is_weak(judged.verdict, judged.low, judged.high):
+        said.append(("weak",))
     if judged.in_sample:
         said.append(("read from these very data, so no test",))
     elif judged.post_hoc and judged.verdict != "not measured":

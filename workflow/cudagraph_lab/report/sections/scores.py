@@ -46,7 +46,8 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
     rule = Paragraph(
         (
             "Confirmed: the whole measured interval lies inside the predicted bounds. Refuted: the "
-            "two do not meet. Not settled: they overlap in part.",
+            "two do not meet. Not settled: they overlap in part. Weak: confirmed, by bounds whose "
+            "upper end is more than one and a half times the lower one.",
         ),
         small=True,
     )
