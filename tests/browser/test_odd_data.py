@@ -105,7 +105,8 @@ def test_a_data_set_that_is_missing_is_named_and_the_others_are_there(open_page,
     with open_page(odd) as (page, _):
         answer = re.sub(r"\s+", " ", page.locator("#answer").inner_text())
         assert "There is no data set nowhere, though compare asks for it" in answer
-        assert page.locator("#appendix > details").count() == 6  # four, the outlook, and what computes each kind
+        # Four, the outlook, and what computes each kind of number.
+        assert page.locator("#appendix > details").count() == 6
     twin = odd.with_suffix(".md").read_text("utf-8")
     assert "There is no data set `nowhere`, though `compare` asks for it" in twin
 
