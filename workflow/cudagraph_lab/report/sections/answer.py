@@ -172,9 +172,9 @@ def what_to_set(index: Index) -> Line:
     names = [n for n in here if n in index.datasets] or list(index.datasets)
     decided = [n for n in names if advise(index, n).action not in ("cpu", "unmeasured", "nothing")]
     own = [n for n in decided if index.datasets[n].kind == "measured"] or decided or names[:1]
-    same = {advise(index, name).action for name in own}
-    if same == {"on"}:
-        where = join([(Exempt(d),) for d in _devices(index, own)])
+    gaining = [name for name in own if advise(index, name).action == "on"]
+    if gaining:
+        where = join([(Exempt(d),) for d in _devices(index, gaining)])
         return say(
             "{what} (do not pass {flag}): every interval shows a gain, on {where}.",
             what=Strong(("Leave graphs on",)),
@@ -232,8 +232,9 @@ def larger(index: Index) -> Line:
             b=batch(max(numbers)),
             claims=join(
                 [
-                    say("; the lab’s {bounds} at batch {size}: {chip}", bounds=bounds(n, p),
-                        size=batch(int(n.id.batch)), chip=Chip(p.verdict))
+                    say("; {z} at batch {size}, where the lab says {bounds}: {chip}",
+                        z=noted(index, n), bounds=bounds(n, p), size=batch(int(n.id.batch)),
+                        chip=Chip(p.verdict))
                     for n, p in claimed
                 ],
                 "",
