@@ -17,7 +17,8 @@ from cudagraph_lab.ledger.quantity import NumberId, Quantity
 # What no section, prediction or table asks of other contrasts is not computed for them.
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
 OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
-OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
+OF_SPECULATION: frozenset[Role] = frozenset({"speculation"})
+OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION
 
 # What computes several quantities, from the top of the package.
 MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
