@@ -227,8 +227,11 @@ class LabWorker(PlatformWorker):
             activities.append(torch.profiler.ProfilerActivity.CUDA)
         self.lab_profiler = torch.profiler.profile(activities=activities)
         self.lab_profiler.start()
-        # On the object: while nothing is recorded, steps run vLLM's own method.
+        # On the objects: while nothing is recorded, steps run vLLM's own methods.
         self.annotate_profile = _annotate_step
+        if self._draft_model() is not None:
+            drafter = self.model_runner.drafter
+            drafter.propose = torch.profiler.record_function("lab_draft")(drafter.propose)
 
     def lab_profile_stop(self, path: str) -> None:
         """End the recording and write it to `path`, as a Chrome trace, whole or not at all.
@@ -236,6 +239,8 @@ class LabWorker(PlatformWorker):
         Of several ranks, which all do the same work, the first writes.
         """
         del self.annotate_profile
+        if self._draft_model() is not None:
+            del self.model_runner.drafter.propose
         profiler, self.lab_profiler = self.lab_profiler, None
         profiler.stop()
         if self.rank == 0:
