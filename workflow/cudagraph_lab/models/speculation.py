@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cudagraph_lab.models.architecture import Model, roofline
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.models.architecture import Model, find, roofline
 from cudagraph_lab.models.forecast import Answer, Question, answer
 from cudagraph_lab.models.step import (
     STEP_ARMS,
@@ -45,6 +46,22 @@ class Drafting:
     draft: Model | None
     tokens: int
     asynchronous: bool = False
+
+
+NGRAM = "ngram"
+
+
+def drafting_of(
+    name: str, tokens: int, models: Mapping[str, Model], *, asynchronous: bool = False
+) -> Drafting:
+    """Drafting by a name of the table of models, or by n-grams.
+
+    Raises LabError for a name that is not known and for no token.
+    """
+    if tokens < 1:
+        raise LabError(f"--speculative-tokens: at least 1, got {tokens}")
+    draft = None if name == NGRAM else find(models, name, "draft")
+    return Drafting(draft, tokens, asynchronous)
 
 
 @dataclass(frozen=True)
