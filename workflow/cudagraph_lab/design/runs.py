@@ -70,9 +70,7 @@ def check_devices(config: Config, platform: str, available: float, granted: int 
         if granted is not None and needed > granted:
             raise LabError(f"{where}, Snakemake may use {granted}; add --resources gpu={needed}")
         if needed > available:
-            raise LabError(
-                f"{where}, {available} are here; lower the sizes or set the arm to null"
-            )
+            raise LabError(f"{where}, {available} are here; lower the sizes or set the arm to null")
 
 
 def arm_repeats(config: Config, arm: str) -> int:
