@@ -29,7 +29,6 @@ def add_forecast(commands: Any) -> None:
         default=["eager", "compiled", "graphs"],
         help="arms without speculation (all three)",
     )
-    parser.add_argument("--label", default="", help="begins the ids of the predictions")
     parser.add_argument(
         "--draft", help="of speculating arms: a name of config/models.yaml, or ngram"
     )
@@ -84,7 +83,6 @@ def _forecast(options: argparse.Namespace) -> None:
             options.dtype,
             options.context,
             options.arms,
-            options.label,
         )
         entries += forecasts(plan, host, ratios, assumed, options.seed)
         if options.draft is not None:

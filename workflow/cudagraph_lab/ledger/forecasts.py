@@ -41,7 +41,6 @@ class Plan:
     dtype: Dtype
     context: int
     arms: Sequence[StepArm] = STEP_ARMS  # that run without speculation
-    label: str = ""  # begins the ids, where a data set of the same model was predicted before
 
 
 def forecasts(
@@ -204,8 +203,8 @@ def _applies(plan: Plan) -> dict[str, Any]:
 
 
 def _place(plan: Plan) -> str:
-    label = f"{plan.label}/" if plan.label else ""
-    return f"{label}{plan.device_name}/{plan.model_name}/tp{plan.tp}"
+    """What tells the same forecast for another data set apart."""
+    return f"{_slug(plan.dataset.strip('*-'))}/{plan.device_name}/{plan.model_name}/tp{plan.tp}"
 
 
 def _slug(number: str) -> str:

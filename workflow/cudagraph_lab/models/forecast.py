@@ -20,6 +20,7 @@ from cudagraph_lab.models.step import (
     StepTime,
     carried_over,
     step,
+    with_ranks,
     work_of,
 )
 
@@ -59,6 +60,12 @@ class Answer:
     ratio: Floats
 
 
+def host_asked(question: Question, host: Host, assumed: Assumed, seed: int) -> Host:
+    """The host as it is where the question is asked: another day, model and number of ranks."""
+    there = carried_over(host, assumed.transfer, same_model=question.same_model, seed=seed + 1)
+    return with_ranks(there, assumed.transfer, question.tp, seed + 3)
+
+
 def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed: int) -> Answer:
     """Every arm's step and the speed-up; the same draws for the same seed.
 
@@ -71,7 +78,7 @@ def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed:
         asked.weight_bits,
     )  # fmt: skip
     work = work_of(asked.model, roof, asked.batch, asked.tp, assumed.kernels, seed)
-    there = carried_over(host, assumed.transfer, same_model=asked.same_model, seed=seed + 1)
+    there = host_asked(asked, host, assumed, seed)
     rng = np.random.default_rng([seed + 2, asked.batch])
     common = assumed.transfer.step.draw(rng)
     steps = {}

@@ -20,7 +20,7 @@ import numpy as np
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.architecture import Model, find, roofline
-from cudagraph_lab.models.forecast import Answer, Question, answer
+from cudagraph_lab.models.forecast import Answer, Question, answer, host_asked
 from cudagraph_lab.models.step import (
     STEP_ARMS,
     Assumed,
@@ -30,7 +30,6 @@ from cudagraph_lab.models.step import (
     StepArm,
     StepTime,
     Work,
-    carried_over,
     gpu_s,
     work_of,
 )
@@ -83,7 +82,7 @@ def speculate(
     Raises LabError as `architecture.roofline` does.
     """
     plain: Answer = answer(question, host, speed, assumed, seed)
-    there = carried_over(host, assumed.transfer, same_model=question.same_model, seed=seed + 1)
+    there = host_asked(question, host, assumed, seed)
     rng = np.random.default_rng([seed + 2, question.batch])
     common = assumed.transfer.step.draw(rng)  # as in the plain step
     rng = np.random.default_rng([seed + 3, question.batch])
