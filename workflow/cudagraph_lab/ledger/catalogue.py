@@ -284,6 +284,13 @@ GRAPH_LAUNCHES = Quantity(
 BUSY_S = Quantity(
     "profile/device_busy_s_per_step/{arm}/b{batch}", "s", "GPU work a step", PROFILE, better="lower"
 )
+DRAFT_BUSY_S = Quantity(
+    "profile/draft_busy_s_per_step/{arm}/b{batch}",
+    "s",
+    "GPU work of the draft's passes a step",
+    PROFILE,
+    better="lower",
+)
 US_PER_LAUNCH = Quantity(
     "launches/us_per_launch/b1",
     "us",

@@ -136,6 +136,7 @@ def _of_profile(profile: StepProfile) -> Numbers:
             "graph_launches_per_step",
             "device_busy_s_per_step",
             "operators_per_step",
+            "draft_busy_s_per_step",
         }
     )
 
