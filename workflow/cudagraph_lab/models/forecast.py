@@ -18,6 +18,7 @@ from cudagraph_lab.models.step import (
     Speed,
     StepArm,
     StepTime,
+    among_ranks,
     carried_over,
     step,
     with_ranks,
@@ -60,10 +61,13 @@ class Answer:
     ratio: Floats
 
 
-def host_asked(question: Question, host: Host, assumed: Assumed, seed: int) -> Host:
-    """The host as it is where the question is asked: another day, model and number of ranks."""
+def machine_asked(
+    question: Question, host: Host, speed: Speed, assumed: Assumed, seed: int
+) -> tuple[Host, Speed]:
+    """Host and device where the question is asked: another day, model and number of ranks."""
     there = carried_over(host, assumed.transfer, same_model=question.same_model, seed=seed + 1)
-    return with_ranks(there, assumed.transfer, question.tp, seed + 3)
+    there = with_ranks(there, assumed.transfer, question.tp, seed + 3)
+    return there, among_ranks(speed, assumed.transfer, question.tp, seed + 4)
 
 
 def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed: int) -> Answer:
@@ -78,7 +82,7 @@ def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed:
         asked.weight_bits,
     )  # fmt: skip
     work = work_of(asked.model, roof, asked.batch, asked.tp, assumed.kernels, seed)
-    there = host_asked(asked, host, assumed, seed)
+    there, speed = machine_asked(asked, host, speed, assumed, seed)
     rng = np.random.default_rng([seed + 2, asked.batch])
     common = assumed.transfer.step.draw(rng)
     steps = {}

@@ -20,7 +20,7 @@ import numpy as np
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.architecture import Model, find, roofline
-from cudagraph_lab.models.forecast import Answer, Question, answer, host_asked
+from cudagraph_lab.models.forecast import Answer, Question, answer, machine_asked
 from cudagraph_lab.models.step import (
     STEP_ARMS,
     Assumed,
@@ -82,7 +82,7 @@ def speculate(
     Raises LabError as `architecture.roofline` does.
     """
     plain: Answer = answer(question, host, speed, assumed, seed)
-    there = host_asked(question, host, assumed, seed)
+    there, speed = machine_asked(question, host, speed, assumed, seed)
     rng = np.random.default_rng([seed + 2, question.batch])
     common = assumed.transfer.step.draw(rng)  # as in the plain step
     rng = np.random.default_rng([seed + 3, question.batch])
