@@ -47,6 +47,11 @@ def add_forecast(commands: Any) -> None:
         metavar="ARM=NAME",
         help="speculating arms by what they are: eager, compiled or graphs (%(default)s)",
     )
+    parser.add_argument(
+        "--async-scheduling",
+        action="store_true",
+        help="speculating arms are told to schedule asynchronously",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the draws (%(default)s)")
     parser.set_defaults(run=_forecast)
 
@@ -95,7 +100,12 @@ def _forecast(options: argparse.Namespace) -> None:
         if options.draft is not None:
             entries += speculation_forecasts(
                 plan,
-                drafting_of(options.draft, options.speculative_tokens, models),
+                drafting_of(
+                    options.draft,
+                    options.speculative_tokens,
+                    models,
+                    asynchronous=options.async_scheduling,
+                ),
                 options.draft,
                 host,
                 _arms(options.speculating),

@@ -103,6 +103,7 @@ def speculation_forecasts(
     source = (
         f"step model, host of {host.dataset}, {plan.model_name} on {plan.tp} x "
         f"{plan.device_name}, {drafting.tokens} tokens drafted by {draft_name}"
+        + (", scheduled asynchronously" if drafting.asynchronous else "")
     )
     where = replace(plan, model_name=f"{plan.model_name}/{draft_name}-k{drafting.tokens}")
     for batch in plan.batch_sizes:
