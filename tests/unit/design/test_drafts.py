@@ -1,12 +1,17 @@
 """Draft models: which arms name one, where it lies, and what it takes of the memory."""
 
 import json
+from fnmatch import fnmatchcase
 
 import pytest
+import yaml
 
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.drafts import draft_of, draft_path, drafts_of
-from cudagraph_lab.design.memory import need_of, shapes_of
+from cudagraph_lab.design.memory import GIB, need_of, shapes_of
+from cudagraph_lab.design.predictions import read_predictions
+from cudagraph_lab.design.runs import arms_in_turn, check_memory_in_turn
+from cudagraph_lab.design.sizes import laid_over, plans
 from cudagraph_lab.design.weights import choose_weights
 from cudagraph_lab.errors import LabError
 from tests.unit.design.test_weights import MODEL, fetching, hub  # noqa: F401 - fixtures
@@ -108,3 +113,34 @@ def test_the_draft_is_in_the_plan_of_the_memory(plan, repository):
     assert draft["tie_word_embeddings"]
     assert ngram == plain
     assert spec.kv_cache >= plain.kv_cache
+
+
+def test_the_ten_lines_of_the_docs_are_a_design(config, repository):
+    text = (repository / "docs" / "speculation.md").read_text(encoding="utf-8")
+    own = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    design = parse_config(laid_over(config, own))
+    assert drafts_of(design, "cuda") == [SHIPPED]
+    assert [c.role for c in design.contrasts.values()].count("speculation") == 2
+
+
+def test_the_shipped_design_fits_a_card_of_80_gb_and_its_forecasts_name_its_data_sets(
+    config, repository
+):
+    path = repository / "config" / "speculation.yaml"
+    shipped = laid_over(config, yaml.safe_load(path.read_text(encoding="utf-8")))
+    made = plans(parse_config(shipped), "h100-speculation")
+    for name, one in made.items():
+        check_memory_in_turn(one, "cuda")
+        shapes = shapes_of(one)
+        needs = [need_of(one, arm, "cuda", shapes).total for arm in arms_in_turn(one, "cuda")]
+        assert len(needs) == 4
+        assert sum(needs) < 79 * GIB, name
+    said = read_predictions([repository / "config" / "predictions-speculation.yaml"])
+    for prediction in said:
+        about = [n for n in made if fnmatchcase(n, prediction.applies_to.dataset)]
+        assert about, prediction.id
+        arm = prediction.number.split("/")[-2]
+        for name in about:
+            assert prediction.number.startswith("step_ratio/") or any(
+                fnmatchcase(known, arm) for known in made[name].arms
+            ), prediction.id
