@@ -17,6 +17,7 @@ from cudagraph_lab.report.numbers import bounds, count, judgement, label, point,
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
 LISTED = 3  # numbers that a refuted prediction names; of more it says how many
+UNFOLDED = 4  # numbers of a verdict that a family lists; the appendix has all of them
 
 
 def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -87,6 +88,13 @@ def _family(index: Index, claims: Claims) -> Family:
         (Chip(claims.worst),) if alone else say("{counts} of {n}", counts=join(verdicts), n=total),
         (width_words(claims),),
     ]
+    told = [(n, p) for n, p in claims.pairs if p.verdict != "not measured"]
+    if claims.prefix == "forecast":
+        told = []
+    listed = {
+        verdict: [pair for pair in told if pair[1].verdict == verdict] for verdict in VERDICTS
+    }
+    kept = [pair for pairs in listed.values() for pair in pairs[:UNFOLDED]]
     lines: list[Line] = [
         (
             About(
@@ -100,9 +108,10 @@ def _family(index: Index, claims: Claims) -> Family:
                 ),
             ),
         )
-        for number, judged in claims.pairs
-        if judged.verdict != "not measured" and claims.prefix != "forecast"
+        for number, judged in kept
     ]
+    if len(told) > len(kept):
+        lines.append(say("All of them: {link}.", link=Link("appendix", ("every number",))))
     if claims.prefix == "forecast":
         lines.append((Link("sizes", ("Its steps stand in a table under Sizes.",)),))
     missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
