@@ -58,6 +58,7 @@ def forecasts(
         source = (
             f"step model, host of {host.dataset}, {plan.model_name} on "
             f"{plan.tp} x {plan.device_name}"
+            + (f", all-reduce of {host.all_reduce}" if host.all_reduce else "")
         )
         for arm in STEP_ARMS:
             number = str(STEP(arm=arm, batch=batch))
@@ -134,7 +135,8 @@ def _applies(plan: Plan) -> dict[str, Any]:
 
 
 def _place(plan: Plan) -> str:
-    return f"{plan.device_name}/{plan.model_name}/tp{plan.tp}"
+    """What tells the same forecast for another data set apart."""
+    return f"{_slug(plan.dataset.strip('*-'))}/{plan.device_name}/{plan.model_name}/tp{plan.tp}"
 
 
 def _slug(number: str) -> str:
