@@ -140,11 +140,16 @@ def reach(numbers: Sequence[Number]) -> tuple[float, float]:
     return min([*ends, 1.0]), max([*ends, 1.0])
 
 
-def label_lines(axes: Axes, labels: Sequence[tuple[float, str, str]], x: float) -> None:
-    """Write (value, text, colour) beside the ends of the lines, moved apart where they touch."""
+def label_lines(
+    axes: Axes, labels: Sequence[tuple[float, str, str]], x: float, share: float = 1.0
+) -> None:
+    """Write (value, text, colour) beside the ends of the lines, moved apart where they touch.
+
+    `share` is the axes' part of the figure's height.
+    """
     bottom, top = (math.log(end) for end in axes.get_ylim())
     figure = axes.get_figure()
-    gap = 0.23 / figure.get_size_inches()[1] * (top - bottom)  # type: ignore[union-attr]
+    gap = 0.23 / share / figure.get_size_inches()[1] * (top - bottom)  # type: ignore[union-attr]
     placed: list[float] = []
     ordered = sorted(labels, key=lambda label: label[0])
     for value, _, _ in ordered:

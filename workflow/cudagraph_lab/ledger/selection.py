@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.catalogue import BUSY_S, STARTUP, STEP, STEP_RATIO
+from cudagraph_lab.ledger.catalogue import BUSY_S, CURVE, STARTUP, STEP, STEP_RATIO
 from cudagraph_lab.ledger.index import (
     Index,
     ratios,
@@ -100,6 +100,32 @@ def _step_ratios(index: Index, dataset: Dataset) -> dict[int, Number]:
         for number in with_quantity(index, dataset.name, STEP_RATIO)
         if number.id.contrast in primary
     }
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Forecasts over model size: one host, device and number of GPUs."""
+
+    host: str
+    device: str
+    tp: int
+    batch: int
+    points: list[tuple[float, Number]]  # parameters, speed-up
+
+
+def curves(index: Index) -> list[Curve]:
+    """The curves of the ledger; the models of each from small to large."""
+    models = read_models(MODELS)
+    found: dict[tuple[str, str, int, int], list[tuple[float, Number]]] = {}
+    for name in index.groups:
+        for number in with_quantity(index, name, CURVE):
+            key = number.id
+            place = (str(key.host), str(key.device), int(key.tp), int(key.batch))
+            size = float(models[str(key.model)].parameters)
+            found.setdefault(place, []).append((size, number))
+    return [
+        Curve(*place, sorted(points, key=lambda point: point[0])) for place, points in found.items()
+    ]
 
 
 def cold_arms(index: Index, dataset: str) -> list[str]:
