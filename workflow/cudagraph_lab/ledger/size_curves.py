@@ -11,6 +11,7 @@ name OUTLOOK; `cudagraph-lab extrapolate` gives the same for the same question:
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,7 +81,8 @@ def curve_numbers(datasets: "Sequence[tuple[Dataset, pd.DataFrame]]") -> list[Nu
             for model in MODELS_SHOWN
             if (said := _ask(host, quick, name, on, devices[on], models[model], model, tp, context))
         }
-        numbers += _curve(name, on, tp, answers, models, context)
+        whole = (name, on, tp) == (host.dataset, largest, 1)
+        numbers += _curve(name, on, tp, answers, models, context, parts=whole)
     return numbers
 
 
@@ -129,21 +131,28 @@ def _ask(
 
 
 def _curve(
-    host: str, on: str, tp: int, answers: dict[str, Answer], models: dict[str, Model], context: int
+    host: str,
+    on: str,
+    tp: int,
+    answers: dict[str, Answer],
+    models: dict[str, Model],
+    context: int,
+    parts: bool,
 ) -> list[Number]:
+    """Speed-ups with their bounds and where they fall to LOSING; `parts` adds those of the step."""
     keys: dict[str, Any] = {"host": host, "device": on, "tp": tp, "batch": BATCH}
     numbers, points = [], []
     for model, said in answers.items():
         ratio = forecast(said.ratio)
         points.append((float(models[model].parameters), ratio.median))
-        note = f"step model; {context} tokens a request, bf16; bounds of 90%"
+        note = f"{context} tokens a request, bf16"
         numbers.append(
             _number(
                 CURVE(model=model, **keys), ratio.median, low=ratio.low_90, high=ratio.high_90,
                 method="bounds of 90% of the step model", note=note,
             )
         )  # fmt: skip
-        for arm in ARMS:
+        for arm in ARMS if parts else ():
             step = said.steps[arm]  # type: ignore[index]
             for quantity, draws in ((CURVE_HOST_S, step.host_s), (CURVE_GPU_S, step.gpu_s)):
                 part = forecast(draws)
@@ -173,10 +182,7 @@ def crossing(points: Sequence[tuple[float, float]], level: float) -> float | Non
 
     Straight lines on logarithmic axes. None where it stays above or below.
     """
-    ordered = sorted(points)
-    for (size, ratio), (larger, after) in reversed(
-        list(zip(ordered[:-1], ordered[1:], strict=True))
-    ):
+    for (size, ratio), (larger, after) in reversed(list(pairwise(sorted(points)))):
         if ratio > level >= after:
             share = math.log(ratio / level) / math.log(ratio / after)
             return float(size * (larger / size) ** share)
