@@ -20,6 +20,7 @@ STYLE = REPOSITORY / "report" / "lab.mplstyle"
 INK, PAPER, GRID = "#222222", "#ffffff", "#d9d9d9"  # as lab.mplstyle has them
 CONTEXT = "#8a8a8a"  # what was not measured here, beside what was
 MARKS = "osD^vPX*"
+LINES = ("-", "--", "-.", ":")
 WIDTH = 5.6  # inches; narrow, so that a phone shows it in a readable size
 LABEL = 26  # characters at the end of a line; more would leave the plot no room
 IN_ONE_PANEL = 4  # data sets; more of them get a panel each
@@ -63,6 +64,17 @@ def mark_of(index: Index, dataset: Dataset) -> str:
     """The mark of a model, the same in every figure."""
     models = list(dict.fromkeys(d.model for d in index.ledger.datasets))
     return MARKS[models.index(dataset.model) % len(MARKS)]
+
+
+def line_of(index: Index, dataset: Dataset) -> str:
+    """The line of a data set: solid for the first of a device and model, broken for others."""
+    alike = [
+        d.name
+        for d in index.main
+        if (d.device, d.model, d.kind) == (dataset.device, dataset.model, dataset.kind)
+    ]
+    place = alike.index(dataset.name) if dataset.name in alike else 0
+    return LINES[min(place, len(LINES) - 1)]
 
 
 def plot_numbers(

@@ -13,6 +13,7 @@ from cudagraph_lab.figures.style import (
     colour_of,
     ends,
     label_lines,
+    line_of,
     mark_of,
     nothing,
     plot_numbers,
@@ -36,9 +37,8 @@ def draw(index: Index) -> Drawn:
     batch_axis(axes, [size for numbers in series.values() for size in numbers])
     for order, dataset in enumerate(datasets):
         shift = 2 ** (0.12 * (order - (len(datasets) - 1) / 2))
-        plot_numbers(
-            axes, series[dataset.name], colour_of(index, dataset), mark_of(index, dataset), shift
-        )
+        colour, mark = colour_of(index, dataset), mark_of(index, dataset)
+        plot_numbers(axes, series[dataset.name], colour, mark, shift, line_of(index, dataset))
     labels = [
         (
             float(list(series[d.name].values())[-1].value or 1),
