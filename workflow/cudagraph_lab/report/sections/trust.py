@@ -32,8 +32,8 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
         Paragraph(
             (
                 Strong(("How small an effect could be seen?",)),
-                " An arm against itself should come out at one; the grey band of the first picture is as "
-                "far as it went.",
+                " An arm against itself should come out at one; the grey band of the first "
+                "picture is as far as it went.",
             )
         ),
         Bullets(_resolution(index)),
