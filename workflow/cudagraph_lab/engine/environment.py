@@ -110,7 +110,7 @@ def ensure_environment(lock: Path, cache: Path) -> Path:
         unfinished = directory.with_name(f"{directory.name}.{os.uname().nodename}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         free_gib = shutil.disk_usage(directory.parent).free / (1 << 30)
-        needed_gib = NEEDED_GIB[lock.stem]
+        needed_gib = next(gib for name, gib in NEEDED_GIB.items() if lock.stem.startswith(name))
         if free_gib < needed_gib:
             raise LabError(
                 f"{directory.parent}: {free_gib:.1f} GiB free, vLLM's environment needs about "

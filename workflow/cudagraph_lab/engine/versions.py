@@ -1,7 +1,8 @@
-"""The versions of vLLM: the one that is pinned, and how each chooses its capture sizes.
+"""The versions of vLLM: those that can be measured, and how each chooses its capture sizes.
 
-Another version is a lock (envs/vllm-*.in, then `make lock`) and an entry here: `VLLM_VERSION`, and
-a `SizeRule` where the rule is another. Wordings that are new in its log go into `log_wordings`.
+Another version is a lock (envs/vllm-PLATFORM-VERSION.in, then `make lock`) and an entry in
+`SUPPORTED`, and a `SizeRule` where the rule is another. Wordings that are new in its log go into
+`log_wordings`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,20 @@ from dataclasses import dataclass
 from cudagraph_lab.engine.log_wordings import release
 from cudagraph_lab.errors import LabError
 
-VLLM_VERSION = "0.22.1"  # as in envs/
+VLLM_VERSION = "0.22.1"  # the lab's, and the default
+# By platform, the versions with a lock in envs/; the newest differ, as the CPU's builds come later.
+SUPPORTED = {
+    "cuda": (VLLM_VERSION, "0.26.0", "0.33.0"),
+    "cpu": (VLLM_VERSION, "0.26.0", "0.32.0"),
+}
+
+
+def lock_name(platform: str, version: str) -> str:
+    """The name of the lock of a version in envs/, without its suffix.
+
+    The lab's own version has none in the name: shipped records call its locks so.
+    """
+    return f"vllm-{platform}" + ("" if version == VLLM_VERSION else f"-{version}")
 
 
 @dataclass(frozen=True)
