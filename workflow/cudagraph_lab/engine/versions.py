@@ -26,6 +26,19 @@ def lock_name(platform: str, version: str) -> str:
     return f"vllm-{platform}" + ("" if version == VLLM_VERSION else f"-{version}")
 
 
+def supported_text() -> str:
+    """The versions that can be measured, in words: `0.22.1, 0.26.0, 0.32.0 (CPU), ...`."""
+    names = {"cuda": "CUDA", "cpu": "CPU"}
+    where: dict[str, list[str]] = {}
+    for platform, versions in SUPPORTED.items():
+        for version in versions:
+            where.setdefault(version, []).append(names[platform])
+    return ", ".join(
+        version if len(platforms) == len(SUPPORTED) else f"{version} ({platforms[0]})"
+        for version, platforms in sorted(where.items(), key=lambda one: release(one[0]))
+    )
+
+
 @dataclass(frozen=True)
 class SizeRule:
     """How the versions from `since` to `until` (major and minor, inclusive) choose the sizes.
@@ -44,7 +57,7 @@ class SizeRule:
 RULES = (
     SizeRule((0, 11), (0, 11), None, False, False),
     SizeRule((0, 17), (0, 28), 256, True, False),
-    SizeRule((0, 33), (0, 33), 256, True, True),
+    SizeRule((0, 32), (0, 33), 256, True, True),
 )
 
 
