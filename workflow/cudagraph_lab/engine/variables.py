@@ -5,7 +5,6 @@ Left out are all that name code, paths or hosts, and those that the harness sets
 
 ALLOWED = frozenset(
     {
-        "VLLM_ALLREDUCE_USE_SYMM_MEM",
         "VLLM_ATTENTION_BACKEND",
         "VLLM_CPU_SGL_KERNEL",
         "VLLM_FLASH_ATTN_VERSION",

@@ -35,6 +35,7 @@ from cudagraph_lab.measure.guards import (
     compile_cache_directory,
     described_lock,
     device_locks,
+    environment_of_ranks,
     measurement_environment,
     refuse_other_request,
 )
@@ -208,7 +209,12 @@ def _environment(job: Job, member: ArmJob, place: Place) -> dict[str, str]:
         else compile_cache_directory(place.cache, job.dataset, member.request["vllm"])
     )
     own: dict[str, str] = member.request["env"]
-    return measurement_environment(os.environ, compile_cache.absolute()) | own
+    ranks = devices_of(member.request["engine_args"])
+    return (
+        measurement_environment(os.environ, compile_cache.absolute())
+        | own
+        | environment_of_ranks(os.environ, job.platform, ranks)
+    )
 
 
 def _start(
@@ -225,6 +231,7 @@ def _start(
         "request": member.request,
         "platform": job.platform,
         "model_path": place.model_path,
+        "devices": devices_of(member.request["engine_args"]),
         "trace_dir": str((work / "traces").absolute()),
         "profile_tokens": PROFILE_TOKENS,
         "clock_zero_s": zero_s,
@@ -280,6 +287,7 @@ def _record(
                 "request": request | ({"dummy_values": drawn} if ready else {}),
                 "resolved": ready.get("resolved"),
                 "startup": startup,
+                "ranks": ready.get("ranks"),
                 # What a failed arm measured before stays in its record; no number is made of it.
                 "cells": taken.cells(batch_sizes),
                 "profile": profile,
