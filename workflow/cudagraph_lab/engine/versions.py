@@ -5,6 +5,7 @@ Another version is a lock (envs/vllm-PLATFORM-VERSION.in, then `make lock`) and 
 `log_wordings`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cudagraph_lab.engine.log_wordings import release
@@ -37,6 +38,18 @@ def supported_text() -> str:
         version if len(platforms) == len(SUPPORTED) else f"{version} ({platforms[0]})"
         for version, platforms in sorted(where.items(), key=lambda one: release(one[0]))
     )
+
+
+def oldest_first(versions: Iterable[str]) -> list[str]:
+    """Versions, each once, the oldest first; what is no version comes before them."""
+
+    def place(version: str) -> tuple[int, ...]:
+        try:
+            return release(version)
+        except ValueError:
+            return ()
+
+    return sorted(set(versions), key=lambda version: (place(version), version))
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from cudagraph_lab.ledger.quantities.startup import (
     kv_results,
     startup_results,
 )
+from cudagraph_lab.ledger.quantities.upgrades import upgrade_results
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import read_throughputs
@@ -62,6 +63,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
             continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
+        results += upgrade_results(dataset, contrast, table, known)
     if dataset.series == "sizes":
         smallest = min(dataset.batch_sizes)
         return [result for result in results if result.id.quantity in OF_SIZES] + [
