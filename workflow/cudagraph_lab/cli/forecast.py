@@ -11,6 +11,11 @@ def add_forecast(commands: Any) -> None:
         "forecast", help="write predictions of what is still to be measured, to register first"
     )
     parser.add_argument("--host", required=True, help="data set that the host was measured in")
+    parser.add_argument(
+        "--all-reduce",
+        metavar="DATASET",
+        help="data set of two ranks that the all-reduce is fitted on; without it one is assumed",
+    )
     parser.add_argument("--device", required=True, help="a name of config/devices.yaml")
     parser.add_argument("--model", required=True, nargs="+", help="names of config/models.yaml")
     parser.add_argument("--batch", required=True, type=int, nargs="+")
@@ -26,12 +31,14 @@ def _forecast(options: argparse.Namespace) -> None:
     import yaml
 
     from cudagraph_lab.ledger.forecasts import Plan, forecasts
-    from cudagraph_lab.ledger.hosts import measured_ratios, read_host
+    from cudagraph_lab.ledger.hosts import measured_ratios, read_host, with_all_reduce
     from cudagraph_lab.models.architecture import DEVICES, MODELS, find, read_devices, read_models
     from cudagraph_lab.models.step import read_assumed
 
     assumed, devices, models = read_assumed(), read_devices(DEVICES), read_models(MODELS)
     host = read_host(options.host, assumed, options.seed)
+    if options.all_reduce:
+        host = with_all_reduce(host, options.all_reduce, assumed, options.seed)
     ratios = measured_ratios(options.host)
     entries = []
     for name in options.model:

@@ -58,6 +58,7 @@ def forecasts(
         source = (
             f"step model, host of {host.dataset}, {plan.model_name} on "
             f"{plan.tp} x {plan.device_name}"
+            + (f", all-reduce of {host.all_reduce}" if host.all_reduce else "")
         )
         for arm in STEP_ARMS:
             number = str(STEP(arm=arm, batch=batch))

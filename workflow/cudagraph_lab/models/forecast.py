@@ -18,6 +18,7 @@ from cudagraph_lab.models.step import (
     Speed,
     StepArm,
     StepTime,
+    among_ranks,
     carried_over,
     step,
     with_ranks,
@@ -74,6 +75,7 @@ def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed:
     work = work_of(asked.model, roof, asked.batch, asked.tp, assumed.kernels, seed)
     there = carried_over(host, assumed.transfer, same_model=asked.same_model, seed=seed + 1)
     there = with_ranks(there, assumed.transfer, asked.tp, seed + 3)
+    speed = among_ranks(speed, assumed.transfer, asked.tp, seed + 4)
     rng = np.random.default_rng([seed + 2, asked.batch])
     common = assumed.transfer.step.draw(rng)
     steps = {}
