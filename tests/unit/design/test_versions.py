@@ -32,7 +32,8 @@ def design_of(repository):
     ("changes", "message"),
     [
         ({"vllm": "0.30.0"}, r"^config: vllm: '0\.30\.0' is no supported version of vLLM; "
-         r"supported are 0\.22\.1, 0\.26\.0, 0\.32\.0 \(CPU\), 0\.33\.0 \(CUDA\); see config/README\.md$"),
+         r"supported are 0\.22\.1, 0\.26\.0, 0\.32\.0 \(CPU\), 0\.33\.0 \(CUDA\); "
+         r"see config/README\.md$"),
         ({"vllm": 0.26}, r"^config: vllm: 0\.26 should be a valid string"),
         ({"vllm": {"cuda": "0.26.0", "cpu": "0.31.0"}}, r"^config: vllm\.cpu: '0\.31\.0' is no s"),
         ({"vllm": {"cuda": "0.26.0"}}, r"^config: vllm: 'cpu' is missing"),
