@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     step.add_argument("--model", required=True)
     step.add_argument("--weights", choices=["auto", "hub", "dummy"], required=True)
     step.add_argument("--architecture")
+    step.add_argument("--draft", action="append", default=[])
     _take_environment(step)
     step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_choose_weights)
@@ -142,7 +143,9 @@ def _choose_weights(options: argparse.Namespace) -> None:
         # Any version fetches alike.
         return next(iter(_pythons(options).values()))
 
-    chosen = choose_weights(options.model, options.weights, options.architecture, python)
+    chosen = choose_weights(
+        options.model, options.weights, options.architecture, python, options.draft
+    )
     write_json(options.output, chosen)
 
 

@@ -102,6 +102,15 @@ class HostBeliefs(Strict):
     compiled_launch: Belief
 
 
+class SpeculationBeliefs(Strict):
+    """What a step of speculative decoding does beside the passes of its two models."""
+
+    pass_launches: Belief
+    verify_launches: Belief
+    piecewise_per_layer: Belief
+    not_hidden: Belief
+
+
 class Assumed(Strict):
     """config/step_model.yaml."""
 
@@ -109,6 +118,7 @@ class Assumed(Strict):
     kernels: KernelBeliefs
     transfer: TransferBeliefs
     unknown_host: HostBeliefs
+    speculation: SpeculationBeliefs
 
 
 @dataclass(frozen=True)
