@@ -97,13 +97,10 @@ class LabWorker(PlatformWorker):
         self._lab_capturing = False
         self.lab_weights_drawn = False
         self.lab_profiler: Any = None
-<<<<<<< HEAD
         self.lab_steps: Any = None
         self.lab_notes: list[str] = []
-=======
         self.lab_passes: Counter[tuple[str, int]] = Counter()
         self.lab_hook: Any = None
->>>>>>> main
         super().__init__(*args, **kwargs)
         for method, phase in PHASES.items():
             if hasattr(self, method):

@@ -294,14 +294,11 @@ def serve(
             profile(llm, [prompt] * asked["batch"], asked["batch"], job)
             answer(event="profile", batch=asked["batch"])
         else:
-<<<<<<< HEAD
             prompts = [prompt] * asked["batch"]
-=======
             # What a draft replays is counted in calls that are not timed: the count takes time.
             counted = job["draft_path"] is not None and asked["role"] != "timed"
             if counted:
                 llm.collective_rpc("lab_count_draft_passes")
->>>>>>> main
             made = make_call(
                 llm, kept, prompts, sampling, job["clock_zero_s"], read_energy_j, take_steps
             )

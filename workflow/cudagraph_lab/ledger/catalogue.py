@@ -17,13 +17,9 @@ from cudagraph_lab.ledger.quantity import NumberId, Quantity
 # What no section, prediction or table asks of other contrasts is not computed for them.
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
 OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
-<<<<<<< HEAD
-OF_UPGRADE: frozenset[Role] = frozenset({"upgrade"})
-OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_UPGRADE
-=======
 OF_SPECULATION: frozenset[Role] = frozenset({"speculation"})
-OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION
->>>>>>> main
+OF_UPGRADE: frozenset[Role] = frozenset({"upgrade"})
+OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION - OF_UPGRADE
 
 # What computes several quantities, from the top of the package.
 MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")

@@ -64,11 +64,8 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
             continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
-<<<<<<< HEAD
         results += upgrade_results(dataset, contrast, table, known)
-=======
     results += speculation_results(dataset, decoding)
->>>>>>> main
     if dataset.series == "sizes":
         smallest = min(dataset.batch_sizes)
         return [result for result in results if result.id.quantity in OF_SIZES] + [

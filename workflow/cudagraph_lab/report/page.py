@@ -27,9 +27,6 @@ from cudagraph_lab.report.sections.upgrade import upgrade
 from cudagraph_lab.report.view import View
 
 TEMPLATES = REPOSITORY / "report"
-<<<<<<< HEAD
-SECTIONS = (answer, sizes, why, startup, production, upgrade, scores, wrong, trust, again, appendix)
-=======
 SECTIONS = (
     answer,
     sizes,
@@ -37,26 +34,21 @@ SECTIONS = (
     speculation,
     startup,
     production,
+    upgrade,
     scores,
     wrong,
     trust,
     again,
     appendix,
 )
->>>>>>> main
 
 
 def make_view(ledger: Ledger, drawings: Sequence[Drawing]) -> View:
     """All sections of the page, decided; what is left is to lay them out."""
     index = make_index(ledger)
     by_name = {drawing.name: drawing for drawing in drawings}
-<<<<<<< HEAD
-    sections = [section(index, by_name) for section in SECTIONS]
-    return View([section for section in sections if section is not None], len(ledger.datasets))
-=======
     sections = [made for section in SECTIONS if (made := section(index, by_name)) is not None]
     return View(sections, len(ledger.datasets))
->>>>>>> main
 
 
 def render_html(
