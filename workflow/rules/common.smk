@@ -62,7 +62,11 @@ def dataset_name():
     if CONFIG.dataset != "auto":
         return CONFIG.dataset
     platform = PLATFORM or hardware.choose_platform("auto")
-    return design.dataset_name(platform, hardware.describe(platform)["device"])
+    return design.dataset_name(
+        platform,
+        hardware.describe(platform)["device"],
+        design.versions_of(CONFIG, platform),
+    )
 
 
 with one_line_error():
@@ -78,6 +82,7 @@ with one_line_error():
             NAMED, PLATFORM, hardware.memory_bytes(PLATFORM)
         )
     for plan in PLANS.values():
+        design.check_versions(plan, PLATFORM)
         design.check_memory_in_turn(plan, PLATFORM)
 
 # Those that the configuration names lead, whether they are measured now or were before.
@@ -219,9 +224,15 @@ def arguments_of_weights(wildcards, output):
 
 def arguments_of_environment(wildcards, output):
     """Which environment of vLLM, as arguments."""
+    python = CONFIG.vllm_python
+    plan = plan_of(wildcards.dataset)
     return [
         *("--platform", str(PLATFORM)),
-        *("--vllm-python", CONFIG.vllm_python),
+        *("--vllm", *(design.versions_of(plan, PLATFORM) if PLATFORM else [])),
+        *(
+            "--vllm-python",
+            python if isinstance(python, str) else json.dumps(python),
+        ),
         *("--cache-dir", CONFIG.cache_dir),
     ]
 

@@ -12,6 +12,7 @@ from cudagraph_lab.cli.extrapolate import add_extrapolate
 from cudagraph_lab.cli.forecast import add_forecast
 from cudagraph_lab.cli.ladder import add_ladder
 from cudagraph_lab.cli.startup_log import add_startup_log
+from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.errors import LabError, one_line_errors, say
 from cudagraph_lab.files import write_json
 
@@ -108,8 +109,25 @@ def _take_environment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--platform", choices=["cuda", "cpu"], required=True, help="for what to measure with"
     )
-    parser.add_argument("--vllm-python", default="managed", help="as in the configuration")
+    parser.add_argument(
+        "--vllm", nargs="+", default=[VLLM_VERSION], metavar="VERSION", help="versions of vLLM"
+    )
+    parser.add_argument(
+        "--vllm-python", default="managed", help="as in the configuration; a map as JSON"
+    )
     parser.add_argument("--cache-dir", default="auto", help="as in the configuration")
+
+
+def _pythons(options: argparse.Namespace) -> dict[str, Path]:
+    """The Python of each version of vLLM that is asked for, built where it has to be."""
+    from cudagraph_lab.engine.environment import vllm_python
+
+    given = options.vllm_python
+    python = json.loads(given) if given.startswith("{") else given
+    return {
+        version: vllm_python(python, options.cache_dir, options.platform, version)
+        for version in options.vllm
+    }
 
 
 def _register_predictions(options: argparse.Namespace) -> None:
@@ -120,10 +138,10 @@ def _register_predictions(options: argparse.Namespace) -> None:
 
 def _choose_weights(options: argparse.Namespace) -> None:
     from cudagraph_lab.design.weights import choose_weights
-    from cudagraph_lab.engine.environment import vllm_python
 
     def python() -> Path:
-        return vllm_python(options.vllm_python, options.cache_dir, options.platform)
+        # Any version fetches alike.
+        return next(iter(_pythons(options).values()))
 
     chosen = choose_weights(
         options.model, options.weights, options.architecture, python, options.draft
@@ -132,13 +150,12 @@ def _choose_weights(options: argparse.Namespace) -> None:
 
 
 def _build_environment(options: argparse.Namespace) -> None:
-    from cudagraph_lab.engine.environment import vllm_python
-
-    python = str(vllm_python(options.vllm_python, options.cache_dir, options.platform))
+    pythons = [str(path) for path in _pythons(options).values()]
+    built = {"python": pythons[0]} if len(pythons) == 1 else {"python": pythons}
     if options.output is None:
-        print(json.dumps({"python": python}) if options.json else python)
+        print(json.dumps(built) if options.json else "\n".join(pythons))
     else:
-        write_json(options.output, {"python": python})
+        write_json(options.output, built)
 
 
 def _clear_leftovers(options: argparse.Namespace) -> None:

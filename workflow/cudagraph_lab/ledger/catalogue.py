@@ -18,7 +18,8 @@ from cudagraph_lab.ledger.quantity import NumberId, Quantity
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
 OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
 OF_SPECULATION: frozenset[Role] = frozenset({"speculation"})
-OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION
+OF_UPGRADE: frozenset[Role] = frozenset({"upgrade"})
+OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION - OF_UPGRADE
 
 # What computes several quantities, from the top of the package.
 MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
@@ -28,6 +29,11 @@ BACK_TESTED = ("models.anchors.backtest", "statistics.scores.score")
 SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
 START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
 PAID_BACK = ("models.costs.break_even", "statistics.quotients.quotient_of_draws")
+UPGRADE = (
+    "ledger.quantities.upgrades.upgrade_results",
+    "statistics.shapes.ratio_samples",
+    "statistics.contrasts.estimate_sample",
+)
 COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
@@ -181,7 +187,7 @@ NO_INVERSION = Quantity(
 POSITION_OF_B8 = Quantity(
     "shape/position_of_b8/{contrast}",
     "share",
-    "position of batch 8",
+    "place of batch 8 between the gains at batch 64 (0%) and batch 1 (100%)",
     ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"),
     roles=OF_PRIMARY,
 )
@@ -239,6 +245,7 @@ CAPTURE_S_FIXED = Quantity(
 CAPTURE_MIB_FIXED = Quantity(
     "capture/mib_fixed", "MiB", "memory beside the graphs", CAPTURE_FIT, better="lower"
 )
+GRAPHS_OF_ARM = Quantity("capture/graphs/{arm}", "graphs", "graphs captured", COUNT)
 STARTUP = Quantity("startup/{phase}/{arm}", "s", "start-up", MEAN, better="lower")
 KV_TOKENS = Quantity("kv/tokens/{arm}", "tokens", "KV cache", COUNT, better="higher")
 KV_TOKENS_LOST = Quantity(
@@ -353,6 +360,39 @@ OUTPUTS_DIFFERING = Quantity(
     ("observations.outputs.compare_outputs",),
     better="lower",
 )
+# Of two versions of vLLM, the newer over the older, where both were measured in one data set.
+UPGRADE_FIRST_TOKEN = Quantity(
+    "upgrade/first_token/{contrast}/b{batch}",
+    "x",
+    "first token over that of the older version",
+    UPGRADE,
+    better="lower",
+    roles=OF_UPGRADE,
+)
+UPGRADE_STARTUP = Quantity(
+    "upgrade/startup/{phase}/{contrast}",
+    "x",
+    "start-up over that of the older version",
+    UPGRADE,
+    better="lower",
+    roles=OF_UPGRADE,
+)
+UPGRADE_CAPTURE_GIB = Quantity(
+    "upgrade/capture_gib/{contrast}",
+    "x",
+    "memory of the graphs over that of the older version",
+    UPGRADE,
+    better="lower",
+    roles=OF_UPGRADE,
+)
+UPGRADE_KV_TOKENS = Quantity(
+    "upgrade/kv_tokens/{contrast}",
+    "x",
+    "KV cache over that of the older version",
+    UPGRADE,
+    better="higher",
+    roles=OF_UPGRADE,
+)
 LADDER_GRAPHS = Quantity("ladder/{ladder}/graphs", "graphs", "graphs captured", LADDERS)
 LADDER_PADDED = Quantity(
     "ladder/{ladder}/padded_share", "share", "padding among the tokens", LADDERS, better="lower"
@@ -377,6 +417,27 @@ EXTRAPOLATION = Quantity(
     ("models.forecast.answer", "ledger.outlook.extrapolate"),
     better="higher",
 )
+FORECAST = ("models.forecast.answer", "ledger.size_curves.curve_numbers")
+CURVE = Quantity(
+    "curve/{host}/{device}/{model}/tp{tp}/b{batch}", "x", "speed-up by model size", FORECAST,
+    better="higher",
+)  # fmt: skip
+CURVE_HOST_S = Quantity(
+    "curve_host_s/{arm}/{host}/{device}/{model}/tp{tp}/b{batch}", "s", "host work of a step",
+    FORECAST, better="lower",
+)  # fmt: skip
+CURVE_GPU_S = Quantity(
+    "curve_gpu_s/{arm}/{host}/{device}/{model}/tp{tp}/b{batch}", "s", "GPU work of a step",
+    FORECAST, better="lower",
+)  # fmt: skip
+CURVE_CROSSING = Quantity(
+    "curve_crossing/{host}/{device}/tp{tp}/b{batch}", "B",
+    "parameters from which eager loses less than a tenth", FORECAST,
+)  # fmt: skip
+CURVE_LAUNCH = Quantity(
+    "curve_launch_us/{host}", "us", "cost of a launch that a curve rests on", FORECAST,
+    better="lower",
+)  # fmt: skip
 BACKTEST_HITS = Quantity(
     "backtest/hits", "pairs", "published pairs inside their bounds", BACK_TESTED, better="higher"
 )
