@@ -478,14 +478,19 @@ def failing(directory: Path, how: str, failure: str, quoted: str = "", **more: A
     )
 
 
+# Seconds in which the stand-in gets to where it hangs, also where other tests run beside.
+ENOUGH = (6, 8)
+
+
 @kind(VLLM, "hangs at boot", 2)
 def hangs_at_boot(directory: Path, rng: random.Random) -> Outcome:
-    return failing(directory, "hangs", "timeout", "grandchild", timeout_s=rng.uniform(2, 4))
+    wait = rng.uniform(*ENOUGH)
+    return failing(directory, "hangs", "timeout", "grandchild", timeout_s=wait)
 
 
 @kind(VLLM, "hangs in `generate`", 2)
 def hangs_in_generate(directory: Path, rng: random.Random) -> Outcome:
-    wait = rng.uniform(2, 4)
+    wait = rng.uniform(*ENOUGH)
     return failing(directory, "hangs late", "timeout", "step 17 was the last one", timeout_s=wait)
 
 

@@ -51,18 +51,8 @@ def test_without_measuring_nothing_dear_is_planned(clone, run_snakemake, jobs):
     assert not dear & set(planned)
 
 
-@pytest.fixture(scope="module")
-def from_records(tmp_path_factory, run_snakemake):
-    """The ledger made elsewhere, of shipped records alone."""
-    directory = tmp_path_factory.mktemp("elsewhere")
-    done = run_snakemake("results/ledger.json", *NOTHING_MEASURED, directory=directory)
-    assert done.returncode == 0, done.stdout
-    return directory, done.stdout
-
-
 def test_the_ledger_of_shipped_records_holds_the_published_ratio(from_records):
-    directory, _ = from_records
-    ledger, found = numbers(directory)
+    ledger, found = numbers(from_records)
     assert ledger["measured_here"] == []
     names = [facts["name"] for facts in ledger["datasets"]]
     assert set(names) == SHIPPED
@@ -75,8 +65,7 @@ def test_the_ledger_of_shipped_records_holds_the_published_ratio(from_records):
 
 
 def test_both_predictions_of_the_captured_shapes_are_judged_and_differ(from_records):
-    directory, _ = from_records
-    _, found = numbers(directory)
+    _, found = numbers(from_records)
     for dataset, right in (("l4-published", "lab"), ("h100-opt-125m", "vllm")):
         number = found[dataset, "capture/shapes/piecewise"]
         verdicts = {one["id"]: one["verdict"] for one in number["predictions"]}
@@ -90,8 +79,7 @@ def test_both_predictions_of_the_captured_shapes_are_judged_and_differ(from_reco
 def test_predictions_are_registered_for_the_measured_data_and_post_hoc_for_the_published(
     from_records,
 ):
-    directory, _ = from_records
-    _, found = numbers(directory)
+    _, found = numbers(from_records)
     (judged,) = [
         one
         for one in found["h100-opt-125m", "capture/shapes/piecewise"]["predictions"]
@@ -102,8 +90,7 @@ def test_predictions_are_registered_for_the_measured_data_and_post_hoc_for_the_p
 
 
 def test_nothing_is_left_to_do_after_it(from_records, run_snakemake):
-    directory, _ = from_records
-    done = run_snakemake("-n", "results/ledger.json", *NOTHING_MEASURED, directory=directory)
+    done = run_snakemake("-n", "results/ledger.json", *NOTHING_MEASURED, directory=from_records)
     assert done.returncode == 0, done.stdout
     assert "Nothing to be done" in done.stdout
 
@@ -111,9 +98,8 @@ def test_nothing_is_left_to_do_after_it(from_records, run_snakemake):
 def test_another_headline_makes_the_ledger_anew_and_reads_no_record_again(
     from_records, run_snakemake, jobs
 ):
-    directory, _ = from_records
     done = run_snakemake(
-        "-n", "results/ledger.json", *NOTHING_MEASURED, "headline=graph", directory=directory
+        "-n", "results/ledger.json", *NOTHING_MEASURED, "headline=graph", directory=from_records
     )
     assert jobs(done.stdout) == {"build_ledger": 1, "total": 1}
 
