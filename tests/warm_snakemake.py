@@ -62,7 +62,7 @@ def _answer(request: dict[str, Any]) -> int:
             if isinstance(end.code, str):
                 print(end.code, file=sys.stderr)
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
             code = 1
         finally:
             sys.stdout.flush()
