@@ -19,12 +19,13 @@ help: ## say what can be done
 # ARGS stands first: `--resources gpu=1 TARGET` would swallow the target.
 lab: setup ## measure what is not measured yet with what is here, judge it, write the report
 	@$(BIN)/cudagraph-lab clear-leftovers
-	$(BIN)/snakemake $(ARGS) --cores 1 --resources gpu=1
+	@$(BIN)/snakemake $(ARGS) --logger lab --cores 1 --resources gpu=1
 
 report: setup ## write the report from the records that are there; measures nothing
 	$(if $(filter --config --config=% -C,$(ARGS)),$(error ARGS: `make report` gives --config \
 	itself; put your keys into a file and name it with --configfile))
-	$(BIN)/snakemake $(ARGS) --cores all --config measure=none
+	@$(BIN)/cudagraph-lab clear-leftovers
+	@$(BIN)/snakemake $(ARGS) --logger lab --cores all --config measure=none
 
 docs: setup ## render the example in docs/ from the shipped records; needs chromium
 	@command -v chromium >/dev/null || { \
