@@ -41,7 +41,9 @@ class Walk:
         }
         self.environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | {
             "XDG_CACHE_HOME": str(directory / "cache"),  # a device lock of its own
-            "PYTHONPATH": str(repository / "tests" / "fixtures" / "stub_vllm"),
+            "PYTHONPATH": os.pathsep.join(
+                map(str, [self.directory / "workflow", repository / "tests/fixtures/stub_vllm"])
+            ),
             "STUB_VLLM": "works",
         }
 
