@@ -48,6 +48,7 @@ GROUPS = {
     "browser": "browser",
     "workflow/test_turns.py": "turns",
     "workflow/test_walk.py": "walk",
+    "workflow/test_terminal.py": "terminal",
     "test_style.py": "style",
     "workflow/test_snakemake.py": "snakemake",
     "workflow/test_clusters.py": "clusters",

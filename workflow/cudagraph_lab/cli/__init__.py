@@ -12,7 +12,7 @@ from cudagraph_lab.cli.extrapolate import add_extrapolate
 from cudagraph_lab.cli.forecast import add_forecast
 from cudagraph_lab.cli.ladder import add_ladder
 from cudagraph_lab.cli.startup_log import add_startup_log
-from cudagraph_lab.errors import LabError, one_line_errors, say
+from cudagraph_lab.errors import LabError, one_line_errors
 from cudagraph_lab.files import write_json
 
 
@@ -141,8 +141,8 @@ def _build_environment(options: argparse.Namespace) -> None:
 def _clear_leftovers(options: argparse.Namespace) -> None:
     from cudagraph_lab.measure.leftovers import clear_leftovers
 
-    if not clear_leftovers(Path.cwd()):
-        say("a workflow is at work in this directory, or it cannot be written: nothing is cleared")
+    # Where a workflow is at work, or nothing can be written, Snakemake is about to say so.
+    clear_leftovers(Path.cwd())
 
 
 def _set_aside(options: argparse.Namespace) -> None:
