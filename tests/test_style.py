@@ -110,7 +110,7 @@ def requirements(text):
     }
 
 
-LOCKS = ["dev", "pipeline", "vllm-cpu", "vllm-cuda"]
+LOCKS = ["dev", "kubernetes", "pipeline", "vllm-cpu", "vllm-cuda"]
 
 
 @pytest.mark.parametrize("lock", LOCKS)

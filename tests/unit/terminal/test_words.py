@@ -11,9 +11,9 @@ from cudagraph_lab.terminal.words import (
     stopped,
 )
 
-FROM_SNAKEMAKE = """WorkflowError in file "/home/user/lab/workflow/rules/common.smk", line 53:
+FROM_SNAKEMAKE = """WorkflowError in file "/srv/lab/workflow/rules/common.smk", line 53:
 config: arms.Upper: 'Upper' is no name
-  File "/home/user/lab/workflow/rules/common.smk", line 67, in <module>
+  File "/srv/lab/workflow/rules/common.smk", line 67, in <module>
   File "/usr/lib/python3.11/contextlib.py", line 158, in __exit__"""
 
 
