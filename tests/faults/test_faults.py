@@ -470,7 +470,7 @@ def failing(directory: Path, how: str, failure: str, quoted: str = "", **more: A
     lab.end(process, said)
     assert read_record(lab.record("compiled"), DATASET).status == "ok"
     name = lab.record().relative_to(lab.directory)
-    assert f"to measure it again: cudagraph-lab set-aside {name}, then make lab" in text
+    assert f"to measure it again: .venv/bin/cudagraph-lab set-aside {name}, then make lab" in text
     return Outcome(
         f"recorded as failed (`{failure}`) with the end of its log, and stays; the rest goes on",
         lost=lab.lost(finished),

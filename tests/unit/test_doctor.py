@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,7 @@ def test_the_version_names_vllms_too(capsys):
 
 
 def commands():
+    chosen: Any
     (chosen,) = [a for a in parser_of_commands()._actions if a.dest == "command"]
     # Those without a help text are steps of the workflow.
     return {action.dest for action in chosen._choices_actions}

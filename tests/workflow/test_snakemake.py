@@ -104,32 +104,32 @@ def test_another_headline_makes_the_ledger_anew_and_reads_no_record_again(
     assert jobs(done.stdout) == {"build_ledger": 1, "total": 1}
 
 
-def test_another_workflow_uses_this_one_as_a_module(tmp_path, run_snakemake, repository):
-    (tmp_path / "Snakefile").write_text(
-        f"""
-configfile: "lab.yaml"
-
-module lab:
-    snakefile: "{repository}/workflow/Snakefile"
-    config: config
-
-use rule * from lab as lab_*
-
-rule theirs:
-    input: "results/l4-published/dataset.json"
-    output: "theirs.txt"
-    shell: "wc -l {{input}} > {{output}}"
-"""
-    )
-    config = (repository / "config" / "config.yaml").read_text(encoding="utf-8")
-    (tmp_path / "lab.yaml").write_text(config.replace("measure: auto", "measure: none"))
-    done = run_snakemake(
-        "theirs.txt", directory=tmp_path, snakefile=tmp_path / "Snakefile", configfiles=()
-    )
+def test_another_workflow_uses_this_one_as_a_module(
+    tmp_path, run_snakemake, repository, monkeypatch
+):
+    """The example of the README, as it is written."""
+    monkeypatch.setenv("CUDAGRAPH_LAB", str(repository))
+    example = repository / "docs" / "examples" / "module" / "Snakefile"
+    done = run_snakemake(directory=tmp_path, snakefile=example, configfiles=())
     assert done.returncode == 0, done.stdout
-    assert (tmp_path / "theirs.txt").exists()
+    table = (tmp_path / "results/l4-published/observations.csv").read_text("utf-8")
+    assert (tmp_path / "counted.txt").read_text().split()[0] == str(len(table.splitlines()))
     facts = json.loads((tmp_path / "results/l4-published/dataset.json").read_text())
     assert facts["device"] == "NVIDIA L4"
+
+
+def test_a_directory_without_a_configuration_has_the_repositorys(tmp_path, run_snakemake, jobs):
+    """config/config.yaml is read always, and a file of one's own is laid over it."""
+    (tmp_path / "mine.yaml").write_text("{measure: none, compare: [l4-published]}")
+    done = run_snakemake("-n", directory=tmp_path, configfiles=(tmp_path / "mine.yaml",))
+    assert done.returncode == 0, done.stdout
+    assert jobs(done.stdout)["collect_observations"] == 1
+    own = tmp_path / "config" / "config.yaml"
+    own.parent.mkdir()
+    own.write_text("{measure: none, compare: [no-such]}")
+    done = run_snakemake("-n", directory=tmp_path, configfiles=(tmp_path / "mine.yaml",))
+    assert done.returncode != 0
+    assert "cudagraph-lab: config: top level: 'arms' is missing" in done.stdout
 
 
 def test_an_arm_that_is_not_in_the_design_cannot_be_measured(tmp_path, run_snakemake):

@@ -30,6 +30,8 @@ def walk(tmp_path_factory, repository):
     )
     assert aside.returncode == 0
     stations.set_aside = walk.make("lab")
+    (walk.directory / f"results/{DATASET}/runs/own/rep1.json").unlink()
+    stations.by_name = walk.make("lab", f"results/{DATASET}/runs/own/rep1.json")
     return stations
 
 
@@ -77,12 +79,13 @@ def test_after_the_correction_that_arm_alone_is_measured(walk):
 
 
 def test_a_failure_that_is_a_result_says_that_it_stays_wherever_it_is_met(walk):
-    again = f"to measure it again: cudagraph-lab set-aside results/{DATASET}/runs/large/rep1.json"
+    path = f"results/{DATASET}/runs/large/rep1.json"
+    again = f"to measure it again: .venv/bin/cudagraph-lab set-aside {path}"
     cause = "(out_of_memory): torch.OutOfMemoryError: CUDA out of memory. Tried 2 GiB"
     for text in (walk.correction.said, walk.again.said, walk.correction.page):
         assert cause in text
         assert "the failure stays, since it is a result of this arm" in text
-        assert f"{again}, then make lab" in text
+        assert f"{again}, then make lab with the same ARGS" in text
     assert (walk.again.returncode, walk.again.measured) == (0, set())
     assert walk.again.records == walk.correction.records
 
@@ -98,3 +101,9 @@ def test_the_failed_arm_is_corrected_and_measured_alone(walk):
     assert rates == {*ARMS, "own", "wrong", "large"}
     for arm in (*ARMS, "own", "wrong"):
         assert whole.records[arm] == walk.again.records[arm]
+
+
+def test_a_record_is_asked_for_by_name_wherever_the_name_stands(walk):
+    """After --configfile, which would swallow it."""
+    assert (walk.by_name.returncode, walk.by_name.measured) == (0, {"own"})
+    assert set(walk.by_name.records) == set(walk.set_aside.records)

@@ -55,9 +55,9 @@ class Walk:
         assert "Traceback" not in done.stdout, done.stdout[-4000:]
         return done
 
-    def make(self, target):
+    def make(self, target, *files):
         (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.mine))
-        done = self.run("make", target, "ARGS=--configfile mine.yaml")
+        done = self.run("make", target, f"ARGS={' '.join(['--configfile mine.yaml', *files])}")
         return SimpleNamespace(
             returncode=done.returncode,
             said=done.stdout,
