@@ -8,7 +8,7 @@
 # SECONDS bounds the measuring. Arms in turn end their last repeat some seconds earlier, with
 # the rounds that they have, so that it is not lost. Further arguments go to Snakemake, for instance
 # `--configfile config/full.yaml`; a second `--config` of theirs replaces this script's, so put keys
-# into a file. Environment: PYTHON (python3), LAB_CACHE (a directory
+# into a file. Environment: PYTHON (python3), GPUS (1; devices of an arm of several ranks), LAB_CACHE (a directory
 # for compile caches), RESULTS (an archive of an earlier call to go on from). A rehearsal without
 # a GPU: MEASURE=cpu, and VLLM_PYTHON where vLLM has an environment of its own.
 set -euo pipefail
@@ -26,7 +26,7 @@ config=("dataset=$dataset" "measure=${MEASURE:-cuda}" "vllm_python=$VLLM_PYTHON"
 export CUDAGRAPH_LAB_UNTIL=$(($(date +%s) + seconds - ${ENDING:-12})) # what ending a repeat takes
 status=0
 # --nolock: a call that was killed leaves Snakemake's lock of the directory behind.
-timeout --signal=KILL "$seconds" "$PYTHON" -m snakemake --cores 1 --resources gpu=1 --nolock \
+timeout --signal=KILL "$seconds" "$PYTHON" -m snakemake --cores 1 --resources gpu="${GPUS:-1}" --nolock \
   --config "${config[@]}" "$@" 2>&1 | tee "$out/snakemake.log" || status=$?
 tar -czf "$out/results.tar.gz" results logs
 # With `sizes`, a data set for each: DATASET-SIZE.

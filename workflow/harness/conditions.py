@@ -65,26 +65,33 @@ def device_handle(nvml: Any, visible: str) -> Any:
     return nvml.nvmlDeviceGetHandleByUUID(visible)
 
 
-def visible_device() -> str:
-    """The first device that this process sees, as CUDA_VISIBLE_DEVICES names it."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+def visible_devices(count: int) -> list[str]:
+    """The first `count` devices that this process sees, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(index) for index in range(count)]
+    return [part.strip() for part in named.split(",")][:count]
 
 
-def energy_meter(platform: str) -> Callable[[], float | None]:
-    """A function that reads the joules that the device has used so far, or None without a counter.
+def energy_meter(platform: str, devices: int) -> Callable[[], float | None]:
+    """A function that reads the joules that all devices of the run have used so far.
 
-    The counter is NVML's; it counts the whole board.
+    It returns None where one of them has no counter. The counter is NVML's; it counts the whole
+    board.
     """
     if platform != "cuda":
         return lambda: None
     from vllm.third_party import pynvml
 
     try:
-        handle = device_handle(pynvml, visible_device())
-        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+        handles = [device_handle(pynvml, visible) for visible in visible_devices(devices)]
+        for handle in handles:
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError:
         return lambda: None
-    return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+    return lambda: (
+        sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles) / 1000
+    )
 
 
 def read_gpu(nvml: Any, visible: str) -> dict[str, Any]:
@@ -130,11 +137,14 @@ def read_gpu(nvml: Any, visible: str) -> dict[str, Any]:
     }
 
 
-def read_conditions(platform: str, at: str, seconds: float) -> dict[str, Any]:
-    """One reading, as the record's `Conditions` wants it."""
+def read_conditions(platform: str, at: str, seconds: float, devices: int) -> list[dict[str, Any]]:
+    """A reading of each device of the run, as the record's `Conditions` wants it."""
     reading: dict[str, Any] = {"at": at, "seconds": seconds, **_machine()}
-    if platform == "cuda":
-        from vllm.third_party import pynvml
+    if platform != "cuda":
+        return [reading]
+    from vllm.third_party import pynvml
 
-        reading |= read_gpu(pynvml, visible_device())
-    return reading
+    return [
+        {**reading, "place": place, **read_gpu(pynvml, visible)}
+        for place, visible in enumerate(visible_devices(devices))
+    ]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from vllm.compilation.counter import compilation_counter
+from vllm.distributed.parallel_state import get_tp_group
 from vllm.platforms import current_platform
 from vllm.v1.utils import compute_iteration_details
 
@@ -38,6 +39,35 @@ def _free_bytes() -> int:
 def _whole(value: Any) -> int | None:
     """An enumeration's number, or None."""
     return None if value is None else int(value)
+
+
+# Who may sum over the ranks of tensor parallelism: attributes of vLLM's communicator, in the
+# order in which it asks them.
+ALL_REDUCES = {
+    "qr_comm": "quick all-reduce",
+    "fi_ar_comm": "FlashInfer",
+    "ca_comm": "custom all-reduce",
+    "symm_mem_comm": "symmetric memory",
+    "pynccl_comm": "NCCL",
+}
+
+
+def _all_reduce() -> str | None:
+    """Who sums over the ranks of tensor parallelism; None for a single rank."""
+    group = get_tp_group()
+    if group.world_size == 1:
+        return None
+    communicator = group.device_communicator
+    there = []
+    for name, words in ALL_REDUCES.items():
+        one = getattr(communicator, name, None)
+        if one is None or getattr(one, "disabled", False):
+            continue
+        most = getattr(one, "max_size", None)
+        there.append(f"{words} up to {most / 2**20:g} MiB" if isinstance(most, int) else words)
+    if there:
+        return ", then ".join(there)
+    return "shared memory" if hasattr(communicator, "dist_module") else "torch.distributed"
 
 
 def _annotate_step(scheduler_output: Any) -> Any:
@@ -186,6 +216,7 @@ class LabWorker(PlatformWorker):
             for group in groups
         }
         return {
+            "rank": self.rank,
             "spans": self.lab_spans,
             "graphs": self.lab_graphs,
             "capture": self.lab_capture,
@@ -214,6 +245,7 @@ class LabWorker(PlatformWorker):
                 "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
                 "pipeline_parallel_size": config.parallel_config.pipeline_parallel_size,
                 "data_parallel_size": config.parallel_config.data_parallel_size,
+                "all_reduce": _all_reduce(),
                 "speculative_tokens": config.num_speculative_tokens
                 if hasattr(config, "num_speculative_tokens")
                 else None,

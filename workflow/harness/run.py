@@ -2,7 +2,7 @@
 
     python run.py JOB COMMANDS_FD ANSWERS_FD
 
-JOB is a JSON file (`request` and `platform` as in the record, plus `model_path`,
+JOB is a JSON file (`request` and `platform` as in the record, plus `model_path`, `devices`,
 `trace_dir`, `profile_tokens` and `clock_zero_s`). The process boots the engine and then makes
 the calls that it is asked for, as `cudagraph_lab.protocol` says. Between calls it waits on
 the pipe and does nothing. Only the standard library and vLLM are imported. Timed is
@@ -152,8 +152,15 @@ def make_call(
     return {"call": call, "output_sha256": digests, "output_token_ids": [ids[0]]}
 
 
-def startup_of(facts: dict[str, Any], imported_s: float, boot: tuple[float, float]) -> Any:
-    """The `startup` of the record, as far as the worker tells it. `boot` is begin and end."""
+def startup_of(
+    ranks: list[dict[str, Any]], imported_s: float, boot: tuple[float, float]
+) -> dict[str, Any]:
+    """The `startup` of the record, as far as the workers tell it. `boot` is begin and end.
+
+    Ranks do the same work at the same time: the first one tells the phases, the slowest one the
+    capture, and the engine has the KV cache that fits on each of them.
+    """
+    facts = ranks[0]
     spans = [
         {"name": "import", "start_s": 0.0, "seconds": imported_s},
         {"name": "boot", "start_s": boot[0], "seconds": boot[1] - boot[0]},
@@ -166,20 +173,44 @@ def startup_of(facts: dict[str, Any], imported_s: float, boot: tuple[float, floa
         for span in facts["spans"]
     ]
     blocks, size = facts["resolved"]["num_gpu_blocks"], facts["resolved"]["block_size"]
-    capture = facts["capture"]
+    slowest = max(ranks, key=lambda rank: (rank["capture"] or {"seconds": 0.0})["seconds"])
+    capture = slowest["capture"]
+    available = [rank["available_kv_cache_bytes"] for rank in ranks]
     return {
         "spans": spans,
         "compile_seconds": facts["compile_seconds"] or None,
         "capture": capture
         and {
             **capture,
-            "estimate_bytes": facts["capture_estimate_bytes"],
-            "graphs": facts["graphs"],
+            "estimate_bytes": slowest["capture_estimate_bytes"],
+            "graphs": slowest["graphs"],
         },
         "kv_cache_tokens": blocks * size if blocks and size else None,
-        "available_kv_cache_bytes": facts["available_kv_cache_bytes"],
+        "available_kv_cache_bytes": None if None in available else min(available),
         "model_bytes": facts["model_bytes"],
     }
+
+
+def ranks_of(ranks: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """What each of several ranks spent, and which settings it resolved as the first did not."""
+    if len(ranks) == 1:
+        return None
+    resolved = ranks[0]["resolved"]
+    return [
+        {
+            "rank": facts["rank"],
+            "capture_seconds": facts["capture"] and facts["capture"]["seconds"],
+            "pool_bytes": facts["capture"] and facts["capture"]["pool_bytes"],
+            "graphs": len(facts["graphs"]),
+            "compile_seconds": facts["compile_seconds"] or None,
+            "model_bytes": facts["model_bytes"],
+            "available_kv_cache_bytes": facts["available_kv_cache_bytes"],
+            "differs": sorted(
+                key for key, value in facts["resolved"].items() if value != resolved[key]
+            ),
+        }
+        for facts in ranks
+    ]
 
 
 def profile(llm: Any, prompts: list[Any], batch: int, job: dict[str, Any]) -> None:
@@ -211,14 +242,14 @@ def serve(llm: Any, job: dict[str, Any], commands: Any, answer: Callable[..., No
         detokenize=workload["prompt_token_ids"] is None,
     )
     kept = keep_outputs(llm)
-    read_energy_j = energy_meter(job["platform"])
+    read_energy_j = energy_meter(job["platform"], job["devices"])
     for line in commands:
         asked = json.loads(line)
         if asked["do"] == "quit":
             return
         if asked["do"] == "conditions":
-            reading = read_conditions(job["platform"], asked["at"], since_start())
-            answer(event="conditions", reading=reading)
+            readings = read_conditions(job["platform"], asked["at"], since_start(), job["devices"])
+            answer(event="conditions", readings=readings)
         elif asked["do"] == "profile":
             profile(llm, [prompt] * asked["batch"], asked["batch"], job)
             answer(event="profile", batch=asked["batch"])
@@ -240,20 +271,22 @@ def boot(job: dict[str, Any], answer: Callable[..., None]) -> Any:
     imported_s = since_start()
     from conditions import read_conditions
 
-    before = read_conditions(job["platform"], "before", since_start())
-    answer(event="conditions", reading=before)
-    if before.get("foreign_processes"):
-        print(f"processes {before['foreign_processes']} already use the device", file=sys.stderr)
+    before = read_conditions(job["platform"], "before", since_start(), job["devices"])
+    answer(event="conditions", readings=before)
+    if foreign := [one for reading in before for one in reading.get("foreign_processes") or []]:
+        print(f"processes {foreign} already use the device", file=sys.stderr)
         return None
     answer(event="boot")
     begun = since_start()
     llm = LLM(**engine_arguments(job))
     booted = since_start()
-    facts = llm.collective_rpc("lab_facts")[0]
+    ranks = sorted(llm.collective_rpc("lab_facts"), key=lambda facts: facts["rank"])
+    facts = ranks[0]
     answer(
         event="ready",
         resolved=facts["resolved"],
-        startup=startup_of(facts, imported_s, (begun, booted)),
+        ranks=ranks_of(ranks),
+        startup=startup_of(ranks, imported_s, (begun, booted)),
         weights_drawn=facts["weights_drawn"],
         environment={
             "python": host_platform.python_version(),

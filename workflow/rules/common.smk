@@ -169,8 +169,10 @@ def check_hardware():
     )
     if not elsewhere:
         hardware.describe(PLATFORM)
-        for plan in PLANS.values():
-            design.check_devices(plan, PLATFORM, len(hardware.gpus()))
+    granted = workflow.global_resources.get("gpu")
+    for plan in PLANS.values():
+        here = math.inf if elsewhere or PLATFORM == "cpu" else len(hardware.gpus())
+        design.check_devices(plan, PLATFORM, here, granted and granted.value)
     auto = {key: getattr(CONFIG, key) == "auto" for key in ("measure", "dataset")}
     auto["order"] = any(plan.order == "auto" for plan in NAMED.values())
     for key in auto if elsewhere else ():

@@ -110,10 +110,15 @@ def test_a_run_occupies_a_device_per_rank(config):
     assert design.devices_of_run(typed(config), ["eager"], "cuda") == 2
     for arms in (["graphs"], ["eager", "graphs"]):
         assert design.devices_of_run(typed(config), arms, "cuda") == 12
-    design.check_devices(typed(config), "cuda", 12)
-    design.check_devices(typed(config), "cpu", 0)
+    # On a CPU ranks are processes of one device.
+    assert design.devices_of_run(typed(config), ["graphs"], "cpu") == 1
+    design.check_devices(typed(config), "cuda", 12, 12)
+    design.check_devices(typed(config), "cuda", 12, None)
+    design.check_devices(typed(config), "cpu", 1, 1)
     with pytest.raises(LabError, match=r"config: arms\.graphs\.engine_args: 12 devices .* 11 are"):
-        design.check_devices(typed(config), "cuda", 11)
+        design.check_devices(typed(config), "cuda", 11, 12)
+    with pytest.raises(LabError, match=r"arms\.eager.* may use 1; add --resources gpu=2"):
+        design.check_devices(typed(config), "cuda", 12, 1)
 
 
 def test_engine_arguments_of_the_arm_win_over_the_platforms_over_the_common_ones(config):

@@ -9,7 +9,7 @@ from typing import Any
 
 from cudagraph_lab.config.checks import engine_args_of
 from cudagraph_lab.config.model import Config
-from cudagraph_lab.design.runs import KV_CACHE_BYTES_IN_TURN, arms_left_out, devices_of_run
+from cudagraph_lab.design.runs import KV_CACHE_BYTES_IN_TURN, arms_left_out, ranks_of_arms
 from cudagraph_lab.design.weights import architecture_directory
 from cudagraph_lab.errors import LabError
 
@@ -123,7 +123,8 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
         return config
     timed = [arm for arm in needs if config.arms[arm].purpose == "timed"]
     share = _share(max(needs[arm].total for arm in timed), whole) if timed else 1.0
-    several = any(devices_of_run(config, [arm], platform) > 1 for arm in timed)
+    # The waiting workers of several ranks keep cores busy, so that arms disturb each other.
+    several = any(ranks_of_arms(config, [arm], platform) > 1 for arm in timed)
     if not several and share * len(timed) <= TOGETHER:
         kv_cache = max(needs[arm].kv_cache for arm in timed)
         return _in_turn(config, platform, round(share * len(timed), 3), kv_cache)

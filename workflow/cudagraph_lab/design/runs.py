@@ -43,28 +43,34 @@ def arms_left_out(config: Config, platform: str) -> dict[str, str]:
     return {arm: reason for arm, reason in reasons.items() if reason is not None}
 
 
-def devices_of_run(config: Config, arms: Sequence[str], platform: str) -> int:
-    """How many devices a run of these arms occupies: tensor x pipeline x data parallel size.
-
-    Arms in turn are resident on the same devices: the largest of them counts.
-    """
+def ranks_of_arms(config: Config, arms: Sequence[str], platform: str) -> int:
+    """Ranks of the largest of these arms: tensor x pipeline x data parallel size."""
     return max(devices_of(engine_args_of(config, arm, platform)) for arm in arms)
 
 
-def check_devices(config: Config, platform: str, available: int) -> None:
-    """Refuse an arm that needs more devices than the machine has.
+def devices_of_run(config: Config, arms: Sequence[str], platform: str | None) -> int:
+    """How many devices a run of these arms occupies.
 
-    Raises LabError naming the arm. On a CPU ranks are processes, which this does not count.
+    Arms in turn are resident on the same devices: the largest of them counts. On a CPU ranks are
+    processes of one device.
     """
-    if platform != "cuda":
-        return
+    return ranks_of_arms(config, arms, platform) if platform == "cuda" else 1
+
+
+def check_devices(config: Config, platform: str, available: float, granted: int | None) -> None:
+    """Refuse an arm that needs more devices than the machine has, or than Snakemake may give.
+
+    `granted` is Snakemake's `--resources gpu=...`, None where it sets no bound; it cuts what a
+    job asks for to that without a word. Raises LabError naming the arm.
+    """
     for arm in config.arms:
-        if (needed := devices_of_run(config, [arm], platform)) > available:
-            raise LabError(
-                f"config: arms.{arm}.engine_args: {needed} devices are needed (tensor x pipeline "
-                f"x data parallel size), {available} are here; lower the sizes or set the arm to "
-                "null"
-            )
+        needed = devices_of_run(config, [arm], platform)
+        where = f"config: arms.{arm}.engine_args: {needed} devices are needed (tensor x pipeline "
+        where += "x data parallel size)"
+        if granted is not None and needed > granted:
+            raise LabError(f"{where}, Snakemake may use {granted}; add --resources gpu={needed}")
+        if needed > available:
+            raise LabError(f"{where}, {available} are here; lower the sizes or set the arm to null")
 
 
 def arm_repeats(config: Config, arm: str) -> int:

@@ -134,7 +134,8 @@ def _applies(plan: Plan) -> dict[str, Any]:
 
 
 def _place(plan: Plan) -> str:
-    return f"{plan.device_name}/{plan.model_name}/tp{plan.tp}"
+    """What tells the same forecast for another data set apart."""
+    return f"{_slug(plan.dataset.strip('*-'))}/{plan.device_name}/{plan.model_name}/tp{plan.tp}"
 
 
 def _slug(number: str) -> str:

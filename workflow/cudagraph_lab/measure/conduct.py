@@ -71,7 +71,7 @@ class Conductor:
                     self._say_that_others_go_on(arm)
                 return None
             if answer["event"] == "conditions":
-                taken.conditions.append(answer["reading"])
+                taken.conditions += answer["readings"]
             elif answer["event"] in ("import", "boot"):
                 taken.stage = answer["event"]
                 if not self.job.in_turn or arm == self.job.arms[0].arm:

@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from cudagraph_lab import REPOSITORY
@@ -61,6 +62,15 @@ def refuse_other_request(
             raise other_conditions(sibling, name, then, now)
 
 
+# A program that uses NVLink multicast can put the GPUs of a shared host out of service.
+NO_MULTICAST = {
+    "NCCL_NVLS_ENABLE": "0",
+    "TORCH_SYMM_MEM_DISABLE_MULTICAST": "1",
+    "NVSHMEM_DISABLE_NVLS": "1",
+    "VLLM_ALLREDUCE_USE_SYMM_MEM": "0",
+}
+
+
 def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dict[str, str]:
     """Environment of the harness: no thread limits, no network, caches where we want them."""
     kept = {key: value for key, value in base.items() if key not in THREAD_VARIABLES}
@@ -79,6 +89,30 @@ def measurement_environment(base: Mapping[str, str], compile_cache: Path) -> dic
         "TORCHINDUCTOR_CACHE_DIR": str(compile_cache / "inductor"),
         "TRITON_CACHE_DIR": str(compile_cache / "triton"),
     }
+
+
+def environment_of_ranks(base: Mapping[str, str], platform: str, ranks: int) -> dict[str, str]:
+    """What the harness of an engine with several ranks gets besides; nothing for a single one.
+
+    GPUs sum without NVLink multicast. On a CPU vLLM wants a NUMA node for each rank; here the
+    ranks divide the cores, unless the caller binds them.
+    """
+    if ranks == 1:
+        return {}
+    if platform == "cuda":
+        return NO_MULTICAST
+    binding = "VLLM_CPU_OMP_THREADS_BIND"
+    return {binding: base.get(binding) or cores_of_ranks(sorted(os.sched_getaffinity(0)), ranks)}
+
+
+def cores_of_ranks(cores: Sequence[int], ranks: int) -> str:
+    """The cores in as many parts as there are ranks, as vLLM binds them: `0,1|2,3`.
+
+    Ranks share cores where there are fewer cores than ranks.
+    """
+    bounds = [rank * len(cores) // ranks for rank in range(ranks + 1)]
+    parts = [cores[low : max(high, low + 1)] for low, high in pairwise(bounds)]
+    return "|".join(",".join(map(str, part)) for part in parts)
 
 
 def device_locks(platform: str, devices: int) -> list[Path]:

@@ -35,6 +35,7 @@ from cudagraph_lab.measure.guards import (
     compile_cache_directory,
     described_lock,
     device_locks,
+    environment_of_ranks,
     measurement_environment,
     refuse_other_request,
 )
@@ -205,7 +206,10 @@ def _environment(job: Job, member: ArmJob, place: Place) -> dict[str, str]:
         if cold
         else compile_cache_directory(place.cache, job.dataset)
     )
-    return measurement_environment(os.environ, compile_cache.absolute())
+    ranks = devices_of(member.request["engine_args"])
+    return measurement_environment(os.environ, compile_cache.absolute()) | environment_of_ranks(
+        os.environ, job.platform, ranks
+    )
 
 
 def _start(
@@ -222,6 +226,7 @@ def _start(
         "request": member.request,
         "platform": job.platform,
         "model_path": place.model_path,
+        "devices": devices_of(member.request["engine_args"]),
         "trace_dir": str((work / "traces").absolute()),
         "profile_tokens": PROFILE_TOKENS,
         "clock_zero_s": zero_s,
@@ -276,6 +281,7 @@ def _record(
                 "request": request | ({"dummy_values": drawn} if ready else {}),
                 "resolved": ready.get("resolved"),
                 "startup": startup,
+                "ranks": ready.get("ranks"),
                 # What a failed arm measured before stays in its record; no number is made of it.
                 "cells": taken.cells(batch_sizes),
                 "profile": profile,

@@ -20,6 +20,7 @@ from cudagraph_lab.models.step import (
     StepTime,
     carried_over,
     step,
+    with_ranks,
     work_of,
 )
 
@@ -72,6 +73,7 @@ def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed:
     )  # fmt: skip
     work = work_of(asked.model, roof, asked.batch, asked.tp, assumed.kernels, seed)
     there = carried_over(host, assumed.transfer, same_model=asked.same_model, seed=seed + 1)
+    there = with_ranks(there, assumed.transfer, asked.tp, seed + 3)
     rng = np.random.default_rng([seed + 2, asked.batch])
     common = assumed.transfer.step.draw(rng)
     steps = {}

@@ -1,6 +1,6 @@
 """The step model: seconds of a decode step, from a host, a device and a model.
 
-    host = fixed + per_request * batch + per_launch * launches
+    host = fixed * (1 + ranks share, of several ranks) + per_request * batch + per_launch * launches
     gpu  = kernel * kernels + max(bytes / bandwidth, flops / matrix rate) + all-reduces
     step = max(host, gpu) + serial_share * min(host, gpu)
 
@@ -13,7 +13,7 @@ All constants are arrays of draws, so that their uncertainty goes into every ste
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -85,6 +85,7 @@ class KernelBeliefs(Strict):
 class TransferBeliefs(Strict):
     """What changes from where a constant was measured to where it is used."""
 
+    ranks_share: Belief
     launch_cost: Belief
     host_again: Belief
     step: Belief
@@ -245,6 +246,15 @@ def unknown_host(assumed: HostBeliefs, seed: int) -> Host:
         fixed_s=assumed.fixed_us.at(rank) / 1e6,
         per_request_s=assumed.per_request_us.at(rank) / 1e6,
         per_launch_s={"eager": eager, "compiled": eager * assumed.compiled_launch.draw(rng)},
+    )
+
+
+def with_ranks(host: Host, assumed: TransferBeliefs, tp: int, seed: int) -> Host:
+    """The host of an engine with `tp` ranks, whose steps go to worker processes and back."""
+    if tp == 1:
+        return host
+    return replace(
+        host, fixed_s=host.fixed_s * (1 + assumed.ranks_share.draw(np.random.default_rng(seed)))
     )
 
 

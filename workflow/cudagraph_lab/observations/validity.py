@@ -16,6 +16,7 @@ from cudagraph_lab.observations.warnings import (
     batch_warnings,
     condition_warnings,
     parted_calls,
+    rank_warnings,
     steps_without_drafts,
 )
 from cudagraph_lab.records.record import Call, Record, Resolved
@@ -72,7 +73,7 @@ def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType
         engine_args=request.engine_args,
         repeats=len(whole),
         resolved=f"{resolved.compile_mode} / {resolved.cudagraph_mode}" if resolved else None,
-        warnings=(warnings if whole else []) + condition_warnings(whole),
+        warnings=(warnings if whole else []) + rank_warnings(whole) + condition_warnings(whole),
     )
 
 

@@ -109,6 +109,23 @@ def condition_warnings(records: list[Record]) -> list[str]:
     return warnings
 
 
+def rank_warnings(records: list[Record]) -> list[str]:
+    """Where ranks of one engine, which do the same work, are not alike."""
+    warnings: dict[str, None] = {}
+    for record in records:
+        ranks = record.ranks or []
+        for one in ranks:
+            what = list(one.differs)
+            if one.graphs != ranks[0].graphs:
+                what.append(f"{one.graphs} captured graphs in place of {ranks[0].graphs}")
+            if what:
+                warnings[
+                    f"repeat {record.repeat}: rank {one.rank} differs from rank "
+                    f"{ranks[0].rank} in {', '.join(what)}"
+                ] = None
+    return list(warnings)
+
+
 def own_load(record: Record) -> int | None:
     """Cores that a run keeps busy itself; None where the record does not tell.
 

@@ -40,9 +40,23 @@ class Resolved(Model):
     tensor_parallel_size: int | None = None
     pipeline_parallel_size: int | None = None
     data_parallel_size: int | None = None
+    all_reduce: str | None = None  # who sums over the ranks of tensor parallelism
     speculative_tokens: int | None = None
     async_scheduling: bool | None = None
     model_runner: str | None = None  # module of the worker's model runner
+
+
+class Rank(Model):
+    """What one of several ranks spent at start-up; `startup` holds the slowest one's capture."""
+
+    rank: Count
+    capture_seconds: float | None
+    pool_bytes: int | None
+    graphs: Count
+    compile_seconds: float | None
+    model_bytes: int | None
+    available_kv_cache_bytes: int | None
+    differs: list[str]  # settings of `resolved` that are others than the first rank's
 
 
 class Span(Model):
@@ -183,6 +197,7 @@ class Conditions(Model):
 
     at: Literal["before", "during", "after"]
     seconds: float
+    place: Count | None = None  # which of the run's devices, from 0
     sm_clock_mhz: int | None = None
     memory_clock_mhz: int | None = None
     power_w: float | None = None
@@ -217,6 +232,7 @@ class Record(Model):
     request: Request
     resolved: Resolved | None
     startup: StartUp | None
+    ranks: list[Rank] | None = None  # None of a single one
     cells: list[Cell]
     profile: list[StepProfile] | None = None
     environment: Environment
