@@ -334,6 +334,7 @@ def from_records(
         if not directory.exists():
             done = run_snakemake("--config", "measure=none", directory=shared / "making")
             assert done.returncode == 0, done.stdout
+            (shared / "making" / "said.txt").write_text(done.stdout, encoding="utf-8")
             (shared / "making").rename(directory)
     return directory
 

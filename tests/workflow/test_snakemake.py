@@ -89,6 +89,12 @@ def test_predictions_are_registered_for_the_measured_data_and_post_hoc_for_the_p
     assert all(one["post_hoc"] for one in found["l4-published", "ratio/bundle/b1"]["predictions"])
 
 
+def test_no_library_warns_while_the_report_is_made(from_records):
+    said = (from_records / "said.txt").read_text(encoding="utf-8")
+    assert "Finished jobid" in said
+    assert [line for line in said.splitlines() if "Warning" in line] == []
+
+
 def test_nothing_is_left_to_do_after_it(from_records, run_snakemake):
     done = run_snakemake("-n", "results/ledger.json", *NOTHING_MEASURED, directory=from_records)
     assert done.returncode == 0, done.stdout
