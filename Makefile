@@ -43,9 +43,10 @@ docs: setup ## render the example in docs/ from the shipped records; needs chrom
 	  --log-level=3 --window-size=1280,900 --screenshot=docs/report.png \
 	  'file://$(CURDIR)/docs/lab_report.html'
 
-# Three processes, also on two cores: many tests wait. ARGS=-n0 for one, as a debugger wants it.
+# Four processes, also on two cores: many tests wait for vLLM's device, Slurm or a fault. ARGS=-n0 for
+# one, as a debugger wants it.
 test: setup-dev ## run the tests; those of the report in a browser need npm and chromium
-	$(BIN)/pytest -n 3 $(ARGS)
+	$(BIN)/pytest -n 4 $(ARGS)
 
 fuzz: setup-dev ## run all properties at random, with 2,500 examples each
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz $(ARGS)

@@ -37,18 +37,18 @@ settings.load_profile("steady")
 
 
 # Where tests run in several processes, those of a file share one, since they share what its
-# fixtures made. These are named, as they begin in this order: what takes longest comes first, the
-# many short ones last. vLLM has the device to itself, so its files share one process.
+# fixtures made. These are named, as they begin in this order: first those that wait, for vLLM,
+# which has the device to itself, and for Slurm; then what takes longest; the many short ones last.
 GROUPS = {
     "workflow/test_measurement.py": "vllm",
-    "workflow/test_measured_sizes.py": "vllm",
     "workflow/test_own_arm.py": "vllm",
-    "faults": "faults",
     "slurm": "slurm",
+    "faults": "faults",
+    "workflow/test_measured_sizes.py": "sizes",
     "browser": "browser",
-    "workflow/test_turns.py": "turns",
     "workflow/test_walk.py": "walk",
     "workflow/test_terminal.py": "terminal",
+    "workflow/test_turns.py": "turns",
     "test_style.py": "style",
     "workflow/test_snakemake.py": "snakemake",
     "workflow/test_clusters.py": "clusters",
