@@ -1,6 +1,7 @@
 """The real workflow, with nothing measured: from a clone, elsewhere, as a module."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -108,6 +109,27 @@ def test_another_headline_makes_the_ledger_anew_and_reads_no_record_again(
         "-n", "results/ledger.json", *NOTHING_MEASURED, "headline=graph", directory=from_records
     )
     assert jobs(done.stdout) == {"build_ledger": 1, "total": 1}
+
+
+def test_an_added_arm_reads_the_records_again_for_a_reason_that_fits_a_line(
+    from_records, run_snakemake, jobs, tmp_path
+):
+    mine = {
+        "arms": {"own": {"engine_args": {"enforce_eager": True}}},
+        "contrasts": {"own": {"numerator": "own", "denominator": "eager"}},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    done = run_snakemake(
+        "-n", "results/ledger.json", *NOTHING_MEASURED,
+        directory=from_records,
+        configfiles=(REPOSITORY / "config" / "config.yaml", tmp_path / "mine.yaml"),
+    )  # fmt: skip
+    assert jobs(done.stdout)["collect_observations"] == len(SHIPPED)
+    reasons = re.findall(
+        r"Params have changed since last execution:[^\n]*(?:\n {8,}.*)*", done.stdout
+    )
+    assert len(reasons) == len(SHIPPED)
+    assert max(map(len, reasons)) < 400
 
 
 def test_another_workflow_uses_this_one_as_a_module(

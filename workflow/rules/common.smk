@@ -9,6 +9,7 @@ import math
 import os
 import sys
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from snakemake.logging import logger
@@ -212,6 +213,25 @@ def priority_of_run(wildcards):
 def predictions_of_register(wildcards, output):
     """The files of predictions, as arguments."""
     return PREDICTIONS
+
+
+def asked_of_dataset(name):
+    """What the observations of a data set depend on beside its records, as plain data."""
+    plan = plan_of(name)
+    return {
+        "description": datasets.description_of(name),
+        "contrasts": {key: one.model_dump() for key, one in plan.contrasts.items()},
+        "not_measurable": datasets.reasons_by_platform(plan),
+        "expected": (
+            datasets.expected_requests(plan, PLATFORM) if name in PLANS else {}
+        ),
+    }
+
+
+def digest(value):
+    """Sixteen digits that stand for plain data, where a change of it is to be noticed and shown."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def arguments_of_weights(wildcards, output):
