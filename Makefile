@@ -11,7 +11,7 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab report docs test fuzz bench audit setup setup-dev setup-kubernetes lint format lock clean
+.PHONY: help lab report docs test needs fuzz bench audit setup setup-dev setup-kubernetes lint format lock clean
 
 help: ## say what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +43,14 @@ docs: setup ## render the example in docs/ from the shipped records; needs chrom
 	  --log-level=3 --window-size=1280,900 --screenshot=docs/report.png \
 	  'file://$(CURDIR)/docs/lab_report.html'
 
-# Four processes, also on two cores: many tests wait for vLLM's device, Slurm or a fault. ARGS=-n0 for
-# one, as a debugger wants it.
-test: setup-dev ## run the tests; those of the report in a browser need npm and chromium
+# Four processes, also on two cores: many tests wait, for vLLM's device, for Slurm, for a fault.
+# ARGS=-n0 for one, as a debugger wants it.
+test: needs ## run the tests; installs what they need, on Debian as root
+	@$(MAKE) --no-print-directory setup-dev
 	$(BIN)/pytest -n 4 $(ARGS)
+
+needs:
+	@$(PYTHON) tests/needs.py $(ARGS)
 
 fuzz: setup-dev ## run all properties at random, with 2,500 examples each
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz $(ARGS)
@@ -56,7 +60,8 @@ bench: setup ## measure what waiting costs, half an hour; ARGS="PART ..." for pa
 
 setup: .venv/.pipeline .venv/.package ## make .venv, from hashed locks
 
-setup-dev: setup .venv/.dev .venv/.axe ## add the tools for tests and formatting to .venv
+# Without npm, where ARGS choose tests, those in a browser say what they lack.
+setup-dev: setup .venv/.dev $(if $(shell command -v npm 2>/dev/null),.venv/.axe) ## add the tools for tests and formatting to .venv
 
 setup-kubernetes: setup ## add what profiles/kubernetes needs to .venv
 	@$(INSTALL) envs/kubernetes.txt
@@ -111,8 +116,6 @@ clean: ## remove .venv and .snakemake, never results
 
 # Scripts of packages are not run; axe-core has none that it needs.
 .venv/.axe: tests/browser/package-lock.json .venv/.pipeline
-	@command -v npm >/dev/null || { \
-	  echo 'make: install npm first, on Debian: apt-get install npm' >&2; exit 1; }
 	@mkdir -p .venv/axe
 	@cp tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc .venv/axe/
 	@npm ci --prefix .venv/axe --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
