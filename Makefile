@@ -53,7 +53,7 @@ needs:
 	@$(PYTHON) tests/needs.py $(ARGS)
 
 fuzz: setup-dev ## run all properties at random, with 2,500 examples each
-	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
 bench: setup ## measure what waiting costs, half an hour; ARGS="PART ..." for parts of it
 	$(BIN)/python -m bench $(ARGS)
