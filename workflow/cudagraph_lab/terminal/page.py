@@ -6,6 +6,7 @@ from pathlib import Path
 from cudagraph_lab.terminal.screen import Screen
 from cudagraph_lab.terminal.words import (
     INTERRUPTED,
+    MISTAKE,
     error_lines,
     first_sentences,
     moving_line,
@@ -34,6 +35,7 @@ class Page:
         self.interrupted = False
         self.failed = False
         self._said: set[str] = set()
+        self._explained = False  # whether a job said in one line what is wrong
         self._rules: dict[int, str] = {}
         self._measuring: set[int] = set()
         self._runs: list[Path] = []  # the records of the design
@@ -75,7 +77,7 @@ class Page:
     def job_fails(self, rule: str, logs: list[str]) -> None:
         """A job failed; why, it has said itself."""
         self.failed = True
-        if not self.interrupted and not self._said and logs:
+        if not self.interrupted and not self._explained and logs:
             self.stay(f"{rule} failed; its log is {logs[0]}")
 
     def error(self, message: str, exception: str | None) -> None:
@@ -97,6 +99,7 @@ class Page:
         elif line.startswith(INTERRUPTED):
             self.interrupted = True
         elif line.strip():
+            self._explained |= line.startswith(MISTAKE)
             self.stay(line)
 
     def stay(self, line: str) -> None:

@@ -19,7 +19,8 @@ _AT_WORK = (
     "or stop it with Ctrl-C"
 )
 _NOT_ALL_DONE = ("At least one job did not complete", "Exiting because a job execution failed")
-INTERRUPTED = "cudagraph-lab: interrupted"
+MISTAKE = "cudagraph-lab: "
+INTERRUPTED = f"{MISTAKE}interrupted"
 SENTENCES = 3
 
 
@@ -35,7 +36,7 @@ def error_lines(message: str, exception: str | None) -> list[str]:
     `exception` is the name of its class. Empty where what went wrong was said before, by the job.
     """
     if exception == "LockException":
-        return [f"cudagraph-lab: {_AT_WORK}"]
+        return [f"{MISTAKE}{_AT_WORK}"]
     lines = [line for line in message.splitlines() if line.strip() and not _FRAME.fullmatch(line)]
     if lines:
         lines[0] = _HEADING.sub("", lines[0], count=1)
