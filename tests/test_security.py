@@ -106,6 +106,7 @@ def test_a_record_that_asks_for_foreign_code_is_not_believed(small_record):
 def test_the_harness_turns_it_off_whatever_it_is_asked():
     job = {
         "model_path": "x",
+        "draft_path": None,
         "request": {
             "weights": "dummy",
             "purpose": "timed",

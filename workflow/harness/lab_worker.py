@@ -5,6 +5,7 @@ Runs inside vLLM's environment: only the standard library and vLLM.
 
 import functools
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from vllm.compilation.counter import compilation_counter
 from vllm.distributed.parallel_state import get_tp_group
+from vllm.forward_context import get_forward_context
 from vllm.platforms import current_platform
 from vllm.v1.utils import compute_iteration_details
 
@@ -93,6 +95,8 @@ class LabWorker(PlatformWorker):
         self._lab_capturing = False
         self.lab_weights_drawn = False
         self.lab_profiler: Any = None
+        self.lab_passes: Counter[tuple[str, int]] = Counter()
+        self.lab_hook: Any = None
         super().__init__(*args, **kwargs)
         for method, phase in PHASES.items():
             setattr(self, method, self._stopwatch(getattr(self, method), phase))
@@ -123,10 +127,17 @@ class LabWorker(PlatformWorker):
         """
         if self.vllm_config.load_config.load_format != "dummy":
             return
-        config = self.vllm_config.model_config.hf_config
+        self._draw_model(self.model_runner.model, self.vllm_config.model_config.hf_config, 0)
+        if (draft := self._draft_model()) is not None:
+            own = self.vllm_config.speculative_config.draft_model_config.hf_config
+            # Numbered apart from those of the target, whose values do not depend on a draft.
+            self._draw_model(draft, own, 50_000)
+        self.lab_weights_drawn = True
+
+    def _draw_model(self, model: Any, config: Any, first: int) -> None:
         spread = getattr(config, "initializer_range", getattr(config, "init_std", None)) or 0.02
         drawn: set[int] = set()
-        for place, (_, parameter) in enumerate(self.model_runner.model.named_parameters()):
+        for place, (_, parameter) in enumerate(model.named_parameters(), start=first):
             if parameter.dim() < 2 or parameter.data_ptr() in drawn:
                 continue
             drawn.add(parameter.data_ptr())
@@ -140,7 +151,13 @@ class LabWorker(PlatformWorker):
                             0.0, spread, generator=generator
                         )
                     )
-        self.lab_weights_drawn = True
+
+    def _draft_model(self) -> Any:
+        """The model of a drafter that has weights of its own; else None."""
+        config = getattr(self.vllm_config, "speculative_config", None)
+        if config is None or config.method != "draft_model":
+            return None
+        return self.model_runner.drafter.model
 
     def _watch_capture(self) -> None:
         """Time the capture as a whole and graph by graph; the model runner exists now."""
@@ -182,6 +199,57 @@ class LabWorker(PlatformWorker):
 
         runner._warmup_and_capture = timed_graph
 
+    def lab_count_draft_passes(self) -> None:
+        """Count the passes of the draft from now on: the graph mode that each is dispatched to.
+
+        vLLM reports the target's dispatch alone.
+        """
+        self.lab_passes.clear()
+
+        def count(*_: Any) -> None:
+            context = get_forward_context()
+            shape = context.batch_descriptor
+            padded = shape.num_tokens if shape is not None else 0
+            self.lab_passes[context.cudagraph_runtime_mode.name, padded] += 1
+
+        # On the module around the compiled one: nothing is compiled anew for it.
+        self.lab_hook = self._draft_model().register_forward_pre_hook(count)
+
+    def lab_draft_passes(self) -> list[dict[str, Any]]:
+        """What was counted; the count ends. 0 padded tokens: a pass without a graph."""
+        self.lab_hook.remove()
+        return [
+            {"mode": mode, "padded_tokens": padded, "count": passes}
+            for (mode, padded), passes in sorted(self.lab_passes.items())
+        ]
+
+    def _draft_facts(self) -> dict[str, Any] | None:
+        """What vLLM made of the draft; None without a draft model."""
+        model = self._draft_model()
+        if model is None:
+            return None
+        drafter = self.model_runner.drafter
+        dispatcher = getattr(drafter, "cudagraph_dispatcher", None)
+        keys = getattr(dispatcher, "cudagraph_keys", None)
+        sizes = {
+            mode.name: sorted({key.num_tokens for key in of_mode})
+            for mode, of_mode in (keys or {}).items()
+            if of_mode
+        }
+        backends = {group.backend.get_name() for group in getattr(drafter, "draft_attn_groups", [])}
+        seen: dict[int, int] = {
+            one.data_ptr(): one.numel() * one.element_size() for one in model.parameters()
+        }
+        return {
+            "method": self.vllm_config.speculative_config.method,
+            "layers": drafter.draft_model_config.hf_config.num_hidden_layers,
+            "weight_bytes": sum(seen.values()),
+            # None where this vLLM has no dispatcher of the draft's own: not known.
+            "cudagraph_mode": None if keys is None else next(iter(sizes), "NONE"),
+            "capture_sizes": None if keys is None else next(iter(sizes.values()), []),
+            "attention_backend": ", ".join(sorted(backends)) or None,
+        }
+
     def lab_profile_start(self) -> None:
         """Record what the host and the device do from now on, with a mark around each step."""
         activities = [torch.profiler.ProfilerActivity.CPU]
@@ -189,8 +257,11 @@ class LabWorker(PlatformWorker):
             activities.append(torch.profiler.ProfilerActivity.CUDA)
         self.lab_profiler = torch.profiler.profile(activities=activities)
         self.lab_profiler.start()
-        # On the object: while nothing is recorded, steps run vLLM's own method.
+        # On the objects: while nothing is recorded, steps run vLLM's own methods.
         self.annotate_profile = _annotate_step
+        if self._draft_model() is not None:
+            drafter = self.model_runner.drafter
+            drafter.propose = torch.profiler.record_function("lab_draft")(drafter.propose)
 
     def lab_profile_stop(self, path: str) -> None:
         """End the recording and write it to `path`, as a Chrome trace, whole or not at all.
@@ -198,6 +269,8 @@ class LabWorker(PlatformWorker):
         Of several ranks, which all do the same work, the first writes.
         """
         del self.annotate_profile
+        if self._draft_model() is not None:
+            del self.model_runner.drafter.propose
         profiler, self.lab_profiler = self.lab_profiler, None
         profiler.stop()
         if self.rank == 0:
@@ -249,6 +322,7 @@ class LabWorker(PlatformWorker):
                 "speculative_tokens": config.num_speculative_tokens
                 if hasattr(config, "num_speculative_tokens")
                 else None,
+                "draft": self._draft_facts(),
                 "async_scheduling": config.scheduler_config.async_scheduling,
                 "model_runner": type(runner).__module__,
             },

@@ -2,9 +2,9 @@
 
     python run.py JOB COMMANDS_FD ANSWERS_FD
 
-JOB is a JSON file (`request` and `platform` as in the record, plus `model_path`, `devices`,
-`trace_dir`, `profile_tokens` and `clock_zero_s`). The process boots the engine and then makes
-the calls that it is asked for, as `cudagraph_lab.protocol` says. Between calls it waits on
+JOB is a JSON file (`request` and `platform` as in the record, plus `model_path`, `draft_path`,
+`devices`, `trace_dir`, `profile_tokens` and `clock_zero_s`). The process boots the engine and then
+makes the calls that it is asked for, as `cudagraph_lab.protocol` says. Between calls it waits on
 the pipe and does nothing. Only the standard library and vLLM are imported. Timed is
 `generate`, and nothing else.
 """
@@ -85,6 +85,23 @@ def token_times(messages: list[Any]) -> dict[str, list[tuple[float, int]]]:
     return times
 
 
+def acceptance(messages: list[Any]) -> dict[str, Any] | None:
+    """Drafts that were verified and accepted; None where none was verified."""
+    stats = [getattr(m.scheduler_stats, "spec_decoding_stats", None) for m in messages]
+    met = [one for one in stats if one is not None]
+    if not met:
+        return None
+    return {
+        "verifications": sum(one.num_drafts for one in met),
+        "draft_tokens": sum(one.num_draft_tokens for one in met),
+        "accepted_tokens": sum(one.num_accepted_tokens for one in met),
+        "accepted_by_position": [
+            sum(counts)
+            for counts in zip(*(one.num_accepted_tokens_per_pos for one in met), strict=True)
+        ],
+    }
+
+
 def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
     """Everything that `LLM(...)` is given; the arm's own arguments win."""
     request = job["request"]
@@ -101,8 +118,11 @@ def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
         "cudagraph_metrics": True,
         "worker_cls": "lab_worker.LabWorker",
     }
+    own = dict(request["engine_args"])
+    if job["draft_path"] is not None:
+        own["speculative_config"] = {**own["speculative_config"], "model": job["draft_path"]}
     # Last: whatever an arm asks for, code of a model's repository is never run.
-    return {**arguments, **request["engine_args"], "trust_remote_code": False}
+    return {**arguments, **own, "trust_remote_code": False}
 
 
 def step_durations_us(messages: list[Any]) -> list[int]:
@@ -136,16 +156,19 @@ def make_call(
         "started_s": monotonic - clock_zero_s,
         "steps": graph_steps(kept),
         "step_us": step_durations_us(kept) or None,
+        "acceptance": acceptance(kept),
         "energy_j": energy_after - energy_before
         if energy_before is not None and energy_after is not None
         else None,
     }
     requests = list(token_times(kept).values())
     if requests and all(len(times) > 1 for times in requests):
+        # A step brings a message: with speculation it may hold several tokens of a request.
         call["decode_s_per_step"] = [
-            (times[-1][0] - times[0][0]) / sum(count for _, count in times[1:])
-            for times in requests
+            (times[-1][0] - times[0][0]) / (len(times) - 1) for times in requests
         ]
+        if any(count > 1 for times in requests for _, count in times[1:]):
+            call["decode_steps"] = [len(times) - 1 for times in requests]
         call["first_token_s"] = [times[0][0] - monotonic for times in requests]
     ids = [list(output.outputs[0].token_ids) for output in outputs]
     digests = [hashlib.sha256(json.dumps(one).encode()).hexdigest() for one in ids]
@@ -254,9 +277,15 @@ def serve(llm: Any, job: dict[str, Any], commands: Any, answer: Callable[..., No
             profile(llm, [prompt] * asked["batch"], asked["batch"], job)
             answer(event="profile", batch=asked["batch"])
         else:
+            # What a draft replays is counted in calls that are not timed: the count takes time.
+            counted = job["draft_path"] is not None and asked["role"] != "timed"
+            if counted:
+                llm.collective_rpc("lab_count_draft_passes")
             made = make_call(
                 llm, kept, [prompt] * asked["batch"], sampling, job["clock_zero_s"], read_energy_j
             )
+            if counted:
+                made["call"]["draft_passes"] = llm.collective_rpc("lab_draft_passes")[0]
             made["call"] = {"role": asked["role"], "round": asked["round"], **made["call"]}
             answer(event="call", batch=asked["batch"], **made)
 

@@ -31,6 +31,7 @@ for variable, entry in {
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design import datasets, earlier, memory, sizes
+from cudagraph_lab.design import drafts as design_drafts
 from cudagraph_lab.design import job as design_job
 from cudagraph_lab.design import runs as design
 from cudagraph_lab.design.plan import plan_of_dataset
@@ -238,7 +239,9 @@ def arguments_of_weights(wildcards, output):
     """Which model and weights, as arguments."""
     model = plan_of(wildcards.dataset).model
     own = ["--architecture", model.architecture] if model.architecture else []
-    return ["--model", model.name, "--weights", model.weights, *own]
+    drafts = design_drafts.drafts_of(plan_of(wildcards.dataset), PLATFORM)
+    named = [argument for draft in drafts for argument in ("--draft", draft)]
+    return ["--model", model.name, "--weights", model.weights, *own, *named]
 
 
 def arguments_of_environment(wildcards, output):

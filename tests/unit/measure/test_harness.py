@@ -91,14 +91,54 @@ def test_step_and_first_token_times_come_from_the_messages(harness, monkeypatch)
         ],
     )
     assert call["first_token_s"] == [0.5, 1.0]
-    # Request a: two tokens in a second after its first; b: two in half a second.
-    assert call["decode_s_per_step"] == [0.5, 0.25]
+    # Request a: two steps in a second after its first; b: one that brought two tokens.
+    assert call["decode_s_per_step"] == [0.5, 0.5]
+    assert call["decode_steps"] == [2, 1]
+    assert call["acceptance"] is None
     assert call["tokens"] == 6
     # The steps after the first, each until its message.
     assert call["step_us"] == [500_000, 500_000]
     assert call["energy_j"] is None
     assert (engine.log_stats, engine.output_processor.log_stats) == (False, False)
     assert engine.logger_manager is None
+
+
+def verified(drafts, accepted):
+    """A message of a step in which these drafts were verified, as vLLM counts them."""
+    one = message(1.0, {"a": 1 + len(accepted)})
+    one.scheduler_stats.spec_decoding_stats = SimpleNamespace(
+        num_drafts=1,
+        num_draft_tokens=drafts,
+        num_accepted_tokens=len(accepted),
+        num_accepted_tokens_per_pos=[int(place in accepted) for place in range(drafts)],
+    )
+    return one
+
+
+def test_the_acceptance_that_was_met_comes_from_the_messages(harness):
+    steps = [verified(3, [0, 1]), message(2.0, {"a": 1}), verified(3, []), verified(3, [0])]
+    assert harness.acceptance(steps) == {
+        "verifications": 3,
+        "draft_tokens": 9,
+        "accepted_tokens": 3,
+        "accepted_by_position": [2, 1, 0],
+    }
+    assert harness.acceptance([message(1.0, {"a": 1})]) is None
+
+
+def test_the_draft_is_given_by_its_path_and_the_record_keeps_its_name(harness):
+    asked = {"method": "draft_model", "model": "owner/draft", "num_speculative_tokens": 3}
+    request = {
+        "weights": "dummy",
+        "seed": 1,
+        "workload": {"prompt_token_ids": [1], "max_model_len": 8, "gpu_memory_utilization": 0.5},
+        "engine_args": {"speculative_config": asked},
+    }
+    job = {"model_path": "/target", "draft_path": "/draft", "request": request}
+    given = harness.engine_arguments(job)
+    assert given["speculative_config"] == {**asked, "model": "/draft"}
+    assert asked["model"] == "owner/draft"
+    assert harness.engine_arguments({**job, "draft_path": None})["speculative_config"] == asked
 
 
 def test_a_request_of_one_token_has_no_step_time(harness, monkeypatch):

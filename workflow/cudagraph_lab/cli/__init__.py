@@ -90,6 +90,7 @@ def parser_of_commands() -> argparse.ArgumentParser:
     step.add_argument("--model", required=True)
     step.add_argument("--weights", choices=["auto", "hub", "dummy"], required=True)
     step.add_argument("--architecture")
+    step.add_argument("--draft", action="append", default=[])
     _take_environment(step)
     step.add_argument("--output", type=Path, required=True)
     step.set_defaults(run=_choose_weights)
@@ -153,7 +154,9 @@ def _choose_weights(options: argparse.Namespace) -> None:
     def python() -> Path:
         return vllm_python(options.vllm_python, options.cache_dir, options.platform)
 
-    chosen = choose_weights(options.model, options.weights, options.architecture, python)
+    chosen = choose_weights(
+        options.model, options.weights, options.architecture, python, options.draft
+    )
     write_json(options.output, chosen)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cudagraph_lab.ledger.outlook import Extrapolated
+    from cudagraph_lab.ledger.speculation_outlook import Speculated
     from cudagraph_lab.models.forecast import Forecast
 
 WIDTH = 98
@@ -47,27 +48,51 @@ def add_extrapolate(commands: Any) -> None:
         question.add_argument(
             f"--{constant}", type=float, nargs=2, metavar=("LOW", "HIGH"), help=f"{what}, 90%%"
         )
+    question.add_argument(
+        "--draft",
+        help="draft model of speculative decoding, as --model; or ngram",
+    )
+    question.add_argument(
+        "--speculative-tokens", type=int, default=3, help="drafted for a step (%(default)s)"
+    )
+    question.add_argument(
+        "--async-scheduling",
+        action="store_true",
+        help="vLLM is told to schedule asynchronously beside --draft",
+    )
     question.add_argument("--json", action="store_true", help="print JSON")
     question.set_defaults(run=_extrapolate)
 
 
 def _extrapolate(options: argparse.Namespace) -> None:
     from cudagraph_lab.errors import LabError
-    from cudagraph_lab.ledger.outlook import extrapolate
+    from cudagraph_lab.ledger.outlook import answered, pose
+    from cudagraph_lab.ledger.speculation_outlook import extrapolate_speculation
 
     if options.host and options.launch_us:
         raise LabError("--launch-us: --host knows the cost of a launch; give one of the two")
     asked = {key: getattr(options, key) for key in ASKED}
-    said = extrapolate(
+    posed = pose(
         asked,
         options.host,
         _bounds("--launch-us", options.launch_us),
         _bounds("--kernels-per-layer", options.kernels_per_layer),
     )
+    said = answered(posed, asked)
+    speculated = None
+    if options.draft is not None:
+        speculated = extrapolate_speculation(
+            posed,
+            options.draft,
+            options.speculative_tokens,
+            asynchronous=options.async_scheduling,
+        )
     if options.json:
-        print(json.dumps({**asked, "host": options.host, **asdict(said)}, indent=1))
+        also = {"speculation": asdict(speculated)} if speculated else {}
+        print(json.dumps({**asked, "host": options.host, **asdict(said), **also}, indent=1))
     else:
-        print("\n".join(_lines(options, said)))
+        lines = _lines(options, said)
+        print("\n".join([*lines, *(_speculation_lines(speculated) if speculated else [])]))
 
 
 def _bounds(option: str, given: Sequence[float] | None) -> tuple[float, float] | None:
@@ -99,6 +124,29 @@ def _lines(options: argparse.Namespace, said: "Extrapolated") -> list[str]:
         outside = f"Outside of what this was ever checked on: {'; '.join(said.unchecked)}."
         lines.append(textwrap.fill(outside, WIDTH))
     return lines
+
+
+def _speculation_lines(said: "Speculated") -> list[str]:
+    most = 1 + said.tokens
+    lines = [
+        f"With {said.tokens} tokens a step drafted by {said.draft} (1 to {most} tokens a step):"
+    ]
+    for arm, one in said.arms.items():
+        lines.append(
+            f"  {arm}: step {_told(one.step_s, 1000, ' ms')}; draft on the GPU "
+            f"{one.draft_gpu_s * 1000:.3g} ms, verification {one.verify_gpu_s * 1000:.3g} ms, "
+            f"host {one.host_s * 1000:.3g} ms"
+        )
+        never = f"; over {most}, which no acceptance yields" if one.can_pay < 0.5 else ""
+        lines.append(f"    pays from {_told(one.tokens_to_pay, 1, '')} tokens a step{never}")
+    lines.append(
+        f"  eager needs {_told(said.eager_over_graphs, 1, 'x')} what graphs need; "
+        f"more in {said.fewer_with_graphs:.0%} of the draws"
+    )
+    lines += ["It rests on:"]
+    return lines + [
+        textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in said.rests_on
+    ]
 
 
 def _told(forecast: "Forecast", scale: float, unit: str) -> str:

@@ -17,6 +17,7 @@ Role = Literal[
     "graph_uncompiled",
     "compile_graphed",
     "compile_ungraphed",
+    "speculation",  # the same arm with speculative decoding, against without
     "upgrade",  # the same arm under two versions of vLLM
     "other",
 ]
@@ -33,7 +34,8 @@ class Contrast(BaseModel):
         "other",
         description="what the report takes it for: `primary`, `graph`, `compile`, `a_a` (an arm "
         "against itself), `observer`, `piecewise`, `graph_compiled`, `graph_uncompiled`, "
-        "`compile_graphed`, `compile_ungraphed`, `upgrade` or `other`",
+        "`compile_graphed`, `compile_ungraphed`, `speculation` (an arm with speculative decoding "
+        "against the same without), `upgrade` or `other`",
     )
     note: str = Field("", description="what a reader should know")
 

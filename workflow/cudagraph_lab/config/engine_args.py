@@ -71,6 +71,23 @@ class CompilationConfig(Given):
     custom_ops: list[str] = Field(default_factory=_left_to_vllm, description="list of names")
 
 
+class SpeculativeConfig(Given):
+    """vLLM's `speculative_config`."""
+
+    method: Annotated[str, Field(min_length=1)] = Field(
+        default_factory=_left_to_vllm,
+        description="who drafts: `draft_model`, `ngram`, or another method of vLLM",
+    )
+    model: Annotated[str, Field(min_length=1)] = Field(
+        default_factory=_left_to_vllm,
+        description="the draft model as the model hub spells it, with weights as those of the "
+        "target; or a directory with its `config.json`",
+    )
+    num_speculative_tokens: Positive = Field(
+        default_factory=_left_to_vllm, description="tokens that are drafted for a step"
+    )
+
+
 Level = Annotated[int, Field(ge=0, le=3)] | Annotated[str, Field(pattern=f"^{LEVEL}$")]
 Compilation = CompilationConfig | CompileMode | Annotated[int, Field(ge=0, le=3)]
 
@@ -92,6 +109,9 @@ class EngineArgs(Given):
     compilation_config: Annotated[
         CompilationConfig, BeforeValidator(_as_map, json_schema_input_type=Compilation)
     ] = Field(default_factory=_left_to_vllm, description="a map, or the mode of compilation alone")
+    speculative_config: SpeculativeConfig = Field(
+        default_factory=_left_to_vllm, description="speculative decoding: a map"
+    )
     max_num_seqs: Positive = Field(
         default_factory=_left_to_vllm,
         description="requests that vLLM serves at once; no batch size may be above it",

@@ -9,6 +9,7 @@ from typing import Any
 
 from cudagraph_lab.config.checks import engine_args_of
 from cudagraph_lab.config.model import Config
+from cudagraph_lab.design.drafts import draft_directory, draft_of
 from cudagraph_lab.design.runs import KV_CACHE_BYTES_IN_TURN, arms_left_out, ranks_of_arms
 from cudagraph_lab.design.weights import architecture_directory
 from cudagraph_lab.errors import LabError
@@ -134,9 +135,11 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
 
 
 def need_of(config: Config, arm: str, platform: str, shapes: Mapping[str, Any]) -> Need:
-    """What an engine of this arm takes of each of its devices, in bytes."""
+    """What an engine of this arm takes of each of its devices, in bytes; a draft model is in it."""
     arguments = engine_args_of(config, arm, platform)
     shapes = {**shapes, **(arguments.get("hf_overrides") or {})}
+    draft = draft_of(arguments)
+    resident = [shapes] if draft is None else [shapes, read_shapes(draft_directory(draft))]
     ranks = int(arguments.get("tensor_parallel_size") or 1) * int(
         arguments.get("pipeline_parallel_size") or 1
     )
@@ -147,9 +150,10 @@ def need_of(config: Config, arm: str, platform: str, shapes: Mapping[str, Any]) 
         kv_cache = int(given)
     else:
         tokens = max(_resident_tokens(config), int(config.workload.max_model_len))
-        needed = tokens * kv_bytes_per_token(shapes, element) // ranks
-        kv_cache = max(KV_CACHE_BYTES_IN_TURN, needed)
-    return Need(math.ceil(parameters(shapes) * element / ranks), kv_cache)
+        each = sum(kv_bytes_per_token(model, element) for model in resident)
+        kv_cache = max(KV_CACHE_BYTES_IN_TURN, tokens * each // ranks)
+    weights = sum(parameters(model) for model in resident)
+    return Need(math.ceil(weights * element / ranks), kv_cache)
 
 
 def _resident_tokens(config: Config) -> int:
@@ -164,6 +168,11 @@ def shapes_of(config: Config) -> dict[str, Any] | None:
         directory = architecture_directory(config.model.name, config.model.architecture)
     except LabError:
         return None
+    return read_shapes(directory)
+
+
+def read_shapes(directory: Path) -> dict[str, Any]:
+    """The config.json of a directory. Raises LabError where it is no JSON."""
     path = Path(directory, "config.json")
     try:
         shapes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,20 @@ def hub_answers(name: str) -> str | None:
 
 
 def choose_weights(
-    name: str, wanted: str, architecture: str | None, python: Callable[[], Path]
+    name: str,
+    wanted: str,
+    architecture: str | None,
+    python: Callable[[], Path],
+    drafts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Decide on the weights of the model `name` and fetch them where they come from the hub.
 
     `wanted` is auto, hub or dummy; `architecture` a directory with the model's config.json;
-    `python` gives the Python of vLLM's environment, where one is needed for fetching.
-    Returns `weights` (hub or dummy), `path`, `revision` and `reason`. Raises
-    LabError where the hub is asked for and does not answer.
+    `python` gives the Python of vLLM's environment, where one is needed for fetching; `drafts`
+    are models that draft for it, whose weights come from the same place.
+    Returns `weights` (hub or dummy), `path`, `revision` and `reason`, and `drafts` from the hub
+    with path and revision by name. Raises LabError where the hub is asked for and does not
+    answer.
     """
     refused = None if wanted == "dummy" else hub_answers(name)
     if wanted == "hub" and refused is not None:
@@ -64,12 +70,17 @@ def choose_weights(
         )
     if wanted != "dummy" and refused is None:
         path, revision = _fetch(name, python())
+        fetched = {draft: _fetch(draft, python()) for draft in drafts}
         return {
             "weights": "hub",
             "path": str(path),
             "revision": revision,
             "reason": "published weights",
-        }
+        } | (
+            {"drafts": {d: {"path": str(p), "revision": r} for d, (p, r) in fetched.items()}}
+            if fetched
+            else {}
+        )
     reason = "as configured" if wanted == "dummy" else f"the hub does not answer ({refused})"
     if wanted == "auto":
         print(

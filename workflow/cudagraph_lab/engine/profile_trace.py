@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 # vLLM names each engine step; a pure decode step has no context requests.
 DECODE_STEP = re.compile(r"execute_context_0\(0\)_generation_(\d+)\(\d+\)")
+# The worker's mark around the passes of a draft model (harness/lab_worker.py).
+DRAFT = "lab_draft"
 KERNEL_LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel")
 
 
@@ -25,6 +27,11 @@ class StepProfile(BaseModel):
     graph_launches_per_step: float | None
     device_busy_s_per_step: float | None
     operators_per_step: float | None
+    # Of these, those of the draft of speculative decoding; None where there is none.
+    draft_kernels_per_step: float | None = None
+    draft_launches_per_step: float | None = None
+    draft_graph_launches_per_step: float | None = None
+    draft_busy_s_per_step: float | None = None
 
 
 def read_trace(path: Path) -> list[dict[str, Any]]:
@@ -74,6 +81,17 @@ def summarise_decode_steps(events: list[dict[str, Any]], batch: int) -> StepProf
         if e.get("cat") == "kernel" and e.get("args", {}).get("correlation") in launched
     ]
     operators = [e for e in events if e.get("cat") == "cpu_op" and inside(e)]
+    drafts = [
+        (e["ts"], e["ts"] + e["dur"])
+        for e in events
+        if e.get("cat") == "user_annotation" and e.get("name") == DRAFT
+    ]
+
+    def drafting(event: dict[str, Any]) -> bool:
+        return any(begin <= event["ts"] < end for begin, end in drafts)
+
+    of_draft = {e["args"]["correlation"] for e in launches + graph_launches if drafting(e)}
+    draft_kernels = [e for e in kernels if e["args"]["correlation"] in of_draft]
     on_device = bool(runtime)
     return StepProfile(
         batch=batch,
@@ -85,4 +103,14 @@ def summarise_decode_steps(events: list[dict[str, Any]], batch: int) -> StepProf
         if on_device
         else None,
         operators_per_step=len(operators) / steps,
+        draft_kernels_per_step=len(draft_kernels) / steps if of_draft else None,
+        draft_launches_per_step=sum(map(drafting, launches)) / steps if of_draft else None,
+        draft_graph_launches_per_step=sum(map(drafting, graph_launches)) / steps
+        if of_draft
+        else None,
+        draft_busy_s_per_step=busy_us((e["ts"], e["ts"] + e["dur"]) for e in draft_kernels)
+        / 1e6
+        / steps
+        if of_draft
+        else None,
     )

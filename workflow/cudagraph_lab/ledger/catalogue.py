@@ -17,7 +17,8 @@ from cudagraph_lab.ledger.quantity import NumberId, Quantity
 # What no section, prediction or table asks of other contrasts is not computed for them.
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
 OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
-OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS
+OF_SPECULATION: frozenset[Role] = frozenset({"speculation"})
+OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION
 
 # What computes several quantities, from the top of the package.
 MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
@@ -93,6 +94,59 @@ PADDED_TOKENS = Quantity(
     ("observations.steps.decode_steps",),
     better="lower",
     count_of="padded_tokens",
+)
+DRAFT_REPLAYED_SHARE = Quantity(
+    "replay/draft_share/{arm}/b{batch}",
+    "share",
+    "passes of the draft that replayed a graph",
+    ("observations.drafts.replayed_share",),
+    better="higher",
+    count_of="draft_replayed_share",
+)
+ACCEPTED_SHARE = Quantity(
+    "speculation/accepted/{arm}/b{batch}",
+    "share",
+    "share of the drafted tokens that were accepted",
+    ("observations.drafts.accepted_share",),
+    better="higher",
+    count_of="accepted_share",
+)
+TOKENS_PER_STEP = Quantity(
+    "speculation/tokens_per_step/{arm}/b{batch}",
+    "tokens",
+    "tokens that a step yielded to a request",
+    ("observations.drafts.tokens_per_step",),
+    better="higher",
+    count_of="tokens_per_step",
+)
+# A step with speculation takes this many times what one without it takes: so many tokens it must
+# yield to a request on average to be worth it.
+TOKENS_TO_PAY = Quantity(
+    "speculation/tokens_to_pay/{arm}/b{batch}",
+    "tokens",
+    "speculative step over plain step: tokens a step must yield to pay",
+    ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"),
+    better="lower",
+)
+CAN_PAY = Quantity(
+    "speculation/can_pay/{arm}/b{batch}",
+    "holds",
+    "speculation pays where every draft is accepted",
+    ("ledger.quantities.speculation.speculation_results",),
+    better="higher",
+)
+NEEDED_IN_EAGER = Quantity(
+    "speculation/eager_over_graphs/{arm}/b{batch}",
+    "x",
+    "tokens to pay in eager over those with graphs",
+    ("statistics.contrasts.sample_of", "statistics.contrasts.estimate_sample"),
+)
+GRAPHS_NEED_LESS = Quantity(
+    "speculation/graphs_need_less/{arm}/b{batch}",
+    "holds",
+    "speculation needs fewer tokens to pay with graphs than in eager",
+    ("ledger.quantities.speculation.speculation_results",),
+    better="higher",
 )
 RATIO = Quantity(
     "ratio/{contrast}/b{batch}",
@@ -229,6 +283,13 @@ GRAPH_LAUNCHES = Quantity(
 )
 BUSY_S = Quantity(
     "profile/device_busy_s_per_step/{arm}/b{batch}", "s", "GPU work a step", PROFILE, better="lower"
+)
+DRAFT_BUSY_S = Quantity(
+    "profile/draft_busy_s_per_step/{arm}/b{batch}",
+    "s",
+    "GPU work of the draft's passes a step",
+    PROFILE,
+    better="lower",
 )
 US_PER_LAUNCH = Quantity(
     "launches/us_per_launch/b1",

@@ -29,6 +29,7 @@ from cudagraph_lab.ledger.quantities.launch_models import (
 from cudagraph_lab.ledger.quantities.measurement import timed_share
 from cudagraph_lab.ledger.quantities.profile import profile_results
 from cudagraph_lab.ledger.quantities.savings import launch_cost, read_savings, saving_results
+from cudagraph_lab.ledger.quantities.speculation import speculation_results
 from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_results
 from cudagraph_lab.ledger.quantities.startup import (
     capture_fit_results,
@@ -62,6 +63,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
             continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
+    results += speculation_results(dataset, decoding)
     if dataset.series == "sizes":
         smallest = min(dataset.batch_sizes)
         return [result for result in results if result.id.quantity in OF_SIZES] + [

@@ -5,17 +5,24 @@ bounds of its central 50% and 90%; beside them the baselines that they are score
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from cudagraph_lab.ledger.catalogue import STEP, STEP_RATIO
+from cudagraph_lab.ledger.catalogue import (
+    GRAPHS_NEED_LESS,
+    NEEDED_IN_EAGER,
+    STEP,
+    STEP_RATIO,
+    TOKENS_TO_PAY,
+)
 from cudagraph_lab.ledger.hosts import CalibratedHost, speed_on
 from cudagraph_lab.models.architecture import Device, Dtype, Model
 from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
 from cudagraph_lab.models.launch import IN_WORDS, model_ratios
-from cudagraph_lab.models.step import STEP_ARMS, Assumed, Floats
+from cudagraph_lab.models.speculation import Drafting, speculate
+from cudagraph_lab.models.step import STEP_ARMS, Assumed, Floats, StepArm
 
 DIGITS = 5  # of a value that is registered
 
@@ -33,6 +40,7 @@ class Plan:
     tp: int
     dtype: Dtype
     context: int
+    arms: Sequence[StepArm] = STEP_ARMS  # that run without speculation
 
 
 def forecasts(
@@ -58,14 +66,76 @@ def forecasts(
         source = (
             f"step model, host of {host.dataset}, {plan.model_name} on "
             f"{plan.tp} x {plan.device_name}"
+            + (f", all-reduce of {host.all_reduce}" if host.all_reduce else "")
         )
-        for arm in STEP_ARMS:
+        for arm in plan.arms:
             number = str(STEP(arm=arm, batch=batch))
             entries.append(_entry(plan, number, "s", said.steps[arm].step_s, source))
+        if not {"eager", "graphs"} <= set(plan.arms):
+            continue
         number = str(STEP_RATIO(contrast="bundle", batch=batch))
         entries.append(_entry(plan, number, "x", said.ratio, source))
         for name, value in _baselines(said, host, measured_ratios, batch, plan).items():
             entries.append(_baseline(plan, number, name, value))
+    return entries
+
+
+def speculation_forecasts(
+    plan: Plan,
+    drafting: Drafting,
+    draft_name: str,
+    host: CalibratedHost,
+    arms: Mapping[StepArm, str],
+    assumed: Assumed,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Entries of a predictions file for speculating arms of a plan, by the names in `arms`.
+
+    For each arm and batch size its step and the tokens to pay, beside the baseline that a step
+    grows as the weights that are read; for the arm with graphs, where eager speculates too, what
+    eager needs over it, and the claim that this is more. Raises LabError as
+    `models.speculation.speculate` does.
+    """
+    entries = []
+    speed = speed_on(host, plan.device_name, plan.device, assumed, seed)
+    draft = drafting.draft
+    read = 0.0 if draft is None else draft.parameters_used(1) / plan.model.parameters_used(1)
+    source = (
+        f"step model, host of {host.dataset}, {plan.model_name} on {plan.tp} x "
+        f"{plan.device_name}, {drafting.tokens} tokens drafted by {draft_name}"
+        + (", scheduled asynchronously" if drafting.asynchronous else "")
+    )
+    where = replace(plan, model_name=f"{plan.model_name}/{draft_name}-k{drafting.tokens}")
+    for batch in plan.batch_sizes:
+        question = Question(
+            plan.model, plan.device, batch, plan.tp, plan.dtype, plan.context,
+            same_model=plan.model_name == host.model,
+        )  # fmt: skip
+        said = speculate(question, drafting, host.calibration.host, speed, assumed, seed)
+        for arm, name in arms.items():
+            step_s = said[arm].speculative.step_s
+            entries.append(_entry(where, str(STEP(arm=name, batch=batch)), "s", step_s, source))
+            number = str(TOKENS_TO_PAY(arm=name, batch=batch))
+            entries.append(_entry(where, number, "tokens", said[arm].needed, source))
+            entries.append(
+                _baseline(where, number, "weights-read", 1 + drafting.tokens * read, "tokens")
+            )
+        if {"eager", "graphs"} <= arms.keys():
+            ratio = said["eager"].needed / said["graphs"].needed
+            number = str(NEEDED_IN_EAGER(arm=arms["graphs"], batch=batch))
+            entries.append(_entry(where, number, "x", ratio, source))
+            number = str(GRAPHS_NEED_LESS(arm=arms["graphs"], batch=batch))
+            claim = bool(np.median(ratio) > 1)
+            entries.append(
+                {
+                    "id": f"forecast/{_place(where)}/{_slug(number)}",
+                    "number": number,
+                    "applies_to": _applies(plan),
+                    "value": claim,
+                    "unit": "holds",
+                    "source": f"{source}; in {float(np.mean(ratio > 1)):.0%} of its draws",
+                }
+            )
     return entries
 
 
@@ -85,19 +155,20 @@ def _entry(plan: Plan, number: str, unit: str, draws: Floats, source: str) -> di
     }
 
 
-def _baseline(plan: Plan, number: str, name: str, value: float) -> dict[str, Any]:
+def _baseline(plan: Plan, number: str, name: str, value: float, unit: str = "x") -> dict[str, Any]:
     return {
         "id": f"baseline/{name}/{_place(plan)}/{_slug(number)}",
         "number": number,
         "applies_to": _applies(plan),
         "value": _short(value),
         "baseline": name,
-        "unit": "x",
+        "unit": unit,
         "source": BASELINES[name],
     }
 
 
 BASELINES = {
+    "weights-read": "a step grows as the weights that are read: those of the draft k times",
     "same-ratio": "the speed-up of the model that the host was calibrated on, at the same batch",
     **{name: f"the lab's {name} model: {words}" for name, words in IN_WORDS.items()},
 }

@@ -26,6 +26,7 @@ from cudagraph_lab.models.calibration import (
     Calibration,
     MeasuredBusy,
     MeasuredStep,
+    fit_all_reduce,
     fit_host,
     fit_speed,
 )
@@ -51,6 +52,7 @@ class CalibratedHost:
     device: str
     model: str
     calibration: Calibration
+    all_reduce: str | None = None  # the data set that the all-reduce was fitted on
 
 
 def step_arms(dataset: Dataset) -> dict[StepArm, str]:
@@ -114,6 +116,43 @@ def calibrate(
         bandwidth_fitted=speed.bandwidth_b_s is not guess.bandwidth_b_s,
     )
     return CalibratedHost(dataset.name, device_name, model_name, fitted)
+
+
+def with_all_reduce(host: CalibratedHost, name: str, assumed: Assumed, seed: int) -> CalibratedHost:
+    """The host with the all-reduce that was measured in a data set of two ranks.
+
+    Raises LabError as `models.calibration.fit_all_reduce` and `read_measured` do.
+    """
+    dataset, table = read_measured(name)
+    devices, models = read_devices(DEVICES), read_models(MODELS)
+    device_name = _named(devices, "reported_as", dataset.device, name, "devices.yaml")
+    device = devices[device_name]
+    model = models[_named(models, "hub", dataset.model, name, "models.yaml")]
+    timed, counts, graphs = (
+        cells_of(table, "timed"), cells_of(table, "profile"), step_arms(dataset)["graphs"]
+    )  # fmt: skip
+    tp = dataset.tensor_parallel_size
+    cells = []
+    for batch in dataset.batch_sizes:
+        located = locate_step(timed, graphs, batch, seed)
+        if located is None:
+            continue
+        roof = roofline(device, model, batch, tp, dtype_of(dataset), mean_context(dataset))
+        cells.append(
+            MeasuredStep(
+                "graphs",
+                work_of(model, roof, batch, tp, assumed.kernels, seed),
+                np.full(DRAWS, located.value),
+                profiled(dataset, graphs, "device_busy_s_per_step", batch, counts),
+            )
+        )
+    there = fit_all_reduce(speed_on(host, device_name, device, assumed, seed), cells)
+    speed = replace(
+        host.calibration.speed,
+        all_reduce_s=there.all_reduce_s,
+        all_reduce_b_s=there.all_reduce_b_s,
+    )
+    return replace(host, calibration=replace(host.calibration, speed=speed), all_reduce=name)
 
 
 def _named(
@@ -202,12 +241,16 @@ def measured_ratios(name: str) -> dict[int, float]:
 def speed_on(host: CalibratedHost, name: str, device: Device, assumed: Assumed, seed: int) -> Speed:
     """The speed of a device: the fitted one, or on another device the assumed one.
 
-    The latency of a kernel is taken along: it is the same on the two devices that were profiled.
+    The latency of a kernel is taken along: it is the same on the two devices that were profiled;
+    so is an all-reduce that was fitted.
     """
     fitted = host.calibration.speed
     if name == host.device:
         return fitted
-    return replace(assumed_speed(device, assumed.device, seed), kernel_s=fitted.kernel_s)
+    there = replace(assumed_speed(device, assumed.device, seed), kernel_s=fitted.kernel_s)
+    if host.all_reduce is None:
+        return there
+    return replace(there, all_reduce_s=fitted.all_reduce_s, all_reduce_b_s=fitted.all_reduce_b_s)
 
 
 @dataclass(frozen=True)

@@ -78,23 +78,33 @@ class Extrapolated:
     unchecked: list[str]
 
 
-def extrapolate(
+@dataclass(frozen=True)
+class Posed:
+    """A question with the machine that it is about; `on` names the device, `notes` what was read.
+
+    `calibrated` is the measured host; None is one that nobody measured.
+    """
+
+    question: Question
+    host: Host
+    speed: Speed
+    assumed: Assumed
+    models: Mapping[str, Model]
+    calibrated: CalibratedHost | None
+    on: str
+    notes: list[str]
+
+
+def pose(
     asked: Mapping[str, Any],
     host: str | None = None,
     launch_us: tuple[float, float] | None = None,
     kernels_per_layer: tuple[float, float] | None = None,
-) -> Extrapolated:
-    """Answer one question: device, model, batch, tp, dtype, context.
-
-    `model` is a name of config/models.yaml or the path of a config.json; `device` a name of
-    config/devices.yaml, or None beside `bandwidth_tb_s` and `peak_tflops`; `weight_bits` are bits
-    per weight. `host` names a data set whose host it shall be; None is a host that nobody
-    measured, with `launch_us` (low, high, 90%) where it is known. `kernels_per_layer` are those of
-    eager code. Raises LabError naming what is not known or does not fit.
-    """
+) -> Posed:
+    """The question that `extrapolate` answers; see there."""
     assumed = _with_own(read_assumed(), launch_us, kernels_per_layer)
     devices, models = read_devices(DEVICES), read_models(MODELS)
-    model, notes = _model(asked["model"], models)
+    model, notes = read_model(asked["model"], models)
     if kernels_per_layer is not None:
         model = model.model_copy(update={"kernels": None})  # one's own take the place of counts
     name = asked.get("device")
@@ -109,7 +119,30 @@ def extrapolate(
     )  # fmt: skip
     on = "of your own figures" if changed or name is None else name
     there, speed = _machine(calibrated, on, device, assumed)
-    said = answer(question, there, speed, assumed, SEED)
+    return Posed(question, there, speed, assumed, models, calibrated, on, notes)
+
+
+def extrapolate(
+    asked: Mapping[str, Any],
+    host: str | None = None,
+    launch_us: tuple[float, float] | None = None,
+    kernels_per_layer: tuple[float, float] | None = None,
+) -> Extrapolated:
+    """Answer one question: device, model, batch, tp, dtype, context.
+
+    `model` is a name of config/models.yaml or the path of a config.json; `device` a name of
+    config/devices.yaml, or None beside `bandwidth_tb_s` and `peak_tflops`; `weight_bits` are bits
+    per weight. `host` names a data set whose host it shall be; None is a host that nobody
+    measured, with `launch_us` (low, high, 90%) where it is known. `kernels_per_layer` are those of
+    eager code. Raises LabError naming what is not known or does not fit.
+    """
+    return answered(pose(asked, host, launch_us, kernels_per_layer), asked)
+
+
+def answered(posed: Posed, asked: Mapping[str, Any]) -> Extrapolated:
+    """The answer to a question that was posed; see `extrapolate`."""
+    question, calibrated = posed.question, posed.calibrated
+    said = answer(question, posed.host, posed.speed, posed.assumed, SEED)
     eager, graphs = said.steps["eager"], said.steps["graphs"]
     bill = float(np.median(eager.host_s - graphs.host_s))
     gpu = float(np.median(graphs.gpu_s))
@@ -119,8 +152,13 @@ def extrapolate(
         host_s={arm: float(np.median(step.host_s)) for arm, step in said.steps.items()},
         gpu_s={arm: float(np.median(step.gpu_s)) for arm, step in said.steps.items()},
         lab=model_ratios(gpu, bill),
-        rests_on=[*rests_on(question, calibrated.dataset if calibrated else None), *notes],
-        unchecked=unchecked({**asked, "device": on}, model, models, read_anchors()),
+        rests_on=[
+            *rests_on(question, calibrated.dataset if calibrated else None),
+            *posed.notes,
+        ],
+        unchecked=unchecked(
+            {**asked, "device": posed.on}, question.model, posed.models, read_anchors()
+        ),
     )
 
 
@@ -141,7 +179,8 @@ def _with_own(
     return assumed.model_copy(update={"unknown_host": host, "kernels": counts})
 
 
-def _model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]]:
+def read_model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]]:
+    """A model by its name in the table, or by the path of a config.json; and what was assumed."""
     if name not in models and ("/" in name or name.endswith(".json")):
         return read_model_config(Path(name))
     return find(models, name, "model"), []

@@ -15,7 +15,12 @@ from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.scores import Scored, score, skill
 
 # By the first part of a number's template.
-FAMILIES = {"step": "steps", "step_ratio": "step-ratios", "ratio": "ratios"}
+FAMILIES = {
+    "step": "steps",
+    "step_ratio": "step-ratios",
+    "ratio": "ratios",
+    "speculation": "speculation",
+}
 
 
 def score_results(

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from cudagraph_lab.design.drafts import draft_path
 from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.engine.environment import cache_directory, exclusive, lock_file, vllm_python
 from cudagraph_lab.engine.graph_modes import devices_of
@@ -70,6 +71,7 @@ class Place:
     hardware: Mapping[str, Any]
     lock: str
     model_path: str
+    drafts: Mapping[str, str | None]  # by arm, the path of its draft model
 
 
 def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
@@ -97,6 +99,7 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
         hardware,
         lock,
         weights["path"],
+        {m.arm: draft_path(m.request["engine_args"], weights) for m in job.arms},
     )
     waiting = f"{job.name}: another measurement holds the device; waiting for it"
     # Arms in turn are resident on the same devices, as many as the largest of them has ranks.
@@ -226,6 +229,7 @@ def _start(
         "request": member.request,
         "platform": job.platform,
         "model_path": place.model_path,
+        "draft_path": place.drafts[member.arm],
         "devices": devices_of(member.request["engine_args"]),
         "trace_dir": str((work / "traces").absolute()),
         "profile_tokens": PROFILE_TOKENS,

@@ -157,8 +157,11 @@ def roofline(
     dtype: Dtype,
     context: int,
     weight_bits: float | None = None,
+    tokens: int = 1,
 ) -> Roofline:
     """Roofline of one decode step per device, at the full documented bandwidth and peak.
+
+    `tokens` are those that a step carries for each request: 1 + k where k drafts are verified.
 
     Bytes: weights that take part once (of experts, those expected to be touched), the KV
     cache of `batch` requests of `context` tokens, and every matrix product's input and
@@ -173,7 +176,8 @@ def roofline(
     if weight_bits is not None and not 0 < weight_bits <= 64:
         raise LabError(f"weight_bits: must be above 0 and at most 64, got {weight_bits}")
     bytes_each = WEIGHT_BYTES[dtype] if weight_bits is None else weight_bits / 8
-    weight_bytes = model.parameters_used(model.experts_read(batch)) * bytes_each / tp
+    carried = batch * tokens
+    weight_bytes = model.parameters_used(model.experts_read(carried)) * bytes_each / tp
     kv_heads = max(model.kv_heads // tp, 1)
     kv_bytes = model.kv_bytes_per_token * kv_heads / model.kv_heads * batch * context
     held = model.parameters * bytes_each / tp + kv_bytes
@@ -189,8 +193,8 @@ def roofline(
         (3 + experts) * model.hidden + 2 * attention_width + 2 * model.head_dim * kv_heads
     ) + ffn_width
     elements = model.layers * per_layer + model.hidden + model.vocab / tp
-    activation_bytes = batch * elements * ACTIVATION_BYTES
-    flops = batch * (
+    activation_bytes = carried * elements * ACTIVATION_BYTES
+    flops = carried * (
         2 * model.parameters_used(model.experts_per_token) / tp
         + 4 * model.layers * attention_width * context
     )

@@ -27,6 +27,7 @@ from cudagraph_lab.models.step import (
 
 # A model smaller than this many last-level caches is read from the cache in part.
 CACHES = 8
+NO_BOUND_B_S = 1e13  # in place of an endless bandwidth, where bytes take no time
 CLEARLY = 1.1  # host over GPU work of a cell that tells of the host
 
 
@@ -82,6 +83,36 @@ def fit_speed(speed: Speed, device: Device, busy: Sequence[MeasuredBusy]) -> Spe
 
 def _bytes(roof: Roofline) -> float:
     return roof.weight_bytes + roof.kv_bytes + roof.activation_bytes
+
+
+def fit_all_reduce(speed: Speed, cells: Sequence[MeasuredStep]) -> Speed:
+    """The speed with an all-reduce as it was measured: latency, and seconds a byte beside it.
+
+    `cells` are of graphs on two ranks, where no launch keeps the GPU waiting: what neither
+    kernels nor bytes take of the GPU's work is the all-reduces'. A non-negative least squares
+    solution for every draw of the speed. Raises LabError where fewer than two batch sizes are
+    there, or where nothing is left for the all-reduces.
+    """
+    if len({cell.work.batch for cell in cells}) < 2 or not all(c.work.all_reduces for c in cells):
+        raise LabError(
+            "calibrate: an all-reduce is read from graphs on several ranks at two batch sizes or "
+            "more; take such a data set"
+        )
+    alone = [replace(cell.work, all_reduces=0) for cell in cells]
+    left = np.array(
+        [
+            ((cell.busy_s or cell.step_s) - gpu_s(speed, work, cell.arm)) / cell.work.all_reduces
+            for cell, work in zip(cells, alone, strict=True)
+        ]
+    )
+    if np.median(left) <= 0:
+        raise LabError("calibrate: the GPU work of kernels and bytes leaves no all-reduce")
+    design = np.array([[1.0, cell.work.all_reduce_bytes] for cell in cells])
+    fitted = np.array([nnls(design, np.maximum(column, 0.0))[0] for column in left.T])
+    latency_s, per_byte_s = fitted.T
+    return replace(
+        speed, all_reduce_s=latency_s, all_reduce_b_s=1 / np.maximum(per_byte_s, 1 / NO_BOUND_B_S)
+    )
 
 
 def fit_host(speed: Speed, cells: Sequence[MeasuredStep]) -> Calibration:

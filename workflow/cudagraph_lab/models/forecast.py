@@ -18,6 +18,7 @@ from cudagraph_lab.models.step import (
     Speed,
     StepArm,
     StepTime,
+    among_ranks,
     carried_over,
     step,
     with_ranks,
@@ -60,6 +61,15 @@ class Answer:
     ratio: Floats
 
 
+def machine_asked(
+    question: Question, host: Host, speed: Speed, assumed: Assumed, seed: int
+) -> tuple[Host, Speed]:
+    """Host and device where the question is asked: another day, model and number of ranks."""
+    there = carried_over(host, assumed.transfer, same_model=question.same_model, seed=seed + 1)
+    there = with_ranks(there, assumed.transfer, question.tp, seed + 3)
+    return there, among_ranks(speed, assumed.transfer, question.tp, seed + 4)
+
+
 def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed: int) -> Answer:
     """Every arm's step and the speed-up; the same draws for the same seed.
 
@@ -72,8 +82,7 @@ def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed:
         asked.weight_bits,
     )  # fmt: skip
     work = work_of(asked.model, roof, asked.batch, asked.tp, assumed.kernels, seed)
-    there = carried_over(host, assumed.transfer, same_model=asked.same_model, seed=seed + 1)
-    there = with_ranks(there, assumed.transfer, asked.tp, seed + 3)
+    there, speed = machine_asked(asked, host, speed, assumed, seed)
     rng = np.random.default_rng([seed + 2, asked.batch])
     common = assumed.transfer.step.draw(rng)
     steps = {}

@@ -86,6 +86,7 @@ class TransferBeliefs(Strict):
     """What changes from where a constant was measured to where it is used."""
 
     ranks_share: Belief
+    all_reduce_doubling: Belief
     launch_cost: Belief
     host_again: Belief
     step: Belief
@@ -101,6 +102,15 @@ class HostBeliefs(Strict):
     compiled_launch: Belief
 
 
+class SpeculationBeliefs(Strict):
+    """What a step of speculative decoding does beside the passes of its two models."""
+
+    pass_launches: Belief
+    verify_launches: Belief
+    piecewise_per_layer: Belief
+    not_hidden: Belief
+
+
 class Assumed(Strict):
     """config/step_model.yaml."""
 
@@ -108,6 +118,7 @@ class Assumed(Strict):
     kernels: KernelBeliefs
     transfer: TransferBeliefs
     unknown_host: HostBeliefs
+    speculation: SpeculationBeliefs
 
 
 @dataclass(frozen=True)
@@ -256,6 +267,18 @@ def with_ranks(host: Host, assumed: TransferBeliefs, tp: int, seed: int) -> Host
     return replace(
         host, fixed_s=host.fixed_s * (1 + assumed.ranks_share.draw(np.random.default_rng(seed)))
     )
+
+
+def among_ranks(speed: Speed, assumed: TransferBeliefs, tp: int, seed: int) -> Speed:
+    """The speed with the all-reduce of `tp` ranks in place of that of two.
+
+    `all_reduce_s` is what an all-reduce takes beyond the latency of any kernel; both grow.
+    """
+    if tp <= 2:
+        return speed
+    growth = assumed.all_reduce_doubling.draw(np.random.default_rng(seed)) ** np.log2(tp / 2)
+    whole = speed.kernel_s + speed.all_reduce_s
+    return replace(speed, all_reduce_s=whole * growth - speed.kernel_s)
 
 
 def carried_over(host: Host, assumed: TransferBeliefs, *, same_model: bool, seed: int) -> Host:

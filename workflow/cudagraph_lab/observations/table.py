@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cudagraph_lab.engine.profile_trace import StepProfile
+from cudagraph_lab.observations.drafts import accepted_share, replayed_share, tokens_per_step
 from cudagraph_lab.observations.steps import decode_steps, share_in_mode, step_tokens
 from cudagraph_lab.records.record import Call, Cell, Record, StartUp
 
@@ -52,12 +53,23 @@ def _of_calls(record: Record) -> Iterator[Observed]:
         for role, calls in groupby(cell.calls, key=lambda call: call.role):
             for iteration, call in enumerate(calls, start=1):
                 yield cell.batch, role, iteration, call.observed() | _of_steps(call, tokens)
-        yield cell.batch, "timed", 1, {"energy_j_per_token": _energy_j_per_token(cell)}
+        yield cell.batch, "timed", 1, {
+            "energy_j_per_token": _energy_j_per_token(cell),
+            **_of_drafts(cell, record.request.workload.output_tokens),
+        }  # fmt: skip
     ended_s = _ended_s(record.cells)
     if record.request.purpose == "timed" and ended_s is not None:
         timed = [call.seconds for cell in record.cells for call in cell.timed()]
         in_calls_s = fsum(seconds for seconds in timed if seconds is not None)
         yield None, "run", 1, {"timed_calls_s": in_calls_s, "run_s": ended_s}
+
+
+def _of_drafts(cell: Cell, output_tokens: int) -> dict[str, float | None]:
+    return {
+        "accepted_share": accepted_share(cell.timed()),
+        "tokens_per_step": tokens_per_step(cell.timed(), output_tokens),
+        "draft_replayed_share": replayed_share(cell),
+    }
 
 
 def _of_steps(call: Call, tokens: int | None) -> dict[str, float | None]:
@@ -124,6 +136,7 @@ def _of_profile(profile: StepProfile) -> Numbers:
             "graph_launches_per_step",
             "device_busy_s_per_step",
             "operators_per_step",
+            "draft_busy_s_per_step",
         }
     )
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.engine.graph_modes import asks_for_graphs
+from cudagraph_lab.observations.drafts import draft_warnings
 from cudagraph_lab.observations.steps import expected_decode_mode, share_in_mode, step_tokens
 from cudagraph_lab.observations.warnings import (
     batch_warnings,
@@ -66,6 +67,7 @@ def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType
         if status == "ok":
             status, reason = _judge_replay(whole)
             warnings += batch_warnings(whole) + parted_calls(whole) + steps_without_drafts(whole)
+            warnings += draft_warnings(whole)
     return Arm(
         status=status,
         reason=reason,

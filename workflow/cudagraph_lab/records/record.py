@@ -20,6 +20,18 @@ from cudagraph_lab.records.request import Count, Model, PositiveSeconds, Request
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
 
 
+class ResolvedDraft(Model):
+    """What vLLM made of a draft model with weights of its own."""
+
+    method: str
+    layers: int
+    weight_bytes: int
+    # None where this vLLM does not tell. The draft has a dispatcher of its own.
+    cudagraph_mode: str | None
+    capture_sizes: list[int] | None
+    attention_backend: str | None
+
+
 class Resolved(Model):
     """What vLLM made of the request, read from the worker after boot."""
 
@@ -42,6 +54,7 @@ class Resolved(Model):
     data_parallel_size: int | None = None
     all_reduce: str | None = None  # who sums over the ranks of tensor parallelism
     speculative_tokens: int | None = None
+    draft: ResolvedDraft | None = None
     async_scheduling: bool | None = None
     model_runner: str | None = None  # module of the worker's model runner
 
@@ -107,6 +120,26 @@ class StepCount(Model):
     count: Annotated[int, Field(gt=0)]
 
 
+class DraftPasses(Model):
+    """How many passes of a draft model ran with this graph mode and this padding.
+
+    Without a graph nothing is padded: then `padded_tokens` is 0.
+    """
+
+    mode: str
+    padded_tokens: Count
+    count: Annotated[int, Field(gt=0)]
+
+
+class Acceptance(Model):
+    """Draft tokens that were verified and accepted, over all requests of a call."""
+
+    verifications: Count  # of one request in one step
+    draft_tokens: Count
+    accepted_tokens: Count
+    accepted_by_position: list[Count]
+
+
 # Marks the fields of a call that are observations, by their own names.
 OBSERVED = "observed"
 
@@ -129,6 +162,12 @@ class Call(Model):
     # One per request, since the call began (by statistics: since the request's arrival).
     first_token_s: Annotated[list[PositiveSeconds] | None, OBSERVED] = None
     steps: list[StepCount] | None = None
+    acceptance: Acceptance | None = None  # of speculative decoding
+    # Steps after the first token, one per request, where steps brought several tokens; else they
+    # are as many as the tokens.
+    decode_steps: list[Count] | None = None
+    # Of a draft model; counted in calls that are not timed, since the count takes time.
+    draft_passes: list[DraftPasses] | None = None
 
     @model_validator(mode="after")
     def _says_how_fast(self) -> Self:
@@ -288,8 +327,11 @@ def _misfit(call: Call, batch: int, output_tokens: int) -> str | None:
     for name, values in (("decode_s_per_step", decode), ("first_token_s", first)):
         if values is not None and len(values) != batch:
             return f"{name} has {len(values)} values"
+    steps = call.decode_steps or [output_tokens - 1] * batch
+    if len(steps) != batch:
+        return f"decode_steps has {len(steps)} values"
     # Parts of a call that last longer than all of it were read from a clock that jumped.
-    if decode and max(decode) * (output_tokens - 1) > call.seconds:
+    if decode and max(s * n for s, n in zip(decode, steps, strict=True)) > call.seconds:
         return "a request decoded longer than the call lasted"
     if first and max(first) > call.seconds:
         return "a first token came later than the call ended"

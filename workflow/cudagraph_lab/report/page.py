@@ -21,18 +21,32 @@ from cudagraph_lab.report.sections.cost import production, startup
 from cudagraph_lab.report.sections.effect import why
 from cudagraph_lab.report.sections.scores import scores, wrong
 from cudagraph_lab.report.sections.sizes import sizes
+from cudagraph_lab.report.sections.speculation import speculation
 from cudagraph_lab.report.sections.trust import trust
 from cudagraph_lab.report.view import View
 
 TEMPLATES = REPOSITORY / "report"
-SECTIONS = (answer, sizes, why, startup, production, scores, wrong, trust, again, appendix)
+SECTIONS = (
+    answer,
+    sizes,
+    why,
+    speculation,
+    startup,
+    production,
+    scores,
+    wrong,
+    trust,
+    again,
+    appendix,
+)
 
 
 def make_view(ledger: Ledger, drawings: Sequence[Drawing]) -> View:
     """All sections of the page, decided; what is left is to lay them out."""
     index = make_index(ledger)
     by_name = {drawing.name: drawing for drawing in drawings}
-    return View([section(index, by_name) for section in SECTIONS], len(ledger.datasets))
+    sections = [made for section in SECTIONS if (made := section(index, by_name)) is not None]
+    return View(sections, len(ledger.datasets))
 
 
 def render_html(

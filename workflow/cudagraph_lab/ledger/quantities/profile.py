@@ -3,6 +3,7 @@
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import (
     BUSY_S,
+    DRAFT_BUSY_S,
     GRAPH_LAUNCHES,
     KERNELS,
     LAUNCH_BREAK_EVEN,
@@ -21,6 +22,7 @@ COUNTS: dict[str, Quantity] = {
     "launches_per_step": LAUNCHES,
     "graph_launches_per_step": GRAPH_LAUNCHES,
     "device_busy_s_per_step": BUSY_S,
+    "draft_busy_s_per_step": DRAFT_BUSY_S,
 }
 
 

@@ -1,0 +1,107 @@
+"""What speculation costs a step, and what it must yield to pay.
+
+A step of speculative decoding drafts k tokens and verifies them, and yields 1 to 1 + k tokens to
+a request. It pays where it yields more tokens than it takes plain steps.
+"""
+
+from cudagraph_lab.ledger.catalogue import (
+    CAN_PAY,
+    GRAPHS_NEED_LESS,
+    NEEDED_IN_EAGER,
+    TOKENS_TO_PAY,
+)
+from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
+from cudagraph_lab.ledger.quantity import NumberId
+from cudagraph_lab.ledger.results import Result, absent, estimated
+from cudagraph_lab.ledger.throughputs import Throughputs, alike, samples_of
+from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.statistics.cells import log_means
+from cudagraph_lab.statistics.contrasts import Side, estimate_sample, sample_of
+
+
+def speculating(dataset: Dataset) -> dict[str, tuple[str, str]]:
+    """By name, the contrasts of role speculation: the speculating arm and the plain one."""
+    return {
+        name: (contrast.numerator, contrast.denominator)
+        for name, contrast in dataset.contrasts.items()
+        if contrast.role == "speculation"
+    }
+
+
+def speculation_results(dataset: Dataset, known: Throughputs) -> list[Result]:
+    """Tokens to pay of every speculating arm and batch size, and whether graphs make them fewer.
+
+    `known` holds rates of decode steps, see `read_throughputs` with `decode_alone`.
+    """
+    pairs = speculating(dataset)
+    results = []
+    for arm, plain in pairs.values():
+        results += _of_pair(dataset, arm, plain, known)
+    primary = next((c for c in dataset.contrasts.values() if c.role == "primary"), None)
+    if primary is not None:
+        eager = next((arm for arm, plain in pairs.values() if plain == primary.denominator), None)
+        graphs = [arm for arm, plain in pairs.values() if plain == primary.numerator]
+        for arm in graphs if eager is not None else []:
+            arms = (str(eager), primary.denominator, arm, primary.numerator)
+            results += _against_eager(dataset, arms, known)
+    return results
+
+
+def drafted(dataset: Dataset, arm: str) -> int | None:
+    """Tokens that the arm drafts for a step, k; None where its arguments do not say."""
+    asked = dataset.arms[arm].engine_args.get("speculative_config") if arm in dataset.arms else None
+    tokens = asked.get("num_speculative_tokens") if isinstance(asked, dict) else None
+    return tokens if isinstance(tokens, int) else None
+
+
+def _of_pair(dataset: Dataset, arm: str, plain: str, known: Throughputs) -> list[Result]:
+    if arm not in known.arms or plain not in known.arms:
+        reason = missing_arm(dataset, arm) or missing_arm(dataset, plain) or NOT_RUN
+        return [absent(TOKENS_TO_PAY(arm=arm, batch=b), reason) for b in dataset.batch_sizes]
+    sides = alike(dataset, plain, known.arms), alike(dataset, arm, known.arms)
+    arms, most = [*sides[1], *sides[0]], drafted(dataset, arm)
+    results = []
+    for batch, sample in samples_of(known, sides).items():
+        needed = estimated(
+            TOKENS_TO_PAY(arm=arm, batch=batch), estimate_sample(sample, known.ratio_priors), arms
+        )
+        results.append(needed)
+        if most is not None:
+            note = f"a step yields at most {1 + most} tokens to a request"
+            results.append(_claim(CAN_PAY(arm=arm, batch=batch), needed, 1.0 + most, note))
+    return results
+
+
+def _against_eager(
+    dataset: Dataset, arms: tuple[str, str, str, str], known: Throughputs
+) -> list[Result]:
+    """Tokens to pay in eager over those with graphs; above 1 graphs make speculation cheaper."""
+    results = []
+    for batch in dataset.batch_sizes:
+        number = NEEDED_IN_EAGER(arm=arms[2], batch=batch)
+        if any(batch not in known.arms.get(arm, {}) for arm in arms):
+            reason = next(filter(None, (missing_arm(dataset, arm) for arm in arms)), NOT_RUN)
+            results.append(absent(number, reason))
+            continue
+        # Rates: plain over speculative in eager, over the same with graphs.
+        sides = [
+            Side(weight, (log_means(known.arms[arm][batch], name=arm),), arm)
+            for arm, weight in zip(arms, (-1, 1, 1, -1), strict=True)
+        ]
+        sample = sample_of(sides, blocks=known.blocks, name="tokens to pay")
+        found = estimated(number, estimate_sample(sample, known.ratio_priors), list(arms))
+        note = "the claim is that the tokens to pay in eager exceed those with graphs"
+        claim = _claim(GRAPHS_NEED_LESS(arm=arms[2], batch=batch), found, 1.0, note, above=True)
+        results += [found, claim]
+    return results
+
+
+def _claim(number: NumberId, of: Result, bound: float, note: str, *, above: bool = False) -> Result:
+    """Whether a number lies on one side of a bound, and whether its interval settles that."""
+    if not isinstance(of.value, float):
+        return absent(number, of.missing or NOT_RUN)
+    holds = of.value > bound if above else of.value < bound
+    outcome = "not settled"
+    if of.low is not None and of.high is not None and not of.low <= bound <= of.high:
+        outcome = "supported" if holds else "contradicted"
+    return Result(id=number, value=holds, n=of.n, note=note, outcome=outcome, arms=of.arms)

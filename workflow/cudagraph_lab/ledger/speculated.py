@@ -1,0 +1,56 @@
+"""What page and figures show of speculative decoding: its steps beside the plain ones."""
+
+from dataclasses import dataclass
+
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import BUSY_S, DRAFT_BUSY_S, STEP, TOKENS_TO_PAY
+from cudagraph_lab.ledger.index import Index, value_at
+
+
+@dataclass(frozen=True)
+class Speculated:
+    """A speculating arm beside the plain one, at one batch size.
+
+    `busy` is the GPU work of the speculative step and `draft_busy` the draft's part of it, where
+    it was profiled.
+    """
+
+    arm: str
+    plain_arm: str
+    batch: int
+    step: Number
+    plain_step: Number
+    needed: Number
+    busy: Number | None
+    plain_busy: Number | None
+    draft_busy: Number | None
+
+
+def speculated(index: Index, dataset: str) -> list[Speculated]:
+    """Every measured pair of a data set, arm by arm and by batch size."""
+    facts = index.datasets[dataset]
+    found = []
+    for contrast in facts.contrasts.values():
+        if contrast.role != "speculation":
+            continue
+        arm, plain = contrast.numerator, contrast.denominator
+        for batch in facts.batch_sizes:
+            step = value_at(index, dataset, STEP(arm=arm, batch=batch))
+            plain_step = value_at(index, dataset, STEP(arm=plain, batch=batch))
+            needed = value_at(index, dataset, TOKENS_TO_PAY(arm=arm, batch=batch))
+            if step is None or plain_step is None or needed is None:
+                continue
+            found.append(
+                Speculated(
+                    arm,
+                    plain,
+                    batch,
+                    step,
+                    plain_step,
+                    needed,
+                    value_at(index, dataset, BUSY_S(arm=arm, batch=batch)),
+                    value_at(index, dataset, BUSY_S(arm=plain, batch=batch)),
+                    value_at(index, dataset, DRAFT_BUSY_S(arm=arm, batch=batch)),
+                )
+            )
+    return found
