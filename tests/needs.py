@@ -50,14 +50,20 @@ def refusal(packages: Sequence[str], root: bool, debian: bool) -> str:
 
 
 def install(packages: Sequence[str]) -> bool:
-    """Install Debian's packages; whether that went well."""
+    """Install Debian's packages; whether that went well. What is said is shown where it did not."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    steps = (["update"], ["install", "-y", "--no-install-recommends", *packages])
-    return all(
-        subprocess.run(["apt-get", "-qq", *step], env=environment, stdout=sys.stderr).returncode
-        == 0
-        for step in steps
-    )
+    for step in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        done = subprocess.run(
+            ["apt-get", "-qq", *step],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode != 0:
+            print(done.stdout[-2000:], file=sys.stderr)
+            return False
+    return True
 
 
 def main(arguments: Sequence[str]) -> int:
