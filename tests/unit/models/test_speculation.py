@@ -75,6 +75,13 @@ def test_ngrams_have_no_passes_and_a_verification():
         assert median(one.verify_gpu_s) >= median(one.plain.gpu_s)
 
 
+def test_a_draft_that_is_replayed_needs_fewer_tokens_and_only_with_graphs():
+    launched, replayed = (said(Drafting(DRAFT, 3, replayed=on)) for on in (False, True))
+    assert median(replayed["graphs"].needed) < median(launched["graphs"].needed)
+    for arm in ("eager", "compiled"):
+        assert (replayed[arm].needed == launched[arm].needed).all()
+
+
 def test_asynchronous_scheduling_hides_host_work_where_the_gpu_decides():
     hidden, late = (said(Drafting(DRAFT, 1, on), 32)["graphs"] for on in (True, False))
     assert median(hidden.speculative.step_s) < median(late.speculative.step_s)

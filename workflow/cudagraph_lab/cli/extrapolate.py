@@ -60,6 +60,11 @@ def add_extrapolate(commands: Any) -> None:
         action="store_true",
         help="vLLM is told to schedule asynchronously beside --draft",
     )
+    question.add_argument(
+        "--draft-graphs",
+        action="store_true",
+        help="the draft replays graphs, as vLLM 0.22.1 does not let a draft model do",
+    )
     question.add_argument("--json", action="store_true", help="print JSON")
     question.set_defaults(run=_extrapolate)
 
@@ -86,6 +91,7 @@ def _extrapolate(options: argparse.Namespace) -> None:
             options.draft,
             options.speculative_tokens,
             asynchronous=options.async_scheduling,
+            replayed=options.draft_graphs,
         )
     if options.json:
         also = {"speculation": asdict(speculated)} if speculated else {}
