@@ -17,6 +17,12 @@ def ranks(index: Index) -> list[Block]:
     found = ranked(index)
     lines = [line for (device, _), rows in found.items() for line in _course(index, device, rows)]
     if lines:
+        lines.append(
+            (
+                "Several GPUs divide the GPU’s work and not the launches, so that the host decides "
+                "again: the slower it launches, the more graphs bring.",
+            )
+        )
         blocks.append(Bullets(lines))
     waiting = _waiting(index)
     rows = [
@@ -96,9 +102,7 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
     ]
     return [
         say(
-            "{model}, batch {size}: graphs make a decode step {parts} as fast. Several GPUs divide "
-            "the GPU’s work and not the launches, so that the host decides again; how slow the "
-            "host is decides how much.",
+            "{model}, batch {size}: graphs make a decode step {parts} as fast.",
             model=Strong((Exempt(rows[0].label),)),
             size=batch(size),
             parts=join(parts),
