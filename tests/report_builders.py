@@ -29,6 +29,7 @@ CONTRASTS = {
     )["contrasts"].items()
 }
 FACTORS = {"%": 100.0, "ms": 1e3, "µs": 1e6}
+CELLS = {"td", "th"}
 VOID = {"meta", "input", "br", "path", "use", "rect"}
 BUNDLE = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
 
@@ -125,7 +126,14 @@ class Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.stack, self.texts, self.ids, self.links, self.elements = [], [], [], [], []
 
+    def end_implied(self, before):
+        """HTML implies the ends of cells and rows before what cannot stand inside them."""
+        ended = {"td": CELLS, "th": CELLS, "tr": {*CELLS, "tr"}, "tbody": {*CELLS, "tr"}}
+        while self.stack and self.stack[-1][0] in ended.get(before, ()):
+            self.stack.pop()
+
     def handle_starttag(self, tag, attrs):
+        self.end_implied(tag)
         attributes = dict(attrs)
         if tag == "tr" and re.match(r"n\d+:", attributes.get("id", "")):
             attributes["data-id"] = attributes["id"].partition(":")[2]
@@ -152,6 +160,8 @@ class Reader(HTMLParser):
             self.stack.pop()
 
     def handle_endtag(self, tag):
+        if tag == "tbody":
+            self.end_implied(tag)
         if tag not in VOID:
             assert self.stack[-1][0] == tag, f"</{tag}> closes {self.stack[-1]}"
             self.stack.pop()

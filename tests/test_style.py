@@ -111,7 +111,7 @@ def requirements(text):
 
 
 VERSIONS = [(platform, version) for platform, all_ in SUPPORTED.items() for version in all_]
-LOCKS = ["dev", "pipeline", *(lock_name(*pair) for pair in VERSIONS)]
+LOCKS = ["dev", "kubernetes", "pipeline", *(lock_name(*pair) for pair in VERSIONS)]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -125,6 +125,17 @@ def test_every_locked_package_is_pinned_with_a_hash_and_no_address(files, lock):
     assert [name for name, hashes in entries.items() if hashes == 0] == []
     assert "://" not in text
     assert not re.search(r"^\s*-(?!-hash)", text, re.MULTILINE)
+
+
+def test_what_the_profile_for_kubernetes_needs_is_in_its_lock_and_named_where_it_is_missed(files):
+    lock = {name.partition("==")[0] for name in requirements(files["envs/kubernetes.txt"])}
+    needed = {"snakemake-executor-plugin-kubernetes", "snakemake-storage-plugin-fs"}
+    assert needed <= lock
+    profile = files["profiles/kubernetes/profile.yaml"]
+    assert all(name in profile for name in needed)
+    for text in (profile, files["docs/clusters.md"].replace("\n", " "), files["README.md"]):
+        assert "`make setup-kubernetes`" in text
+    assert re.search(r"^setup-kubernetes: .*\n\t.*envs/kubernetes\.txt$", files["Makefile"], re.M)
 
 
 @pytest.mark.parametrize(("platform", "version"), VERSIONS)

@@ -28,7 +28,7 @@ def watch_graphs(runner: Any, free_bytes: Callable[[], int], keep: KeepGraph) ->
     if manager is None:
         return False
     # The class that holds the loop over the shapes; those below it prepare the model's inputs.
-    base = [one for one in type(manager).__mro__ if "capture" in vars(one)][-1]
+    base: Any = [one for one in type(manager).__mro__ if "capture" in vars(one)][-1]
     capture = base.capture
 
     def watched(self: Any, create_forward_fn: Any, *args: Any, **kwargs: Any) -> Any:

@@ -6,9 +6,10 @@ from typing import Any
 from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
-from cudagraph_lab.ledger.build import build_ledger, ledger_table
+from cudagraph_lab.ledger.build import build_ledger, in_order, ledger_table
 from cudagraph_lab.ledger.outlook import outlook_numbers
 from cudagraph_lab.ledger.settings import Settings
+from cudagraph_lab.ledger.size_curves import curve_numbers
 from cudagraph_lab.models.ladder import read_histogram
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.observations.table import read_table
@@ -26,6 +27,8 @@ with one_line_errors(snakemake.log[0]):
         (Dataset.model_validate_json(Path(dataset).read_text("utf-8")), read_table(Path(table)))
         for dataset, table in zip(snakemake.input.datasets, snakemake.input.tables, strict=True)
     ]
+    settings = Settings(**snakemake.params.settings, batch_mix=mix)
+    ordered = in_order(datasets, settings.headline, snakemake.params.measured_here)
     registers = dict(
         zip(snakemake.params.registered, map(Path, snakemake.input.registers), strict=True)
     )
@@ -37,9 +40,9 @@ with one_line_errors(snakemake.log[0]):
             for dataset, _ in datasets
             if dataset.name in registers
         },
-        Settings(**snakemake.params.settings, batch_mix=mix),
+        settings,
         snakemake.params.measured_here,
-        outlook_numbers(snakemake.params.questions),
+        [*outlook_numbers(snakemake.params.questions), *curve_numbers(ordered)],
         snakemake.params.absent,
     )
     write_atomically(Path(snakemake.output.json), ledger.model_dump_json(indent=1) + "\n")

@@ -1,6 +1,7 @@
 """The version of vLLM as an arm's own: what is refused, and what a run is asked for."""
 
 import sys
+from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ def design_of(repository):
     """The configuration of these files, with changes laid over it."""
 
     def read(*files, **changes):
-        raw = {}
+        raw: dict[str, Any] = {}
         for name in ("config", *files):
             raw = laid_over(raw, yaml.safe_load((repository / f"config/{name}.yaml").read_text()))
         return parse_config(laid_over(raw, changes))

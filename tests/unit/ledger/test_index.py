@@ -58,7 +58,7 @@ def test_titles_tell_data_sets_apart():
         make_dataset("three", device="NVIDIA L4", model="a/b"),
     ]
     index = make_index(make_ledger(datasets, []))
-    assert [short_title(index, d) for d in datasets] == ["L4, x", "Set two", "L4, b"]
+    assert [short_title(index, d) for d in datasets] == ["Set one", "Set two", "L4, b"]
 
 
 def test_verdicts_are_counted_with_what_weakens_them():

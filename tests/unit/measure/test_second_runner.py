@@ -41,7 +41,7 @@ class Manager:
 
 
 class OfModel(Manager):
-    def capture(self, memory):
+    def capture(self, memory):  # type: ignore[override]
         def create_forward_fn(one, warmup):
             return lambda: memory.append(memory[-1] - one.num_tokens)
 
@@ -61,7 +61,7 @@ def test_each_graph_is_told_once_with_its_warm_up_in_it(hooks, monkeypatch):
         # Another manager, of a draft model, is left alone.
         OfModel().capture([100])
     finally:
-        Manager.capture = capture
+        Manager.capture = capture  # type: ignore[method-assign]
     assert told == [("PIECEWISE", 8, 1.0, 8), ("PIECEWISE", 4, 1.0, 4), ("FULL", 4, 1.0, 8)]
 
 

@@ -71,12 +71,12 @@ def test_a_typed_digit_or_a_changed_number_would_be_found(shipped, pages):
     typed = page.replace("One size was measured on ", "Speed-ups reach 2.5 here. ", 1)
     assert typed != page
     assert stray_digits(shipped, typed) == ["Speed-ups reach 2.5 here."]
-    shown = re.search(r'<data value="([^"]+)">', page)
+    shown = re.search(r"<data value=([^ >]+)>", page)
     spoilt = (
-        page.replace(f'value="{shown[1]}"', 'value="7.77"', 1),
+        page.replace(f"value={shown[1]}", "value=7.77", 1),
         page.replace(">2.523</data>", ">2.8</data>", 1),
         page.replace("CUDA graphs against eager", '<span data-why="said">97531</span>', 2),
-        re.sub(r'(data-count="refuted"[^>]*>)\d+', r"\g<1>4711", page, count=1),
+        re.sub(r"(data-count=refuted[^>]*>)\d+", r"\g<1>4711", page, count=1),
     )
     for changed in spoilt:
         assert changed != page

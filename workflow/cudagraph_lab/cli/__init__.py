@@ -5,23 +5,42 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from cudagraph_lab.cli.calibrate import add_calibrate
+from cudagraph_lab.cli.doctor import add_doctor
+from cudagraph_lab.cli.examples import show_examples
 from cudagraph_lab.cli.extrapolate import add_extrapolate
 from cudagraph_lab.cli.forecast import add_forecast
 from cudagraph_lab.cli.ladder import add_ladder
 from cudagraph_lab.cli.startup_log import add_startup_log
 from cudagraph_lab.engine.versions import VLLM_VERSION
-from cudagraph_lab.errors import LabError, one_line_errors, say
+from cudagraph_lab.errors import LabError, one_line_errors
 from cudagraph_lab.files import write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
+    options = parser_of_commands().parse_args(arguments)
+    with one_line_errors():
+        options.run(options)
+        # Within, so that a reader that has gone away is noticed here.
+        sys.stdout.flush()
+
+
+def parser_of_commands() -> argparse.ArgumentParser:
+    """All commands with their options; those without a help text are steps of the workflow."""
     parser = argparse.ArgumentParser(
         prog="cudagraph-lab",
         description="What CUDA graphs buy in vLLM: predicted, measured, judged.",
+        epilog="`make lab` measures and writes the report, `make report` writes it from what is "
+        "there. `cudagraph-lab COMMAND -h` shows examples.",
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"cudagraph-lab {version('cudagraph-lab')}, for vLLM {VLLM_VERSION}",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -81,11 +100,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     step.add_argument("--weights", type=Path, required=True)
     step.set_defaults(run=_measure)
 
-    options = parser.parse_args(arguments)
-    with one_line_errors():
-        options.run(options)
-        # Within, so that a reader that has gone away is noticed here.
-        sys.stdout.flush()
+    add_doctor(commands)
+    completion = commands.add_parser(
+        "completion", help="print the completion of commands and options for a shell"
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.set_defaults(run=lambda options: _completion(parser, options.shell))
+    show_examples(commands)
+    return parser
+
+
+def _completion(parser: argparse.ArgumentParser, shell: str) -> None:
+    import shtab
+
+    print(shtab.complete(parser, shell))
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -161,8 +189,8 @@ def _build_environment(options: argparse.Namespace) -> None:
 def _clear_leftovers(options: argparse.Namespace) -> None:
     from cudagraph_lab.measure.leftovers import clear_leftovers
 
-    if not clear_leftovers(Path.cwd()):
-        say("a workflow is at work in this directory, or it cannot be written: nothing is cleared")
+    # Where a workflow is at work, or nothing can be written, Snakemake is about to say so.
+    clear_leftovers(Path.cwd())
 
 
 def _set_aside(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ STYLE = REPOSITORY / "report" / "lab.mplstyle"
 INK, PAPER, GRID = "#222222", "#ffffff", "#d9d9d9"  # as lab.mplstyle has them
 CONTEXT = "#8a8a8a"  # what was not measured here, beside what was
 MARKS = "osD^vPX*"
+LINES = ("-", "--", "-.", ":")
 WIDTH = 5.6  # inches; narrow, so that a phone shows it in a readable size
 LABEL = 26  # characters at the end of a line; more would leave the plot no room
 IN_ONE_PANEL = 4  # data sets; more of them get a panel each
@@ -63,6 +64,17 @@ def mark_of(index: Index, dataset: Dataset) -> str:
     """The mark of a model, the same in every figure."""
     models = list(dict.fromkeys(d.model for d in index.ledger.datasets))
     return MARKS[models.index(dataset.model) % len(MARKS)]
+
+
+def line_of(index: Index, dataset: Dataset) -> str:
+    """The line of a data set: solid for the first of a device and model, broken for others."""
+    alike = [
+        d.name
+        for d in index.main
+        if (d.device, d.model, d.kind) == (dataset.device, dataset.model, dataset.kind)
+    ]
+    place = alike.index(dataset.name) if dataset.name in alike else 0
+    return LINES[min(place, len(LINES) - 1)]
 
 
 def plot_numbers(
@@ -140,11 +152,16 @@ def reach(numbers: Sequence[Number]) -> tuple[float, float]:
     return min([*ends, 1.0]), max([*ends, 1.0])
 
 
-def label_lines(axes: Axes, labels: Sequence[tuple[float, str, str]], x: float) -> None:
-    """Write (value, text, colour) beside the ends of the lines, moved apart where they touch."""
+def label_lines(
+    axes: Axes, labels: Sequence[tuple[float, str, str]], x: float, share: float = 1.0
+) -> None:
+    """Write (value, text, colour) beside the ends of the lines, moved apart where they touch.
+
+    `share` is the axes' part of the figure's height.
+    """
     bottom, top = (math.log(end) for end in axes.get_ylim())
     figure = axes.get_figure()
-    gap = 0.23 / figure.get_size_inches()[1] * (top - bottom)  # type: ignore[union-attr]
+    gap = 0.23 / share / figure.get_size_inches()[1] * (top - bottom)  # type: ignore[union-attr]
     placed: list[float] = []
     ordered = sorted(labels, key=lambda label: label[0])
     for value, _, _ in ordered:

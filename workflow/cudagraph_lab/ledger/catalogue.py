@@ -187,7 +187,7 @@ NO_INVERSION = Quantity(
 POSITION_OF_B8 = Quantity(
     "shape/position_of_b8/{contrast}",
     "share",
-    "position of batch 8",
+    "place of batch 8 between the gains at batch 64 (0%) and batch 1 (100%)",
     ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"),
     roles=OF_PRIMARY,
 )
@@ -417,6 +417,27 @@ EXTRAPOLATION = Quantity(
     ("models.forecast.answer", "ledger.outlook.extrapolate"),
     better="higher",
 )
+FORECAST = ("models.forecast.answer", "ledger.size_curves.curve_numbers")
+CURVE = Quantity(
+    "curve/{host}/{device}/{model}/tp{tp}/b{batch}", "x", "speed-up by model size", FORECAST,
+    better="higher",
+)  # fmt: skip
+CURVE_HOST_S = Quantity(
+    "curve_host_s/{arm}/{host}/{device}/{model}/tp{tp}/b{batch}", "s", "host work of a step",
+    FORECAST, better="lower",
+)  # fmt: skip
+CURVE_GPU_S = Quantity(
+    "curve_gpu_s/{arm}/{host}/{device}/{model}/tp{tp}/b{batch}", "s", "GPU work of a step",
+    FORECAST, better="lower",
+)  # fmt: skip
+CURVE_CROSSING = Quantity(
+    "curve_crossing/{host}/{device}/tp{tp}/b{batch}", "B",
+    "parameters from which eager loses less than a tenth", FORECAST,
+)  # fmt: skip
+CURVE_LAUNCH = Quantity(
+    "curve_launch_us/{host}", "us", "cost of a launch that a curve rests on", FORECAST,
+    better="lower",
+)  # fmt: skip
 BACKTEST_HITS = Quantity(
     "backtest/hits", "pairs", "published pairs inside their bounds", BACK_TESTED, better="higher"
 )

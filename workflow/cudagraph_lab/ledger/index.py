@@ -144,7 +144,7 @@ def short_model(dataset: Dataset) -> str:
 def short_title(index: Index, dataset: Dataset) -> str:
     """What tells a data set from the others: its device, its model where there are several.
 
-    Of data sets that share both, all but the first go by their titles.
+    Data sets that share both go by their titles.
     """
     kind = {"measured": "", "transcribed": ", published", "simulated": ", SIMULATED"}[dataset.kind]
     several = len({d.model for d in index.ledger.datasets}) > 1
@@ -153,7 +153,7 @@ def short_title(index: Index, dataset: Dataset) -> str:
         for d in index.ledger.datasets
         if (short_device(d), short_model(d)) == (short_device(dataset), short_model(dataset))
     ]
-    if alike[0].name != dataset.name:
+    if len(alike) > 1:
         return _short(dataset.title, 40) + (kind if dataset.kind == "simulated" else "")
     model = f", {short_model(dataset)}" if several else ""
     return f"{short_device(dataset)}{model}{kind}"

@@ -102,7 +102,7 @@ def pose(
     kernels_per_layer: tuple[float, float] | None = None,
 ) -> Posed:
     """The question that `extrapolate` answers; see there."""
-    assumed = _with_own(read_assumed(), launch_us, kernels_per_layer)
+    assumed = with_own(read_assumed(), launch_us, kernels_per_layer)
     devices, models = read_devices(DEVICES), read_models(MODELS)
     model, notes = read_model(asked["model"], models)
     if kernels_per_layer is not None:
@@ -162,7 +162,7 @@ def answered(posed: Posed, asked: Mapping[str, Any]) -> Extrapolated:
     )
 
 
-def _with_own(
+def with_own(
     assumed: Assumed, launch_us: tuple[float, float] | None, kernels: tuple[float, float] | None
 ) -> Assumed:
     """The assumptions with one's own bounds in the place of theirs."""
@@ -272,25 +272,24 @@ def _backtested(row: BacktestRow) -> Number:
             f"roofline of {row.floor_s * 1000:.3g} ms: no evidence either way",
         )
     said = row.forecast
+    judged = Judged(
+        id=f"backtest/{row.pair}",
+        source="our step model on a host that nobody measured",
+        value=said.median,
+        low=said.low_90,
+        high=said.high_90,
+        in_sample=False,
+        post_hoc=True,
+        verdict=judge(row.published, None, None, said.low_90, said.high_90),
+        settle=None,
+    )
     return _number(
         BACKTEST(pair=row.pair),
         row.published,
         n=1,
         note="; ".join(notes) or None,
-        predictions=[
-            Judged(
-                id=f"backtest/{row.pair}",
-                source="our step model on a host that nobody measured",
-                value=said.median,
-                low=said.low_90,
-                high=said.high_90,
-                in_sample=False,
-                post_hoc=True,
-                verdict=judge(row.published, None, None, said.low_90, said.high_90),
-                settle=None,
-            )
-        ],
-        unpredicted=None,
+        predictions=[] if row.below_floor else [judged],
+        unpredicted="published faster than the hardware allows" if row.below_floor else None,
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from cudagraph_lab.config.contrast import Role
 
 KEYS = frozenset(
-    {"arm", "baseline", "batch", "contrast", "dataset", "device", "dtype", "family", "ladder",
-     "model", "pair", "phase", "start", "to", "tp"}
+    {"arm", "baseline", "batch", "contrast", "dataset", "device", "dtype", "family", "host",
+     "ladder", "model", "pair", "phase", "start", "to", "tp"}
 )  # fmt: skip
 WHOLE = ("batch", "to", "tp")  # keys whose values are whole numbers
 

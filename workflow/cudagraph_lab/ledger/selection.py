@@ -1,10 +1,12 @@
 """Which numbers a reader is shown first: what figures and report both choose, chosen once."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.catalogue import BUSY_S, STARTUP, STEP, STEP_RATIO
+from cudagraph_lab.ledger.catalogue import BACKTEST, BUSY_S, CURVE, STARTUP, STEP, STEP_RATIO
 from cudagraph_lab.ledger.index import (
     Index,
     ratios,
@@ -100,6 +102,58 @@ def _step_ratios(index: Index, dataset: Dataset) -> dict[int, Number]:
         for number in with_quantity(index, dataset.name, STEP_RATIO)
         if number.id.contrast in primary
     }
+
+
+def impossible(index: Index, dataset: Dataset) -> list[int]:
+    """The batch sizes at which a published speed-up is of a step faster than the device allows.
+
+    The back-test finds them: it leaves such a pair without a prediction.
+    """
+    if dataset.kind != "transcribed":
+        return []
+    left_out = [
+        float(number.value or 0)
+        for name in index.groups
+        for number in with_quantity(index, name, BACKTEST)
+        if not number.predictions
+    ]
+    return [
+        size
+        for size, number in ratios(index, dataset.name, "primary").items()
+        if any(math.isclose(float(number.value or 0), other, rel_tol=1e-6) for other in left_out)
+    ]
+
+
+def one_a_device(index: Index, names: Sequence[str]) -> list[str]:
+    """The first of these data sets on each device."""
+    first = {short_device(index.datasets[name]): name for name in reversed(names)}
+    return [name for name in names if first[short_device(index.datasets[name])] == name]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Forecasts over model size: one host, device and number of GPUs."""
+
+    host: str
+    device: str
+    tp: int
+    batch: int
+    points: list[tuple[float, Number]]  # parameters, speed-up
+
+
+def curves(index: Index) -> list[Curve]:
+    """The curves of the ledger; the models of each from small to large."""
+    models = read_models(MODELS)
+    found: dict[tuple[str, str, int, int], list[tuple[float, Number]]] = {}
+    for name in index.groups:
+        for number in with_quantity(index, name, CURVE):
+            key = number.id
+            place = (str(key.host), str(key.device), int(key.tp), int(key.batch))
+            size = float(models[str(key.model)].parameters)
+            found.setdefault(place, []).append((size, number))
+    return [
+        Curve(*place, sorted(points, key=lambda point: point[0])) for place, points in found.items()
+    ]
 
 
 def cold_arms(index: Index, dataset: str) -> list[str]:

@@ -26,7 +26,7 @@ class Datum:
 
     def html(self) -> Markup:
         """The digits with their origin as attributes."""
-        pairs = " ".join(f'{key}="{escape(value)}"' for key, value in self.attributes)
+        pairs = " ".join(f"{key}={_attribute(value)}" for key, value in self.attributes)
         return Markup(f"<data {pairs}>{escape(self.text)}</data>")  # noqa: S704
 
     def plain(self) -> str:
@@ -145,9 +145,8 @@ class About:
 
     def html(self) -> Markup:
         """The line, which names its number to scripts."""
-        return Markup('<span data-dataset="{}" data-id="{}">{}</span>').format(
-            self.dataset, self.number, html(self.line)
-        )
+        names = f"data-dataset={_attribute(self.dataset)} data-id={_attribute(self.number)}"
+        return Markup(f"<span {names}>") + html(self.line) + Markup("</span>")  # noqa: S704
 
     def plain(self) -> str:
         """The line."""
@@ -163,9 +162,8 @@ class Predicted:
 
     def html(self) -> Markup:
         """The line, which names its prediction to scripts."""
-        return Markup('<span data-prediction="{}">{}</span>').format(
-            self.prediction, html(self.line)
-        )
+        name = f"data-prediction={_attribute(self.prediction)}"
+        return Markup(f"<span {name}>") + html(self.line) + Markup("</span>")  # noqa: S704
 
     def plain(self) -> str:
         """The line."""
@@ -206,6 +204,11 @@ class Noted:
 
 Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Predicted | Noted
 Line = tuple[Piece, ...]
+
+
+def _attribute(value: str) -> str:
+    """An attribute's value, in quotes where HTML needs them: a page has ten thousand of them."""
+    return value if re.fullmatch(r"[\w.%:/+-]+", value) else f'"{escape(value)}"'
 
 
 def anchor(*parts: str) -> str:

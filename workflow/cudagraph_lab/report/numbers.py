@@ -100,6 +100,28 @@ def _bounds(number: Number, judged: Judged) -> Line:
     return ("no bounds",)
 
 
+def extent(pairs: Sequence[tuple[Number, Judged]]) -> Line:
+    """The lowest and the highest end of predictions that differ, each of its own number."""
+    if any(isinstance(p.value, bool) for _, p in pairs):
+        return ("holds or not, by data set",)
+
+    def end(part: str, pair: tuple[Number, Judged]) -> Line:
+        number, judged = pair
+        factor, unit = unit_of(number)
+        text = trimmed(getattr(judged, part) * factor)
+        digits: Line = (_part(number, part, text, judged), _unit(suffix(text, unit)))
+        return (About(number.dataset, str(number.id), (Predicted(judged.id, digits),)),)
+
+    lows = [pair for pair in pairs if pair[1].low is not None]
+    highs = [pair for pair in pairs if pair[1].high is not None]
+    said: list[Line] = []
+    if lows:
+        said.append(end("low", min(lows, key=lambda pair: float(pair[1].low or 0))))
+    if highs:
+        said.append(end("high", max(highs, key=lambda pair: float(pair[1].high or 0))))
+    return say("{ends} over all", ends=join(said, " to ", " to "))
+
+
 def repeats(number: Number, about: bool = True) -> Line:
     """How many repeats or observations a number rests on."""
     line = (_part(number, "n", str(number.n)),)

@@ -118,8 +118,7 @@ def inline_svg(svg: str, prefix: str) -> Markup:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
-    # A hundredth of a point is more than a screen shows.
-    svg = re.sub(r'="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+    svg = _lean(svg)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
@@ -133,6 +132,25 @@ def inline_svg(svg: str, prefix: str) -> Markup:
     ):
         svg = svg.replace(colour, name)
     return Markup(_with_classes(svg, prefix))  # noqa: S704
+
+
+def _lean(svg: str) -> str:
+    """The SVG without what no screen shows: fine decimals, comments, groups and ids of no use."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    # A tenth of a point is less than a pixel.
+    svg = re.sub(
+        r'\b(?:d|x|y|x1|x2|y1|y2|width|height|transform|points)="[^"]*"',
+        lambda found: re.sub(r"(\.\d)\d+", r"\1", re.sub(r"\s+", " ", found[0])),
+        svg,
+    )
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r'\s+id="([^"]+)"', lambda found: found[0] if found[1] in used else "", svg)
+    svg = re.sub(r">\s+<", "><", svg)
+    svg = re.sub(r" ?/>", "/>", svg)
+    bare = re.compile(r"<g>((?:(?!</?g\b).)*)</g>", re.DOTALL)
+    while (leaner := bare.sub(r"\1", svg)) != svg:
+        svg = leaner
+    return svg.replace("<defs></defs>", "").replace("<defs/>", "")
 
 
 def _with_classes(svg: str, prefix: str) -> str:

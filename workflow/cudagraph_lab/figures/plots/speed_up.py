@@ -16,6 +16,7 @@ from cudagraph_lab.figures.style import (
     colour_of,
     ends,
     label_lines,
+    line_of,
     mark_of,
     nothing,
     panel_title,
@@ -31,7 +32,7 @@ from cudagraph_lab.ledger.index import (
     ratios,
     short_title,
 )
-from cudagraph_lab.ledger.selection import leading_role
+from cudagraph_lab.ledger.selection import impossible, leading_role
 from cudagraph_lab.observations.dataset import Dataset
 
 
@@ -56,6 +57,7 @@ def draw(index: Index) -> Drawn:
     for spare in panels[len(datasets) if several else 1 :]:
         spare.remove()
     sizes = [size for numbers in series.values() for size in numbers]
+    crossed = ""
     for place, panel in enumerate(panels[: len(datasets)] if several else panels[:1]):
         shown = [datasets[place]] if several else datasets
         ratio_axis(panel, *limits)
@@ -65,7 +67,13 @@ def draw(index: Index) -> Drawn:
             shift = 2 ** (0.09 * (order - (len(shown) - 1) / 2))
             colour = colour_of(index, dataset)
             _predictions(panel, series[dataset.name], colour, shift)
-            plot_numbers(panel, series[dataset.name], colour, mark_of(index, dataset), shift)
+            mark, line = mark_of(index, dataset), line_of(index, dataset)
+            plot_numbers(panel, series[dataset.name], colour, mark, shift, line)
+            for size in impossible(index, dataset):
+                at = series[dataset.name].get(size)
+                if at is not None:
+                    panel.plot(size * shift, float(at.value or 0), "x", color=INK, markersize=9)
+                    crossed = "\ncrossed: faster than the device can read its weights"
         if several:
             panel_title(panel, short_title(index, shown[0]), colour_of(index, shown[0]))
         else:
@@ -74,7 +82,9 @@ def draw(index: Index) -> Drawn:
     sides = f"{pair[1].numerator} over {pair[1].denominator}" if pair else ""
     figure.supylabel(f"speed-up, {sides}", fontsize=10, color=INK)
     figure.supxlabel(
-        "bars: 95% intervals · dotted: predicted · hollow: one observation", fontsize=8.5, color=INK
+        f"bars: 95% intervals · dotted: predicted · hollow: one observation{crossed}",
+        fontsize=8.5,
+        color=INK,
     )
     said = "; ".join(ends(short_title(index, d), series[d.name]) for d in datasets)
     return figure, f"Speed-up of {sides} against batch size. {said}.", [*own, *noise]
@@ -116,12 +126,16 @@ def _labels(
 
 
 def _predictions(axes: Axes, numbers: dict[int, Number], colour: str, shift: float) -> None:
-    """Each prediction's bounds: a dotted line with ends, a little to the left of its number."""
+    """The narrowest prediction's bounds: a dotted line with ends, a little left of its number."""
     for size, number in numbers.items():
-        for place, prediction in enumerate(number.predictions):
-            if prediction.low is None or prediction.high is None:
-                continue
-            x = size * shift * 2 ** (-0.16 - 0.1 * place)
-            bounds = [prediction.low, prediction.high]
+        known = [
+            (p.low, p.high)
+            for p in number.predictions
+            if p.low is not None and p.high is not None and p.low > 0
+        ]
+        if known:
+            x = size * shift * 2**-0.16
+            _, low, high = min((high / low, low, high) for low, high in known)
+            bounds = [low, high]
             axes.plot([x, x], bounds, color=colour, linewidth=1.1, linestyle=(0, (1, 1.5)))
             axes.plot([x, x], bounds, color=colour, linestyle="none", marker="_", markersize=5)

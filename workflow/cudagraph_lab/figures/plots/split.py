@@ -21,13 +21,13 @@ from cudagraph_lab.figures.style import (
     reach,
 )
 from cudagraph_lab.ledger.index import Index, short_title
-from cudagraph_lab.ledger.selection import factors
+from cudagraph_lab.ledger.selection import factors, one_a_device
 
 
 def draw(index: Index) -> Drawn:
-    """A panel per data set that has both."""
+    """A panel per device, for its first data set that has both."""
     both = {d.name: pair for d in index.main if (pair := factors(index, d.name))}
-    names = list(both)[:IN_ONE_PANEL]
+    names = one_a_device(index, list(both))[:IN_ONE_PANEL]
     if not names:
         return nothing("No data set has measured graphs and compilation apart.")
     shown = [n for name in names for part in both[name] for n in part.values()]

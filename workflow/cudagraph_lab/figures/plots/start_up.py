@@ -1,6 +1,7 @@
 """What do graphs cost at start-up?
 
-The start-up of every arm as a timeline, from the process's beginning to ready.
+The boot of every arm as a timeline, from the engine's first line to ready; what comes before, the
+import of Python's packages, is the same for every arm.
 """
 
 import math
@@ -24,7 +25,6 @@ from cudagraph_lab.ledger.selection import arms_shown
 
 # (what the reader calls it, spans added, spans taken off since they lie inside, colour)
 PHASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], str], ...] = (
-    ("import Python packages", ("import",), (), "#c9c9c9"),
     ("device and weights", ("device", "load"), (), "#8a8a8a"),
     ("compile", ("compile_cold", "compile_warm"), (), "#de8f05"),
     ("rest of profiling run", ("profile",), ("compile_cold", "compile_warm"), "#f0cf9b"),
@@ -82,7 +82,7 @@ def draw(index: Index) -> Drawn:
     axes.set_yticks(places, labels)
     axes.set_ylim(at - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("seconds since the process began, means over repeats")
+    axes.set_xlabel("seconds of the engine's boot, means over repeats")
     figure.legend(
         handles=[Patch(color=mpl.colors.to_hex(c), label=n) for n, _, _, c in PHASES],
         loc="outside upper left",

@@ -63,6 +63,8 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
             )
         )
     beside += absent
+    if terms := _terms(index):
+        beside.append(Paragraph(terms, small=True))
     beside.append(
         Paragraph(
             say(
@@ -79,6 +81,21 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
     return Section("answer", "Answer", heading, [picture])
 
 
+def _terms(index: Index) -> Line:
+    """What the numbers of this section are of, and the words that tell data sets apart."""
+    kinds = {d.measured for d in index.main if d.kind == "measured" and len(d.arms) > 1}
+    said: Line = (
+        "Here: tokens a second of whole calls, graphs and compilation together. Sizes has the "
+        "decode step alone, where the gain is larger; Why has the graphs alone.",
+    )
+    if len(kinds) > 1:
+        said += (
+            " In turn: the arms’ calls alternate on one device. Apart: one arm after the other, "
+            "each alone, so that the host’s load differs between them.",
+        )
+    return said if leading_role(index) == "primary" else ()
+
+
 def held(index: Index) -> Line:
     """Families of claims of which all were confirmed and that the data could have refuted."""
     kept = [
@@ -88,6 +105,10 @@ def held(index: Index) -> Line:
     ]
     counted = count_verdicts(index)
     total = count(counted["confirmed"], "confirmed")
+    doubted = {
+        f.subject for f in families(index) if f.counts["inconclusive"] or f.counts["refuted"]
+    }
+    kept = [f for f in kept if f.subject not in doubted] or kept
     if not counted["confirmed"]:
         return ("No prediction was confirmed.",)
     if not kept:
@@ -109,7 +130,9 @@ def failed(index: Index) -> Line:
         waiting = [f for f in families(index) if f.counts["inconclusive"]]
         first = min(waiting, key=importance)
         tail = say(
-            " {n} are not settled, “{what}” among them: interval and bounds overlap only in part.",
+            " {n} are not settled, “{what}” ({who}) among them: interval and bounds overlap only "
+            "in part.",
+            who=Exempt(first.speaker),
             n=count(counted["inconclusive"], "inconclusive"),
             what=Exempt(first.subject, "claim"),
         )

@@ -20,7 +20,7 @@ from cudagraph_lab.report.numbers import (
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
 
 FILES_NAMED = 10  # beyond it only the first and last file of each unbroken row are named
-ARMS_NAMED = 3
+ARMS_NAMED = 2
 
 
 def appendix(index: Index, drawings: dict[str, Drawing]) -> Section:

@@ -54,16 +54,24 @@ def _startup_lines(index: Index, dataset: str) -> list[Line]:
             value_at(index, dataset, STARTUP(phase="boot", arm=arm))
             for arm in (pair[1].numerator, pair[1].denominator)
         ]
+        before = value_at(index, dataset, STARTUP(phase="import", arm=pair[1].numerator))
         if boots[0] and boots[1]:
             lines.append(
                 say(
-                    "{name}: the engine boots in {graphs} with {a}, in {eager} with {b}.{cold}",
+                    "{name}: the engine boots in {graphs} with {a}, in {eager} with {b}."
+                    "{cold}{before}",
                     name=name,
                     graphs=noted(index, boots[0]),
                     eager=noted(index, boots[1]),
                     a=Code(pair[1].numerator),
                     b=Code(pair[1].denominator),
                     cold=_cold(index, dataset),
+                    before=say(
+                        " Importing Python packages takes {x} before that, in any arm.",
+                        x=noted(index, before),
+                    )
+                    if before
+                    else (),
                 )
             )
     seconds, memory = (value_at(index, dataset, q()) for q in (CAPTURE_S, CAPTURE_GIB))

@@ -14,7 +14,7 @@ from cudagraph_lab.ledger.index import (
     short_title,
     value_at,
 )
-from cudagraph_lab.ledger.selection import factors, profiled
+from cudagraph_lab.ledger.selection import factors, one_a_device, profiled
 from cudagraph_lab.report.markup import Code, Exempt, Line, say
 from cudagraph_lab.report.numbers import batch, noted
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Section
@@ -23,8 +23,9 @@ from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, 
 def why(index: Index, drawings: dict[str, Drawing]) -> Section:
     """A step as GPU work and waiting; then graphs and compilation apart."""
     steps: list[Line] = []
-    for dataset in index.main:
-        steps += _step_lines(index, dataset.name)[:2]
+    profiles = [d.name for d in index.main if profiled(index, d.name)]
+    for name in one_a_device(index, profiles):
+        steps += _step_lines(index, name)[:2]
     method = Paragraph(
         (
             "The GPU’s work is from one profiled run per arm; the step is the mean of the timed "
@@ -94,7 +95,8 @@ def _step_lines(index: Index, dataset: str) -> list[Line]:
 
 def _split_lines(index: Index) -> list[Line]:
     lines: list[Line] = []
-    for dataset in index.main:
+    both = [d.name for d in index.main if factors(index, d.name)]
+    for dataset in (index.datasets[name] for name in one_a_device(index, both)):
         parts = factors(index, dataset.name)
         if parts is None:
             continue

@@ -28,8 +28,8 @@ def co_residence(index: Index) -> list[Line]:
                 size=batch(smallest),
                 speeds=join(speeds),
                 but=(
-                    " No arm runs faster for company: the machine, its load or the way of "
-                    "measuring differs, so that these data do not tell."
+                    " A neighbour takes time and cannot give any, so that the difference comes "
+                    "from the machine, its load or the way of measuring: these data do not tell."
                 )
                 if faster
                 else (),

@@ -13,10 +13,11 @@ from cudagraph_lab.report.claims import (
     width_words,
 )
 from cudagraph_lab.report.markup import About, Chip, Exempt, Line, Link, Strong, join, plain, say
-from cudagraph_lab.report.numbers import bounds, count, judgement, label, point, value
+from cudagraph_lab.report.numbers import bounds, count, extent, judgement, label, point, value
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
 LISTED = 3  # numbers that a refuted prediction names; of more it says how many
+UNFOLDED = 4  # numbers of a verdict that a family lists; the appendix has all of them
 
 
 def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -52,15 +53,25 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         small=True,
     )
     measured = [f for f in found if f.worst != "not measured"]
+    open_rows = [f for f in measured if f.speaker == SPEAKERS["lab"] or f.counts["refuted"]]
+    folded = [f for f in measured if f not in open_rows]
     columns = ["claim", "predicted", "measured", "verdict", "bounds"]
-    rows = Scores(columns, [_family(index, f) for f in measured])
-    blocks: list[Block] = [Paragraph(lead), rows, rule]
+    blocks: list[Block] = [Paragraph(lead)]
+    if open_rows:
+        blocks.append(Scores(columns, [_family(index, f) for f in open_rows]))
+    if folded:
+        inside = Scores(columns, [_family(index, f) for f in folded])
+        blocks.append(Fold((_OTHERS,), [inside]) if open_rows else inside)
+    blocks.append(rule)
     rest = [f for f in found if f.worst == "not measured"]
     if rest:
         names = Bullets([(Exempt(f"{f.subject} ({f.speaker})", "claim"),) for f in rest])
         unmeasured = Scores(columns, [_family(index, f) for f in rest]) if len(rest) < 40 else names
         blocks.append(Fold(("Claims of which nothing was measured",), [unmeasured]))
     return Section("scores", "Scores", heading, blocks)
+
+
+_OTHERS = "Claims of others than the course lab, of which none was refuted"
 
 
 def _family(index: Index, claims: Claims) -> Family:
@@ -87,6 +98,13 @@ def _family(index: Index, claims: Claims) -> Family:
         (Chip(claims.worst),) if alone else say("{counts} of {n}", counts=join(verdicts), n=total),
         (width_words(claims),),
     ]
+    told = [(n, p) for n, p in claims.pairs if p.verdict != "not measured"]
+    if claims.prefix == "forecast":
+        told = []
+    listed = {
+        verdict: [pair for pair in told if pair[1].verdict == verdict] for verdict in VERDICTS
+    }
+    kept = [pair for pairs in listed.values() for pair in pairs[:UNFOLDED]]
     lines: list[Line] = [
         (
             About(
@@ -100,9 +118,10 @@ def _family(index: Index, claims: Claims) -> Family:
                 ),
             ),
         )
-        for number, judged in claims.pairs
-        if judged.verdict != "not measured" and claims.prefix != "forecast"
+        for number, judged in kept
     ]
+    if len(told) > len(kept):
+        lines.append(say("All of them: {link}.", link=Link("appendix", ("every number",))))
     if claims.prefix == "forecast":
         lines.append((Link("sizes", ("Its steps stand in a table under Sizes.",)),))
     missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
@@ -125,7 +144,7 @@ def _predicted(pairs: list[tuple[Number, Judged]]) -> Line:
     alike = {(p.low, p.high, str(p.value) if isinstance(p.value, bool) else "") for _, p in pairs}
     if len(alike) == 1:
         return bounds(*pairs[0])
-    return ("differs by number",)
+    return extent(pairs)
 
 
 def _measured(pairs: list[tuple[Number, Judged]]) -> Line:
@@ -137,7 +156,7 @@ def _measured(pairs: list[tuple[Number, Judged]]) -> Line:
     if len({n.value for n in numbers}) == 1:
         return value(numbers[0]) if len(numbers) == 1 else point(numbers[0])
     if any(isinstance(n.value, bool) for n in numbers):
-        return ("differs by number",)
+        return ("holds in some, not in others",)
     low = min(numbers, key=lambda n: float(n.value or 0))
     high = max(numbers, key=lambda n: float(n.value or 0))
     return say("{a} to {b}", a=point(low, unit=unit_of(low) != unit_of(high)), b=point(high))

@@ -22,6 +22,7 @@ from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import Sized, sized
 from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
+from cudagraph_lab.report.sections.crossing import crossing
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
 INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
@@ -34,8 +35,9 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     lines = [line for device, rows in devices.items() for line in _course(index, device, rows)]
     beside: list[Block] = [Bullets([*lines, *_scored(index), *_beyond(index)])]
     blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
+    blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
-        blocks.append(rows)
+        blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
     if cells := _cells(index):
         blocks.append(Fold(("Every forecast step beside the measured one",), cells))
     if published := _backtest(index):
@@ -59,8 +61,8 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
         ]
     return [
         say(
-            "{device}, batch {size}: graphs make a decode step {x} as fast for {small}, and {y} "
-            "for {large}.",
+            "{device}, batch {size}, the decode step alone: graphs and compilation make it {x} as "
+            "fast for {small}, and {y} for {large}.",
             device=Strong((Exempt(device),)),
             size=batch(size),
             x=noted(index, first.ratios[size]),

@@ -14,7 +14,7 @@ from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, Time, join, say
 from cudagraph_lab.report.numbers import arm_repeats, batch, batches, fact, noted
 from cudagraph_lab.report.sections.residence import co_residence
-from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
+from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
 
 LISTED = 4  # data sets that stand open; the others are folded
 WARNINGS = 40  # of one page; all of them are in the ledger
@@ -29,7 +29,15 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
         none: list[Block] = [Paragraph(("There is nothing to trust or to doubt: no data set.",))]
         return Section("trust", "Trust", heading, none)
     blocks: list[Block] = [
-        Picture(drawings["resolution"], heading=True, beside=[Bullets(_resolution(index))]),
+        Paragraph(
+            (
+                Strong(("How small an effect could be seen?",)),
+                " An arm against itself should come out at one; the grey band of the first "
+                "picture is as far as it went.",
+            )
+        ),
+        Bullets(_resolution(index)),
+        Paragraph((Strong(("What was checked:",)),)),
         Bullets(_spread(index) + _replay(index) + _outputs(index) + co_residence(index)),
     ]
     caveats = [
@@ -76,8 +84,8 @@ def _resolution(index: Index) -> list[Line]:
             if n.low is not None and n.high is not None and not n.low <= 1 <= n.high
         ]
         text = say(
-            "{name}: at its least precise, batch {size}, an arm over itself came out at {x}. "
-            "What lies inside that interval cannot be told from noise there.",
+            "{name}: {x} at its least precise, batch {size}. What lies inside that interval "
+            "cannot be told from noise.",
             name=name,
             size=batch(widest),
             x=noted(index, numbers[widest]),

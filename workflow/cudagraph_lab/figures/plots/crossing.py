@@ -1,0 +1,172 @@
+"""From which model size is eager as good, and what moves that point?
+
+Forecasts over model size by host, device and tensor parallelism; below them the two parts of a
+step, whose crossing is the reason.
+"""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from cudagraph_lab.figures.style import (
+    CONTEXT,
+    INK,
+    WIDTH,
+    Drawn,
+    label_lines,
+    nothing,
+    panel_title,
+    ratio_axis,
+)
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import (
+    CURVE_CROSSING,
+    CURVE_GPU_S,
+    CURVE_HOST_S,
+    CURVE_LAUNCH,
+    STEP,
+)
+from cudagraph_lab.ledger.index import Index, value_at
+from cudagraph_lab.ledger.number_format import plain, trimmed
+from cudagraph_lab.ledger.selection import Curve, curves, sized
+
+MEASURED, QUICK = "#0173b2", "#de8f05"
+LINES = ("-", "--", ":")
+GPU = "#029e73"
+
+
+def draw(index: Index) -> Drawn:
+    """Speed-up by size above, seconds of host and GPU by size below."""
+    found = curves(index)
+    if not found:
+        return nothing("No host could be calibrated, so nothing is forecast over model size.")
+    figure = Figure(figsize=(WIDTH, 6.0))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.25, 1))
+    shown = _speed_ups(above, index, found)
+    main = max((c for c in found if c.host == found[0].host and c.tp == 1), key=_reach)
+    shown += _parts(below, index, main)
+    sizes = sorted({size for curve in found for size, _ in curve.points})
+    below.set_xscale("log")
+    below.xaxis.set_minor_locator(NullLocator())
+    below.set_xticks(sizes, [_size(size) for size in sizes])
+    below.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
+    below.set_xlabel("parameters of the model")
+    figure.supxlabel(
+        f"forecasts at batch {main.batch} with bounds of 90%; marks in the lower panel: measured",
+        fontsize=8,
+        color=INK,
+    )
+    said = [_finding(index, curve) for curve in found]
+    return figure, f"Forecast speed-up by model size. {'; '.join(filter(None, said))}.", shown
+
+
+def _reach(curve: Curve) -> float:
+    return curve.points[-1][0]
+
+
+def launch_words(index: Index, curve: Curve) -> str:
+    """What the host of a curve pays for a launch, as text."""
+    cost = value_at(index, curve.points[0][1].dataset, CURVE_LAUNCH(host=curve.host))
+    return f"{trimmed(float(cost.value or 0), significant=2)} µs a launch" if cost else curve.host
+
+
+def _speed_ups(axes: Axes, index: Index, found: list[Curve]) -> list[Number]:
+    measured = found[0].host
+    # The GPU of which several are shown.
+    largest = next((c.device for c in found if c.tp > 1), found[0].device)
+    ranks = sorted({curve.tp for curve in found})
+    top = max(float(n.value or 1) for c in found for _, n in c.points)
+    ratio_axis(axes, 0.9, top * 1.25)
+    labels, shown = [], []
+    for curve in found:
+        sizes = [size for size, _ in curve.points]
+        numbers = [number for _, number in curve.points]
+        values = [float(n.value or 1) for n in numbers]
+        other = curve.device != largest
+        colour = CONTEXT if other else MEASURED if curve.host == measured else QUICK
+        line = LINES[ranks.index(curve.tp) % len(LINES)]
+        axes.plot(sizes, values, line, color=colour, linewidth=1.5)
+        if curve.tp == 1 and not other:
+            lows, highs = ([float(getattr(n, e) or 1) for n in numbers] for e in ("low", "high"))
+            axes.fill_between(sizes, lows, highs, color=colour, alpha=0.13, linewidth=0)
+        words = f"{curve.tp} {curve.device.upper()}"
+        if other:
+            axes.annotate(words, (sizes[-1], values[-1]), xytext=(3, 6),
+                          textcoords="offset points", color="#6b6b6b", fontsize=9)  # fmt: skip
+        elif curve.host == measured:
+            labels.append((values[-1], words, colour))
+        shown += numbers
+    quick = [c for c in found if c.host != measured]
+    if quick:
+        counts = ", ".join(str(c.tp) for c in quick)
+        ends = max(float(c.points[-1][1].value or 1) for c in quick)
+        labels.append((ends, f"{counts} {quick[0].device.upper()}", QUICK))
+    label_lines(axes, labels, max(size for c in found for size, _ in c.points), share=0.5)
+    for hosts, colour, height in ((found, MEASURED, 1.1), (quick, QUICK, 1.01)):
+        if hosts:
+            words = f"host with {launch_words(index, hosts[0])}"
+            axes.text(1, height, words, color=colour, ha="right", va="bottom", fontsize=9,
+                      transform=axes.transAxes)  # fmt: skip
+    panel_title(axes, "speed-up of a step", INK)
+    return shown
+
+
+def _parts(axes: Axes, index: Index, curve: Curve) -> list[Number]:
+    """Host and GPU work of a step as bands over size, and the steps that were measured."""
+    dataset = curve.points[0][1].dataset
+    shown: list[Number] = []
+    labels = []
+    for quantity, arm, colour, line, words in (
+        (CURVE_HOST_S, "eager", MEASURED, "-", "host, eager"),
+        (CURVE_HOST_S, "graphs", MEASURED, "--", "host, graphs"),
+        (CURVE_GPU_S, "graphs", GPU, "-", "GPU work"),
+    ):
+        known = [
+            (size, number)
+            for size, at in curve.points
+            if (
+                number := value_at(
+                    index, dataset,
+                    quantity(arm=arm, host=curve.host, device=curve.device,
+                             model=str(at.id.model), tp=curve.tp, batch=curve.batch),
+                )
+            )
+        ]  # fmt: skip
+        sizes = [size for size, _ in known]
+        values = [float(n.value or 0) * 1e3 for _, n in known]
+        lows, highs = ([float(getattr(n, e) or 0) * 1e3 for _, n in known] for e in ("low", "high"))
+        axes.plot(sizes, values, line, color=colour, linewidth=1.4)
+        axes.fill_between(sizes, lows, highs, color=colour, alpha=0.18, linewidth=0)
+        labels.append((values[-1], words, colour))
+        shown += [n for _, n in known]
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{trimmed(v)} ms"))
+    for row in sized(index).get(curve.device.upper(), []):
+        pair = [c for c in index.datasets[row.dataset].contrasts.values() if c.role == "primary"]
+        for arm, mark in ((pair[0].denominator, "o"), (pair[0].numerator, "D")) if pair else ():
+            step = value_at(index, row.dataset, STEP(arm=arm, batch=curve.batch))
+            if step is not None:
+                axes.plot(row.parameters, float(step.value or 0) * 1e3, mark, color=INK,
+                          markersize=5, markerfacecolor="none")  # fmt: skip
+                shown.append(step)
+    label_lines(axes, labels, curve.points[-1][0], share=0.4)
+    panel_title(axes, f"its parts, {curve.tp} {curve.device.upper()}", MEASURED)
+    return shown
+
+
+def _finding(index: Index, curve: Curve) -> str:
+    """Where a curve falls to a tenth, in words."""
+    last = curve.points[-1][1]
+    place = value_at(
+        index, last.dataset,
+        CURVE_CROSSING(host=curve.host, device=curve.device, tp=curve.tp, batch=curve.batch),
+    )  # fmt: skip
+    where = f"{launch_words(index, curve)}, {curve.tp} {curve.device.upper()}"
+    if place is not None:
+        return f"{where}: eager loses less than a tenth from {plain(place)} parameters"
+    return f"{where}: {plain(last)} at the largest model shown"
+
+
+def _size(parameters: float) -> str:
+    return f"{parameters / 1e6:.0f}M" if parameters < 1e9 else f"{parameters / 1e9:.2g}B"

@@ -1,0 +1,212 @@
+"""At which model size eager stops losing, on a measured host and on one that launches quickly.
+
+The step model's forecasts over the models of MODELS_SHOWN, as numbers of the ledger under the
+name OUTLOOK; `cudagraph-lab extrapolate` gives the same for the same question:
+
+    curve/<host>/<device>/<model>/tp<n>/b<batch>            speed-up: median and 90%
+    curve_host_s|curve_gpu_s/<arm>/<host>/...               seconds of the two parts of a step
+    curve_crossing/<host>/<device>/tp<n>/b<batch>           size at which it falls to LOSING
+    curve_launch_us/<host>                                  what the host pays for a launch
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cudagraph_lab.errors import LabError
+from cudagraph_lab.ledger.build import Number, Origin
+from cudagraph_lab.ledger.catalogue import (
+    CURVE,
+    CURVE_CROSSING,
+    CURVE_GPU_S,
+    CURVE_HOST_S,
+    CURVE_LAUNCH,
+)
+from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context, speed_on
+from cudagraph_lab.ledger.outlook import OUTLOOK, SEED, with_own
+from cudagraph_lab.ledger.quantity import NumberId
+from cudagraph_lab.models.architecture import (
+    DEVICES,
+    MODELS,
+    TABLES,
+    Device,
+    Model,
+    read_devices,
+    read_models,
+)
+from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
+from cudagraph_lab.models.step import Assumed, Host, assumed_speed, read_assumed, unknown_host
+from cudagraph_lab.observations.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODELS_SHOWN = ("opt-125m", "llama-3.2-1b", "llama-3-8b", "qwen2.5-32b", "llama-70b")
+QUICK, QUICK_US = "quick", (4.0, 6.25)  # a host of about 5 us a launch: 90% bounds
+RANKS = (1, 2, 8)
+BATCH = 1
+LOSING = 1.1  # speed-up below which the lab speaks of single-digit percents
+ARMS = ("eager", "graphs")
+
+
+def curve_numbers(datasets: "Sequence[tuple[Dataset, pd.DataFrame]]") -> list[Number]:
+    """The curves for the first data set whose host can be calibrated; none where none can.
+
+    On every device of `datasets` with one GPU a replica, on the largest of them with RANKS.
+    """
+    assumed, devices, models = read_assumed(), read_devices(DEVICES), read_models(MODELS)
+    found = _first_host(datasets, assumed)
+    if found is None:
+        return []
+    host, context = found
+    there = [
+        name
+        for name, device in devices.items()
+        if any(device.reported_as == dataset.device for dataset, _ in datasets)
+    ]
+    largest = max(there, key=lambda name: devices[name].memory_gib or 0)
+    quick = unknown_host(with_own(assumed, QUICK_US, None).unknown_host, SEED)
+    numbers = [
+        _launch_cost(host.dataset, host.calibration.host),
+        _launch_cost(QUICK, quick),
+    ]
+    asked = [(host.dataset, name, 1) for name in there if name != largest]
+    asked += [(name, largest, tp) for name in (host.dataset, QUICK) for tp in RANKS]
+    for name, on, tp in asked:
+        answers = {
+            model: said
+            for model in MODELS_SHOWN
+            if (said := _ask(host, quick, name, on, devices[on], models[model], model, tp, context))
+        }
+        whole = (name, on, tp) == (host.dataset, largest, 1)
+        numbers += _curve(name, on, tp, answers, models, context, parts=whole)
+    return numbers
+
+
+def _first_host(
+    datasets: "Sequence[tuple[Dataset, pd.DataFrame]]", assumed: Assumed
+) -> tuple[CalibratedHost, int] | None:
+    """The first host that can be calibrated, and the tokens that a request held there."""
+    devices, models = read_devices(DEVICES), read_models(MODELS)
+    for dataset, table in datasets:
+        if dataset.kind != "measured" or dataset.platform != "cuda" or dataset.series:
+            continue
+        try:
+            host = calibrate(dataset, table, devices, models, assumed, SEED)
+            return host, mean_context(dataset)
+        except LabError:
+            continue  # too few arms, or a model that is too large: the next may do
+    return None
+
+
+def _ask(
+    measured: CalibratedHost,
+    quick: Host,
+    host: str,
+    on: str,
+    device: Device,
+    model: Model,
+    name: str,
+    tp: int,
+    context: int,
+) -> Answer | None:
+    """The step model's answer; None where the model does not fit or does not divide."""
+    assumed = read_assumed()
+    is_quick = host == QUICK
+    there = quick if is_quick else measured.calibration.host
+    speed = (
+        assumed_speed(device, assumed.device, SEED)
+        if is_quick
+        else speed_on(measured, on, device, assumed, SEED)
+    )
+    same = not is_quick and measured.model == name
+    question = Question(model, device, BATCH, tp, "bf16", context, None, same_model=same)
+    try:
+        return answer(question, there, speed, assumed, SEED)
+    except LabError:
+        return None
+
+
+def _curve(
+    host: str,
+    on: str,
+    tp: int,
+    answers: dict[str, Answer],
+    models: dict[str, Model],
+    context: int,
+    parts: bool,
+) -> list[Number]:
+    """Speed-ups with their bounds and where they fall to LOSING; `parts` adds those of the step."""
+    keys: dict[str, Any] = {"host": host, "device": on, "tp": tp, "batch": BATCH}
+    numbers, points = [], []
+    for model, said in answers.items():
+        ratio = forecast(said.ratio)
+        points.append((float(models[model].parameters), ratio.median))
+        note = f"{context} tokens a request, bf16"
+        numbers.append(
+            _number(
+                CURVE(model=model, **keys), ratio.median, low=ratio.low_90, high=ratio.high_90,
+                method="bounds of 90% of the step model", note=note,
+            )
+        )  # fmt: skip
+        for arm in ARMS if parts else ():
+            step = said.steps[arm]  # type: ignore[index]
+            for quantity, draws in ((CURVE_HOST_S, step.host_s), (CURVE_GPU_S, step.gpu_s)):
+                part = forecast(draws)
+                numbers.append(
+                    _number(
+                        quantity(arm=arm, model=model, **keys), part.median,
+                        low=part.low_90, high=part.high_90,
+                        method="bounds of 90% of the step model",
+                    )
+                )  # fmt: skip
+    if points:
+        at = crossing(points, LOSING)
+        why = "the curve does not pass this speed-up between the models shown"
+        fields: dict[str, Any] = {} if at else {"missing": why}
+        numbers.append(
+            _number(
+                CURVE_CROSSING(**keys), None if at is None else at / 1e9,
+                note=f"where the median falls to {LOSING:g}, straight lines between the models",
+                **fields,
+            )
+        )  # fmt: skip
+    return numbers
+
+
+def crossing(points: Sequence[tuple[float, float]], level: float) -> float | None:
+    """The size at which a curve of (size, speed-up) falls to `level` for the last time.
+
+    Straight lines on logarithmic axes. None where it stays above or below.
+    """
+    for (size, ratio), (larger, after) in reversed(list(pairwise(sorted(points)))):
+        if ratio > level >= after:
+            share = math.log(ratio / level) / math.log(ratio / after)
+            return float(size * (larger / size) ** share)
+    return None
+
+
+def _launch_cost(host: str, constants: Host) -> Number:
+    cost = forecast(np.asarray(constants.per_launch_s["eager"]) * 1e6)
+    return _number(
+        CURVE_LAUNCH(host=host), cost.median, low=cost.low_90, high=cost.high_90,
+        method="fitted" if host != QUICK else "assumed bounds of 90%",
+    )  # fmt: skip
+
+
+def _number(id: NumberId, value: float | None, **fields: Any) -> Number:
+    empty: dict[str, Any] = {
+        "n": 0, "low": None, "high": None, "method": None, "note": None, "missing": None,
+        "predictions": [], "unpredicted": "this is itself a forecast",
+    }  # fmt: skip
+    return Number(
+        id=id,
+        dataset=OUTLOOK,
+        value=value,
+        unit=id.quantity.unit,
+        origin=Origin(rule="build_ledger", files=[f"config/{path.name}" for path in TABLES]),
+        **{**empty, **fields},
+    )

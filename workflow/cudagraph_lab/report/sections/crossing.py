@@ -1,0 +1,110 @@
+"""From which model size eager is as good, and why: forecasts, and the largest measured step."""
+
+from cudagraph_lab.figures.catalogue import Drawing
+from cudagraph_lab.ledger.catalogue import BUSY_S, CURVE_CROSSING, CURVE_LAUNCH, STEP
+from cudagraph_lab.ledger.index import Index, value_at
+from cudagraph_lab.ledger.selection import Curve, curves, sized
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.view import Block, Bullets, Picture
+
+NEARLY = 0.9  # of a step in which the GPU works: beyond it the GPU decides
+
+
+def crossing(index: Index, drawings: dict[str, Drawing]) -> list[Block]:
+    """The curves with their sentences; nothing where no host could be calibrated."""
+    found = curves(index)
+    lines = [*gpu_bound(index), *_by_host(index, found)]
+    if not found:
+        return [Bullets(lines)] if lines else []
+    lines.append(
+        (
+            "Tensor parallelism divides the GPU’s work and not the launches, so that the point "
+            "moves to larger models; a slower GPU moves it to smaller ones, and so does a host "
+            "that launches faster.",
+        )
+    )
+    return [Picture(drawings["crossing"], heading=True, beside=[Bullets(lines)])]
+
+
+def gpu_bound(index: Index) -> list[Line]:
+    """Why the largest measured model gains little, where the GPU works nearly all of its step."""
+    rows = [row for rows in sized(index).values() for row in rows]
+    for row in sorted(rows, key=lambda row: -row.parameters):
+        dataset = index.datasets[row.dataset]
+        sides = next((c for c in dataset.contrasts.values() if c.role == "primary"), None)
+        if sides is None or not row.ratios:
+            continue
+        size = min(row.ratios)
+        known = [
+            (
+                value_at(index, row.dataset, STEP(arm=arm, batch=size)),
+                value_at(index, row.dataset, BUSY_S(arm=arm, batch=size)),
+            )
+            for arm in (sides.denominator, sides.numerator)
+        ]
+        (slow, busy), (fast, busy_too) = known
+        if slow is None or busy is None or fast is None or busy_too is None:
+            continue
+        if float(busy.value or 0) < NEARLY * float(slow.value or 1):
+            return []
+        return [
+            say(
+                "{what} A step of {a} takes {slow}, and the GPU works {busy} of it; with {b} it "
+                "takes {fast} and works {busy2} (batch {size}). The GPU is never idle for long: "
+                "the host launches the next kernels while it works, so that launches cost no time "
+                "and graphs have little to save.",
+                what=Strong(say("Why {model} gains little.", model=Exempt(row.label))),
+                a=Code(sides.denominator),
+                b=Code(sides.numerator),
+                slow=noted(index, slow),
+                busy=noted(index, busy),
+                fast=noted(index, fast),
+                busy2=noted(index, busy_too),
+                size=batch(size),
+            )
+        ]
+    return []
+
+
+def _by_host(index: Index, found: list[Curve]) -> list[Line]:
+    lines = []
+    for host in dict.fromkeys(curve.host for curve in found):
+        mine = [curve for curve in found if curve.host == host]
+        dataset = mine[0].points[0][1].dataset
+        cost = value_at(index, dataset, CURVE_LAUNCH(host=host))
+        if cost is None:
+            continue
+        lines.append(
+            say(
+                "{which} with {cost} a launch: eager loses less than a tenth {places}.",
+                which=Strong(
+                    ("This host" if host in index.datasets else "A host that nobody measured",)
+                ),
+                cost=noted(index, cost),
+                places=join([_place(index, curve) for curve in mine], "; ", "; "),
+            )
+        )
+    return lines
+
+
+def _place(index: Index, curve: Curve) -> Line:
+    last = curve.points[-1][1]
+    where = say(
+        "on {n} {device}",
+        n=Exempt(str(curve.tp), "key"),
+        device=Exempt(curve.device.upper(), "key"),
+    )
+    at = value_at(
+        index,
+        last.dataset,
+        CURVE_CROSSING(host=curve.host, device=curve.device, tp=curve.tp, batch=curve.batch),
+    )
+    if at is not None:
+        return say("{where} from {x} parameters", where=where, x=noted(index, at))
+    return say(
+        "{where} at none of these sizes ({x} for {model})",
+        where=where,
+        x=noted(index, last),
+        model=Exempt(str(last.id.model), "key"),
+    )
