@@ -61,6 +61,11 @@ def add_extrapolate(commands: Any) -> None:
         action="store_true",
         help="vLLM is told to schedule asynchronously beside --draft",
     )
+    question.add_argument(
+        "--draft-graphs",
+        action="store_true",
+        help="the draft replays graphs, as vLLM 0.22.1 does not let a draft model do",
+    )
     question.add_argument("--json", action="store_true", help="print JSON")
     question.set_defaults(run=_extrapolate)
 
@@ -89,6 +94,7 @@ def _extrapolate(options: argparse.Namespace) -> None:
             options.draft,
             options.speculative_tokens,
             asynchronous=options.async_scheduling,
+            replayed=options.draft_graphs,
         )
     if options.json:
         also: dict[str, Any] = {"speculation": asdict(speculated)} if speculated else {}
@@ -123,7 +129,7 @@ def _lines(options: argparse.Namespace, said: "Extrapolated") -> list[str]:
     ]
     lab = ", ".join(f"{model} {ratio:.2f}x" for model, ratio in said.lab.items())
     lines += [f"  the lab's two models with the same launches and GPU work: {lab}", "It rests on:"]
-    lines += [textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in said.rests_on]
+    lines += _rests_on(said.rests_on)
     if said.unchecked:
         outside = f"Outside of what this was ever checked on: {'; '.join(said.unchecked)}."
         lines.append(textwrap.fill(outside, WIDTH))
@@ -146,27 +152,26 @@ def _measured_lines(options: argparse.Namespace, found: "Sequence[Measured]") ->
     return lines
 
 
+def _rests_on(reasons: Sequence[str]) -> list[str]:
+    return [textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in reasons]
+
+
 def _speculation_lines(said: "Speculated") -> list[str]:
     most = 1 + said.tokens
-    lines = [
-        f"With {said.tokens} tokens a step drafted by {said.draft} (1 to {most} tokens a step):"
-    ]
+    lines = [f"With {said.tokens} tokens drafted by {said.draft}, a step yields 1 to {most}:"]
     for arm, one in said.arms.items():
-        lines.append(
-            f"  {arm}: step {_told(one.step_s, 1000, ' ms')}; draft on the GPU "
-            f"{one.draft_gpu_s * 1000:.3g} ms, verification {one.verify_gpu_s * 1000:.3g} ms, "
-            f"host {one.host_s * 1000:.3g} ms"
-        )
+        lines += [
+            f"  step, {arm}: {_told(one.step_s, 1000, ' ms')}; host {one.host_s * 1000:.3g} ms,",
+            f"    GPU: draft {one.draft_gpu_s * 1000:.3g} ms, verification "
+            f"{one.verify_gpu_s * 1000:.3g} ms",
+        ]
         never = f"; over {most}, which no acceptance yields" if one.can_pay < 0.5 else ""
         lines.append(f"    pays from {_told(one.tokens_to_pay, 1, '')} tokens a step{never}")
-    lines.append(
-        f"  eager needs {_told(said.eager_over_graphs, 1, 'x')} what graphs need; "
-        f"more in {said.fewer_with_graphs:.0%} of the draws"
-    )
-    lines += ["It rests on:"]
-    return lines + [
-        textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in said.rests_on
-    ]
+    more = _told(said.eager_over_graphs, 1, "x")
+    lines.append(f"  eager needs {more} what graphs need;")
+    lines.append(f"    more in {said.fewer_with_graphs:.0%} of the draws")
+    lines.append("It rests on:")
+    return lines + _rests_on(said.rests_on)
 
 
 def _told(forecast: "Forecast", scale: float, unit: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import BUSY_S, DRAFT_BUSY_S, STEP, TOKENS_TO_PAY
 from cudagraph_lab.ledger.index import Index, value_at
+from cudagraph_lab.observations.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,13 @@ class Speculated:
     busy: Number | None
     plain_busy: Number | None
     draft_busy: Number | None
+
+
+def with_drafts(index: Index) -> list[Dataset]:
+    """The data sets that the page shows of speculative decoding; those with intervals lead."""
+    shown = [d for d in index.ledger.datasets if d in index.main or d.series == "speculation"]
+    found = [d for d in shown if speculated(index, d.name)]
+    return sorted(found, key=lambda d: all(s.needed.low is None for s in speculated(index, d.name)))
 
 
 def speculated(index: Index, dataset: str) -> list[Speculated]:
