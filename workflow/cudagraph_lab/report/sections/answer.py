@@ -21,6 +21,7 @@ from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import Claims, families, importance
 from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, count, noted, value
+from cudagraph_lab.report.sections.crossing import gpu_bound
 from cudagraph_lab.report.sections.headline import LEADS, headline
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
 
@@ -246,7 +247,10 @@ def larger(index: Index) -> Line:
         first, last = numbers[min(numbers)], numbers[max(numbers)]
         claimed = [(n, p) for n in numbers.values() for p in n.predictions if p.id[:4] == "lab/"]
         return say(
-            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}.",
+            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}.{why}",
+            why=" There the GPU works nearly all of a step, so that launches cost no time."
+            if gpu_bound(index)
+            else "",
             model=Exempt(row.label),
             device=Exempt(device),
             x=noted(index, first),
