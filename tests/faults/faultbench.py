@@ -94,7 +94,7 @@ class Lab:
         } | {
             TOKEN: self.token,
             "XDG_CACHE_HOME": str(directory / "cache"),  # a device lock of its own
-            "PYTHONPATH": str(FIXTURES / "stub_vllm"),
+            "PYTHONPATH": f"{FIXTURES / 'stub_vllm'}:{REPOSITORY / 'workflow'}",
             "STUB_VLLM": "works",
         }
         self.said = 0

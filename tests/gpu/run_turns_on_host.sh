@@ -5,7 +5,9 @@
 #   tests/gpu/run_turns_on_host.sh OUT DATASET SECONDS BUNDLE [SNAKEMAKE ARGUMENTS ...]
 #
 # SECONDS bounds the whole call. BUNDLE is a directory with unpack_gpu_bundle.sh and its parts,
-# or `none` where vLLM imports already. Environment: as run_on_host.sh.
+# or `none` where vLLM imports already. Environment: as run_on_host.sh, and beside a BUNDLE
+# OTHERS, further versions of vLLM that an earlier call unpacked there with unpack_gpu_bundle.sh:
+# `VERSION=DIRECTORY ...`. BUNDLED is the version in BUNDLE (0.22.1).
 set -euo pipefail
 begun=$(date +%s)
 cd "$(dirname "$0")/../.."
@@ -23,6 +25,20 @@ if [ "$bundle" != none ]; then
   # Compiled once, before four engines import it at the same time.
   "${PYTHON:-python3}" -m compileall -q -j 0 "$scratch/vllm/site" >"$out/compileall.log" 2>&1 &
 fi
+# A Python for each version: one whose PYTHONPATH has that version in the place of the bundle's.
+pythons=""
+for other in ${OTHERS:-}; do
+  version=${other%%=*} directory=${other#*=} python=$scratch/python-${other%%=*}
+  cat >"$python" <<END
+#!/usr/bin/env bash
+export PYTHONPATH=\$(sed "s#$scratch/vllm/site#$directory/site#" <<<"\$PYTHONPATH")
+exec "${PYTHON:-python3}" "\$@"
+END
+  chmod +x "$python"
+  pythons+=", $version: $python"
+  "${PYTHON:-python3}" -m compileall -q -j 0 "$directory/site" >"$out/compileall-$version.log" 2>&1 &
+done
+[ -z "$pythons" ] || export VLLM_PYTHON="{${BUNDLED:-0.22.1}: ${PYTHON:-python3}$pythons}"
 export PYTHONUNBUFFERED=1 PYTHONPATH="$PWD/workflow${PYTHONPATH:+:$PYTHONPATH}"
 # Some seconds to pack what was measured. With a shorter span Snakemake is busy beside a run.
 bash tests/gpu/run_on_host.sh "$out" "$dataset" $((seconds - ($(date +%s) - begun) - 8)) \

@@ -1,18 +1,11 @@
-"""The cluster for the tests of this directory, and what their parts took."""
+"""The cluster for the tests of this directory."""
 
 import os
 import subprocess
 
 import pytest
 
-from tests.slurm.cluster import ETC, answers, ask, configure, durations, install, timed, wait_until
-
-
-def pytest_terminal_summary(terminalreporter):
-    if durations:
-        terminalreporter.section("Slurm, from nothing: how long each part took")
-        for part, seconds in {**durations, "all of it": sum(durations.values())}.items():
-            terminalreporter.write_line(f"{seconds:6.1f} s  {part}")
+from tests.slurm.cluster import ETC, answers, ask, configure, install, timed, wait_until
 
 
 @pytest.fixture(scope="session")

@@ -286,7 +286,9 @@ def test_snakemake_stops_at_every_mistake_with_that_line(run_snakemake, tmp_path
     done = run_snakemake("--dry-run", directory=tmp_path, configfiles=(mine,))
     assert done.returncode != 0
     assert "Traceback" not in done.stdout
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("config: ")]
+    said = "cudagraph-lab: config: "
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith(said)]
+    assert '  File "' not in done.stdout
     assert named in line
 
 
@@ -316,6 +318,7 @@ def test_what_is_no_configuration_at_all_ends_without_a_traceback(run_snakemake,
 def test_the_workflow_stops_with_one_line(dry_run, changes, said):
     ended = dry_run(**changes)
     assert ended.returncode != 0
+    said = f"cudagraph-lab: {said}"
     assert [line.startswith(said) for line in ended.said.splitlines()].count(True) == 1
 
 

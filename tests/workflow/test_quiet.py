@@ -13,7 +13,8 @@ import yaml
 
 from cudagraph_lab import REPOSITORY
 
-SECONDS = 60  # that the stub measurement takes; nothing asserted depends on the clock's pace
+SECONDS = 60  # that the stub measurement may take; it is ended before
+WINDOW = 10  # seconds in which the main process is looked at
 MOST = 0.02  # of a core, by the main process, beside a measurement
 
 
@@ -63,7 +64,7 @@ def test_the_main_process_is_quiet_beside_a_measurement(lab):
         _wait_for(lab / "started", process)
         time.sleep(2)  # what the start of the job itself takes is not meant
         before, began = _seconds_of(main), time.monotonic()
-        time.sleep(SECONDS - 10)
+        time.sleep(WINDOW)
         used, passed = _seconds_of(main) - before, time.monotonic() - began
         children = main.children(recursive=True)
         assert any("sleep" in child.name() for child in children), "the stub was not at work"

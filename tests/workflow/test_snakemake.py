@@ -1,6 +1,7 @@
 """The real workflow, with nothing measured: from a clone, elsewhere, as a module."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -51,18 +52,8 @@ def test_without_measuring_nothing_dear_is_planned(clone, run_snakemake, jobs):
     assert not dear & set(planned)
 
 
-@pytest.fixture(scope="module")
-def from_records(tmp_path_factory, run_snakemake):
-    """The ledger made elsewhere, of shipped records alone."""
-    directory = tmp_path_factory.mktemp("elsewhere")
-    done = run_snakemake("results/ledger.json", *NOTHING_MEASURED, directory=directory)
-    assert done.returncode == 0, done.stdout
-    return directory, done.stdout
-
-
 def test_the_ledger_of_shipped_records_holds_the_published_ratio(from_records):
-    directory, _ = from_records
-    ledger, found = numbers(directory)
+    ledger, found = numbers(from_records)
     assert ledger["measured_here"] == []
     names = [facts["name"] for facts in ledger["datasets"]]
     assert set(names) == SHIPPED
@@ -75,8 +66,7 @@ def test_the_ledger_of_shipped_records_holds_the_published_ratio(from_records):
 
 
 def test_both_predictions_of_the_captured_shapes_are_judged_and_differ(from_records):
-    directory, _ = from_records
-    _, found = numbers(directory)
+    _, found = numbers(from_records)
     for dataset, right in (("l4-published", "lab"), ("h100-opt-125m", "vllm")):
         number = found[dataset, "capture/shapes/piecewise"]
         verdicts = {one["id"]: one["verdict"] for one in number["predictions"]}
@@ -90,8 +80,7 @@ def test_both_predictions_of_the_captured_shapes_are_judged_and_differ(from_reco
 def test_predictions_are_registered_for_the_measured_data_and_post_hoc_for_the_published(
     from_records,
 ):
-    directory, _ = from_records
-    _, found = numbers(directory)
+    _, found = numbers(from_records)
     (judged,) = [
         one
         for one in found["h100-opt-125m", "capture/shapes/piecewise"]["predictions"]
@@ -101,9 +90,14 @@ def test_predictions_are_registered_for_the_measured_data_and_post_hoc_for_the_p
     assert all(one["post_hoc"] for one in found["l4-published", "ratio/bundle/b1"]["predictions"])
 
 
+def test_no_library_warns_while_the_report_is_made(from_records):
+    said = (from_records / "said.txt").read_text(encoding="utf-8")
+    assert "Finished jobid" in said
+    assert [line for line in said.splitlines() if "Warning" in line] == []
+
+
 def test_nothing_is_left_to_do_after_it(from_records, run_snakemake):
-    directory, _ = from_records
-    done = run_snakemake("-n", "results/ledger.json", *NOTHING_MEASURED, directory=directory)
+    done = run_snakemake("-n", "results/ledger.json", *NOTHING_MEASURED, directory=from_records)
     assert done.returncode == 0, done.stdout
     assert "Nothing to be done" in done.stdout
 
@@ -111,39 +105,59 @@ def test_nothing_is_left_to_do_after_it(from_records, run_snakemake):
 def test_another_headline_makes_the_ledger_anew_and_reads_no_record_again(
     from_records, run_snakemake, jobs
 ):
-    directory, _ = from_records
     done = run_snakemake(
-        "-n", "results/ledger.json", *NOTHING_MEASURED, "headline=graph", directory=directory
+        "-n", "results/ledger.json", *NOTHING_MEASURED, "headline=graph", directory=from_records
     )
     assert jobs(done.stdout) == {"build_ledger": 1, "total": 1}
 
 
-def test_another_workflow_uses_this_one_as_a_module(tmp_path, run_snakemake, repository):
-    (tmp_path / "Snakefile").write_text(
-        f"""
-configfile: "lab.yaml"
-
-module lab:
-    snakefile: "{repository}/workflow/Snakefile"
-    config: config
-
-use rule * from lab as lab_*
-
-rule theirs:
-    input: "results/l4-published/dataset.json"
-    output: "theirs.txt"
-    shell: "wc -l {{input}} > {{output}}"
-"""
-    )
-    config = (repository / "config" / "config.yaml").read_text(encoding="utf-8")
-    (tmp_path / "lab.yaml").write_text(config.replace("measure: auto", "measure: none"))
+def test_an_added_arm_reads_the_records_again_for_a_reason_that_fits_a_line(
+    from_records, run_snakemake, jobs, tmp_path
+):
+    mine = {
+        "arms": {"own": {"engine_args": {"enforce_eager": True}}},
+        "contrasts": {"own": {"numerator": "own", "denominator": "eager"}},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
     done = run_snakemake(
-        "theirs.txt", directory=tmp_path, snakefile=tmp_path / "Snakefile", configfiles=()
+        "-n", "results/ledger.json", *NOTHING_MEASURED,
+        directory=from_records,
+        configfiles=(REPOSITORY / "config" / "config.yaml", tmp_path / "mine.yaml"),
+    )  # fmt: skip
+    assert jobs(done.stdout)["collect_observations"] == len(SHIPPED)
+    reasons = re.findall(
+        r"Params have changed since last execution:[^\n]*(?:\n {8,}.*)*", done.stdout
     )
+    assert len(reasons) == len(SHIPPED)
+    assert max(map(len, reasons)) < 400
+
+
+def test_another_workflow_uses_this_one_as_a_module(
+    tmp_path, run_snakemake, repository, monkeypatch
+):
+    """The example of the README, as it is written."""
+    monkeypatch.setenv("CUDAGRAPH_LAB", str(repository))
+    example = repository / "docs" / "examples" / "module" / "Snakefile"
+    done = run_snakemake(directory=tmp_path, snakefile=example, configfiles=())
     assert done.returncode == 0, done.stdout
-    assert (tmp_path / "theirs.txt").exists()
+    table = (tmp_path / "results/l4-published/observations.csv").read_text("utf-8")
+    assert (tmp_path / "counted.txt").read_text().split()[0] == str(len(table.splitlines()))
     facts = json.loads((tmp_path / "results/l4-published/dataset.json").read_text())
     assert facts["device"] == "NVIDIA L4"
+
+
+def test_a_directory_without_a_configuration_has_the_repositorys(tmp_path, run_snakemake, jobs):
+    """config/config.yaml is read always, and a file of one's own is laid over it."""
+    (tmp_path / "mine.yaml").write_text("{measure: none, compare: [l4-published]}")
+    done = run_snakemake("-n", directory=tmp_path, configfiles=(tmp_path / "mine.yaml",))
+    assert done.returncode == 0, done.stdout
+    assert jobs(done.stdout)["collect_observations"] == 1
+    own = tmp_path / "config" / "config.yaml"
+    own.parent.mkdir()
+    own.write_text("{measure: none, compare: [no-such]}")
+    done = run_snakemake("-n", directory=tmp_path, configfiles=(tmp_path / "mine.yaml",))
+    assert done.returncode != 0
+    assert "cudagraph-lab: config: top level: 'arms' is missing" in done.stdout
 
 
 def test_an_arm_that_is_not_in_the_design_cannot_be_measured(tmp_path, run_snakemake):

@@ -4,92 +4,11 @@ A stand-in answers in place of vLLM; the same mistakes meet vLLM itself in test_
 """
 
 import json
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-import yaml
 
-from bench.generated import clone_into
-
-DATASET, ARMS = "walked", ("eager", "compiled")
-OUT_OF_MEMORY = {"max_num_seqs": 4096}  # with as many the stand-in has no memory left
-
-
-class Walk:
-    """A clone, in which `make` is called with a file of the user's own."""
-
-    def __init__(self, directory, repository):
-        self.directory = clone_into(directory / "clone")
-        self.mine: dict[str, Any] = {
-            "measure": "cpu",
-            "dataset": DATASET,
-            "compare": [],
-            "vllm_python": sys.executable,
-            "model": {
-                "name": "tests/opt-2-layers",
-                "weights": "dummy",
-                "architecture": str(repository / "tests" / "models" / "opt-2-layers"),
-            },
-            "workload": {"output_tokens": 4, "batch_sizes": [1, 2], "max_model_len": 64},
-            "repeats": 1,
-            "iterations": 1,
-            "warmups": 0,
-        }
-        self.environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | {
-            "XDG_CACHE_HOME": str(directory / "cache"),  # a device lock of its own
-            "PYTHONPATH": str(repository / "tests" / "fixtures" / "stub_vllm"),
-            "STUB_VLLM": "works",
-        }
-
-    def run(self, *command):
-        done = subprocess.run(
-            command,
-            cwd=self.directory,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-        assert "Traceback" not in done.stdout, done.stdout[-4000:]
-        return done
-
-    def make(self, target):
-        (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.mine))
-        done = self.run("make", target, "ARGS=--configfile mine.yaml")
-        return SimpleNamespace(
-            returncode=done.returncode,
-            said=done.stdout,
-            measured={
-                line.split(" rep ")[0] for line in done.stdout.splitlines()
-                if line.endswith(": starting")
-            },
-            lines={
-                line for line in done.stdout.splitlines() if line.startswith("cudagraph-lab: ")
-            },
-            records=self.records(),
-            ledger=self.read("results/ledger.json"),
-            page=self.read("results/report/lab_report.md"),
-        )  # fmt: skip
-
-    def read(self, name):
-        path = self.directory / name
-        return path.read_text(encoding="utf-8") if path.exists() else None
-
-    def records(self):
-        runs = self.directory / "results" / DATASET / "runs"
-        return {path.parent.name: path.read_bytes() for path in runs.glob("*/rep1.json")}
-
-    def ask_for(self, arm, **arguments):
-        self.mine.setdefault("arms", {})[arm] = {
-            "engine_args": {"enforce_eager": True, **arguments}
-        }
-        contrast = {"numerator": arm, "denominator": "eager"}
-        self.mine.setdefault("contrasts", {})[arm] = contrast
+from tests.workflow.walking import ARMS, DATASET, OUT_OF_MEMORY, Walk
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +30,8 @@ def walk(tmp_path_factory, repository):
     )
     assert aside.returncode == 0
     stations.set_aside = walk.make("lab")
+    (walk.directory / f"results/{DATASET}/runs/own/rep1.json").unlink()
+    stations.by_name = walk.make("lab", f"results/{DATASET}/runs/own/rep1.json")
     return stations
 
 
@@ -158,12 +79,13 @@ def test_after_the_correction_that_arm_alone_is_measured(walk):
 
 
 def test_a_failure_that_is_a_result_says_that_it_stays_wherever_it_is_met(walk):
-    again = f"to measure it again: cudagraph-lab set-aside results/{DATASET}/runs/large/rep1.json"
+    path = f"results/{DATASET}/runs/large/rep1.json"
+    again = f"to measure it again: .venv/bin/cudagraph-lab set-aside {path}"
     cause = "(out_of_memory): torch.OutOfMemoryError: CUDA out of memory. Tried 2 GiB"
     for text in (walk.correction.said, walk.again.said, walk.correction.page):
         assert cause in text
         assert "the failure stays, since it is a result of this arm" in text
-        assert f"{again}, then make lab" in text
+        assert f"{again}, then make lab with the same ARGS" in text
     assert (walk.again.returncode, walk.again.measured) == (0, set())
     assert walk.again.records == walk.correction.records
 
@@ -179,3 +101,9 @@ def test_the_failed_arm_is_corrected_and_measured_alone(walk):
     assert rates == {*ARMS, "own", "wrong", "large"}
     for arm in (*ARMS, "own", "wrong"):
         assert whole.records[arm] == walk.again.records[arm]
+
+
+def test_a_record_is_asked_for_by_name_wherever_the_name_stands(walk):
+    """After --configfile, which would swallow it."""
+    assert (walk.by_name.returncode, walk.by_name.measured) == (0, {"own"})
+    assert set(walk.by_name.records) == set(walk.set_aside.records)

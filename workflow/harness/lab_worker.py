@@ -15,9 +15,9 @@ from vllm.compilation.counter import compilation_counter
 from vllm.distributed.parallel_state import get_tp_group
 from vllm.forward_context import get_forward_context
 from vllm.platforms import current_platform
-from vllm.v1.utils import compute_iteration_details
 
 import lineage  # noqa: F401 - imported for its effect on spawned workers
+from second_runner import count_steps, watch_graphs
 
 if current_platform.is_cuda():
     from vllm.v1.worker.gpu_worker import Worker as PlatformWorker
@@ -74,6 +74,8 @@ def _all_reduce() -> str | None:
 
 def _annotate_step(scheduler_output: Any) -> Any:
     """A mark around one engine step in a trace, with the name that vLLM's own profiler gives it."""
+    from vllm.v1.utils import compute_iteration_details
+
     step = compute_iteration_details(scheduler_output)
     return torch.profiler.record_function(
         f"execute_context_{step.num_ctx_requests}({step.num_ctx_tokens})"
@@ -95,11 +97,16 @@ class LabWorker(PlatformWorker):
         self._lab_capturing = False
         self.lab_weights_drawn = False
         self.lab_profiler: Any = None
+        self.lab_steps: Any = None
+        self.lab_notes: list[str] = []
         self.lab_passes: Counter[tuple[str, int]] = Counter()
         self.lab_hook: Any = None
         super().__init__(*args, **kwargs)
         for method, phase in PHASES.items():
-            setattr(self, method, self._stopwatch(getattr(self, method), phase))
+            if hasattr(self, method):
+                setattr(self, method, self._stopwatch(getattr(self, method), phase))
+            else:
+                self.lab_notes.append(f"start-up: no phase {phase!r}: the worker has no {method}")
 
     def _stopwatch(self, function: Callable[..., Any], phase: str) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -114,6 +121,14 @@ class LabWorker(PlatformWorker):
             if phase == "load":
                 self._draw_weights()
                 self._watch_capture()
+            if phase == "warm_up":
+                # From here on steps are steps: what it dispatched before were warm-ups.
+                self.lab_steps = count_steps(self.model_runner)
+                if self.lab_steps is not None:
+                    self.lab_notes.append(
+                        "graph modes: this version's messages lack them on the V2 runner; the "
+                        "worker counts the steps where it chooses the graph"
+                    )
             return result
 
         return timed
@@ -165,11 +180,22 @@ class LabWorker(PlatformWorker):
         if not hasattr(runner, "capture_model"):
             return
         capture_model = runner.capture_model
+        capture_one = getattr(runner, "_warmup_and_capture", None)
 
-        def timed_capture() -> Any:
+        def keep(routine: str, tokens: int, seconds: float, size: int) -> None:
+            self.lab_graphs.append(
+                {"routine": routine, "tokens": tokens, "seconds": seconds, "bytes": size}
+            )
+
+        def timed_capture(*args: Any, **kwargs: Any) -> Any:
+            if kwargs.get("profile_only"):  # those graphs are thrown away
+                return capture_model(*args, **kwargs)
+            # The second runner has its manager only now.
+            if capture_one is None and not watch_graphs(runner, _free_bytes, keep):
+                self.lab_notes.append("capture: single graphs cannot be timed in this version")
             self._lab_capturing = True
             begun = time.perf_counter()
-            pool_bytes = capture_model()
+            pool_bytes = capture_model(*args, **kwargs)
             ended = time.perf_counter()
             self._lab_capturing = False
             if self.lab_graphs:
@@ -178,7 +204,6 @@ class LabWorker(PlatformWorker):
             return pool_bytes
 
         runner.capture_model = timed_capture
-        capture_one = getattr(runner, "_warmup_and_capture", None)
         if capture_one is None:
             return
 
@@ -187,13 +212,11 @@ class LabWorker(PlatformWorker):
             result = capture_one(desc, cudagraph_runtime_mode, *args, **kwargs)
             # The profiling pass captures a few graphs too; those are thrown away.
             if self._lab_capturing:
-                self.lab_graphs.append(
-                    {
-                        "routine": cudagraph_runtime_mode.name,
-                        "tokens": int(desc.num_tokens),
-                        "seconds": time.perf_counter() - begun,
-                        "bytes": free_before - _free_bytes(),
-                    }
+                keep(
+                    cudagraph_runtime_mode.name,
+                    int(desc.num_tokens),
+                    time.perf_counter() - begun,
+                    free_before - _free_bytes(),
                 )
             return result
 
@@ -278,6 +301,15 @@ class LabWorker(PlatformWorker):
             profiler.export_chrome_trace(unfinished)
             Path(unfinished).rename(path)
 
+    def lab_take_steps(self) -> list[dict[str, Any]]:
+        """The steps since this was last asked, by graph mode and padding."""
+        counted = [
+            {"mode": mode, "unpadded_tokens": tokens, "padded_tokens": padded, "count": count}
+            for (mode, tokens, padded), count in sorted(self.lab_steps.items())
+        ]
+        self.lab_steps.clear()
+        return counted
+
     def lab_facts(self) -> dict[str, Any]:
         """What this worker resolved and spent, as plain data."""
         config = self.vllm_config
@@ -296,10 +328,12 @@ class LabWorker(PlatformWorker):
             "capture_estimate_bytes": getattr(self, "cudagraph_memory_estimate", None),
             "available_kv_cache_bytes": getattr(self, "available_kv_cache_memory_bytes", None),
             "model_bytes": getattr(runner, "model_memory_usage", None),
-            "compile_seconds": compilation.compilation_time,
+            "compile_seconds": getattr(compilation, "compilation_time", None),
             "graphs_captured_by_counter": compilation_counter.num_cudagraph_captured,
             "threads": torch.get_num_threads(),
             "weights_drawn": self.lab_weights_drawn,
+            "counts_steps": self.lab_steps is not None,
+            "notes": self.lab_notes,
             "resolved": {
                 "compile_mode": compilation.mode.name,
                 "cudagraph_mode": compilation.cudagraph_mode.name,

@@ -46,7 +46,10 @@ def keep_outputs(llm: Any) -> list[Any]:
     engine = llm.llm_engine
     engine.log_stats = engine.output_processor.log_stats = False
     engine.logger_manager = None
-    get_output = engine.engine_core.get_output
+    get_output = getattr(engine.engine_core, "get_output", None)
+    if get_output is None:
+        print("messages: this version does not hand them out one by one", file=sys.stderr)
+        return kept
 
     def get_and_keep() -> Any:
         message = get_output()
@@ -141,8 +144,12 @@ def make_call(
     sampling: Any,
     clock_zero_s: float = 0.0,
     read_energy_j: Callable[[], float | None] = lambda: None,
+    take_steps: Callable[[], list[dict[str, Any]]] | None = None,
 ) -> dict[str, Any]:
-    """Time one `generate`; what the engine said meanwhile is read afterwards."""
+    """Time one `generate`; what the engine said meanwhile is read afterwards.
+
+    `take_steps` gives the steps where the worker counts them, since the messages lack them.
+    """
     kept.clear()
     energy_before = read_energy_j()
     monotonic = time.monotonic()
@@ -154,7 +161,7 @@ def make_call(
         "seconds": seconds,
         "tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
         "started_s": monotonic - clock_zero_s,
-        "steps": graph_steps(kept),
+        "steps": take_steps() if take_steps else graph_steps(kept),
         "step_us": step_durations_us(kept) or None,
         "acceptance": acceptance(kept),
         "energy_j": energy_after - energy_before
@@ -248,8 +255,17 @@ def profile(llm: Any, prompts: list[Any], batch: int, job: dict[str, Any]) -> No
     llm.collective_rpc("lab_profile_stop", args=(str(Path(job["trace_dir"], f"b{batch}.json")),))
 
 
-def serve(llm: Any, job: dict[str, Any], commands: Any, answer: Callable[..., None]) -> None:
-    """Do what the measuring process asks for until it says `quit` or is gone."""
+def serve(
+    llm: Any,
+    counts_steps: bool,
+    job: dict[str, Any],
+    commands: Any,
+    answer: Callable[..., None],
+) -> None:
+    """Do what the measuring process asks for until it says `quit` or is gone.
+
+    `counts_steps`: the worker counts the steps, as its messages do not tell their graph mode.
+    """
     from vllm import SamplingParams
 
     from conditions import energy_meter, read_conditions
@@ -265,6 +281,7 @@ def serve(llm: Any, job: dict[str, Any], commands: Any, answer: Callable[..., No
         detokenize=workload["prompt_token_ids"] is None,
     )
     kept = keep_outputs(llm)
+    take_steps = (lambda: llm.collective_rpc("lab_take_steps")[0]) if counts_steps else None
     read_energy_j = energy_meter(job["platform"], job["devices"])
     for line in commands:
         asked = json.loads(line)
@@ -277,12 +294,13 @@ def serve(llm: Any, job: dict[str, Any], commands: Any, answer: Callable[..., No
             profile(llm, [prompt] * asked["batch"], asked["batch"], job)
             answer(event="profile", batch=asked["batch"])
         else:
+            prompts = [prompt] * asked["batch"]
             # What a draft replays is counted in calls that are not timed: the count takes time.
             counted = job["draft_path"] is not None and asked["role"] != "timed"
             if counted:
                 llm.collective_rpc("lab_count_draft_passes")
             made = make_call(
-                llm, kept, [prompt] * asked["batch"], sampling, job["clock_zero_s"], read_energy_j
+                llm, kept, prompts, sampling, job["clock_zero_s"], read_energy_j, take_steps
             )
             if counted:
                 made["call"]["draft_passes"] = llm.collective_rpc("lab_draft_passes")[0]
@@ -290,8 +308,11 @@ def serve(llm: Any, job: dict[str, Any], commands: Any, answer: Callable[..., No
             answer(event="call", batch=asked["batch"], **made)
 
 
-def boot(job: dict[str, Any], answer: Callable[..., None]) -> Any:
-    """Import vLLM and start the engine; None where a foreign process uses the device."""
+def boot(job: dict[str, Any], answer: Callable[..., None]) -> tuple[Any, bool]:
+    """Import vLLM and start the engine; None where a foreign process uses the device.
+
+    Also returns whether the worker counts the steps.
+    """
     answer(event="import")
     import torch
     import vllm
@@ -304,7 +325,7 @@ def boot(job: dict[str, Any], answer: Callable[..., None]) -> Any:
     answer(event="conditions", readings=before)
     if foreign := [one for reading in before for one in reading.get("foreign_processes") or []]:
         print(f"processes {foreign} already use the device", file=sys.stderr)
-        return None
+        return None, False
     answer(event="boot")
     begun = since_start()
     llm = LLM(**engine_arguments(job))
@@ -322,9 +343,10 @@ def boot(job: dict[str, Any], answer: Callable[..., None]) -> Any:
             "vllm": vllm.__version__,
             "torch": torch.__version__,
             "threads": facts["threads"],
+            "notes": facts.get("notes", []),
         },
     )
-    return llm
+    return llm, facts.get("counts_steps", False)
 
 
 def described(error: BaseException) -> str:
@@ -347,11 +369,11 @@ def main(job_path: str, commands_fd: str, answers_fd: str) -> int:
         send(answers, message)
 
     try:
-        llm = boot(job, answer)
+        llm, counts_steps = boot(job, answer)
         if llm is None:
             return FOREIGN_PROCESS_EXIT
         with os.fdopen(int(commands_fd), encoding="utf-8") as commands:
-            serve(llm, job, commands, answer)
+            serve(llm, counts_steps, job, commands, answer)
     except Exception as error:
         sys.stdout.flush()
         print(OWN_TRACEBACK, file=sys.stderr)

@@ -9,9 +9,9 @@ import math
 import os
 import sys
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 # The package is beside the rules, also when another workflow uses this one as a
@@ -34,6 +34,7 @@ from cudagraph_lab.design import datasets, earlier, memory, sizes
 from cudagraph_lab.design import drafts as design_drafts
 from cudagraph_lab.design import job as design_job
 from cudagraph_lab.design import runs as design
+from cudagraph_lab.design.plan import plan_of_dataset
 from cudagraph_lab.design.predictions import prediction_files
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import leftovers
@@ -47,11 +48,11 @@ if workflow.is_main_process:
 
 @contextmanager
 def one_line_error():
-    """Let Snakemake show a user's mistake without a traceback."""
+    """End with a user's mistake as one line; Snakemake would add where it was noticed."""
     try:
         yield
     except LabError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"cudagraph-lab: {error}")
 
 
 def dataset_name():
@@ -62,7 +63,11 @@ def dataset_name():
     if CONFIG.dataset != "auto":
         return CONFIG.dataset
     platform = PLATFORM or hardware.choose_platform("auto")
-    return design.dataset_name(platform, hardware.describe(platform)["device"])
+    return design.dataset_name(
+        platform,
+        hardware.describe(platform)["device"],
+        design.versions_of(CONFIG, platform),
+    )
 
 
 with one_line_error():
@@ -78,6 +83,7 @@ with one_line_error():
             NAMED, PLATFORM, hardware.memory_bytes(PLATFORM)
         )
     for plan in PLANS.values():
+        design.check_versions(plan, PLATFORM)
         design.check_memory_in_turn(plan, PLATFORM)
 
 # Those that the configuration names lead, whether they are measured now or were before.
@@ -121,27 +127,34 @@ def package(*stages):
     )
 
 
+# Tells the logger of `make lab` which lines are not Snakemake's.
+OURS = {"lab": True}
+
 if workflow.is_main_process:
     for name in ABSENT:
         logger.warning(
             f"config: compare: there is no data set {name!r}; the report goes on without "
-            "it and says so; measure it first or take it out"
+            "it and says so; measure it first or take it out",
+            extra=OURS,
         )
     for line in TOO_LARGE:
-        logger.warning(line)
+        logger.warning(line, extra=OURS)
     for line in memory.settled_lines(NAMED, PLANS):
-        logger.info(line)
+        logger.info(line, extra=OURS)
     for arm, reason in {
         arm: reason
         for plan in PLANS.values()
         for arm, reason in design.arms_left_out(plan, PLATFORM).items()
     }.items():
-        logger.info(f"arm {arm} is not measured here: {reason}")
+        logger.info(f"arm {arm} is not measured here: {reason}", extra=OURS)
     for name, plan in PLANS.items():
         for line in earlier.failures_that_stay(plan, PLATFORM, name):
-            logger.warning(line)
+            logger.warning(line, extra=OURS)
         with one_line_error():
             earlier.refuse_conflicts(plan, PLATFORM, name)
+        if (going := plan_of_dataset(plan, PLATFORM, name)) is not None:
+            known = {"runs": going.runs, "seconds_of_run": going.seconds_of_run}
+            logger.info(going.line, extra={"lab_plan": known})
 
 
 @functools.cache
@@ -208,6 +221,25 @@ def predictions_of_register(wildcards, output):
     return PREDICTIONS
 
 
+def asked_of_dataset(name):
+    """What the observations of a data set depend on beside its records, as plain data."""
+    plan = plan_of(name)
+    return {
+        "description": datasets.description_of(name),
+        "contrasts": {key: one.model_dump() for key, one in plan.contrasts.items()},
+        "not_measurable": datasets.reasons_by_platform(plan),
+        "expected": (
+            datasets.expected_requests(plan, PLATFORM) if name in PLANS else {}
+        ),
+    }
+
+
+def digest(value):
+    """Sixteen digits that stand for plain data, where a change of it is to be noticed and shown."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()[:16]
+
+
 def arguments_of_weights(wildcards, output):
     """Which model and weights, as arguments."""
     model = plan_of(wildcards.dataset).model
@@ -219,9 +251,15 @@ def arguments_of_weights(wildcards, output):
 
 def arguments_of_environment(wildcards, output):
     """Which environment of vLLM, as arguments."""
+    python = CONFIG.vllm_python
+    plan = plan_of(wildcards.dataset)
     return [
         *("--platform", str(PLATFORM)),
-        *("--vllm-python", CONFIG.vllm_python),
+        *("--vllm", *(design.versions_of(plan, PLATFORM) if PLATFORM else [])),
+        *(
+            "--vllm-python",
+            python if isinstance(python, str) else json.dumps(python),
+        ),
         *("--cache-dir", CONFIG.cache_dir),
     ]
 

@@ -21,20 +21,8 @@ rule collect_observations:
     conda:
         "../../envs/pipeline.yaml"
     params:
-        description=lambda wildcards: datasets.description_of(wildcards.dataset),
-        contrasts=lambda wildcards: {
-            name: one.model_dump()
-            for name, one in plan_of(wildcards.dataset).contrasts.items()
-        },
-        not_measurable=lambda wildcards: datasets.reasons_by_platform(
-            plan_of(wildcards.dataset)
-        ),
-        expected=branch(
-            lambda wildcards: wildcards.dataset in PLANS,
-            then=lambda wildcards: datasets.expected_requests(
-                PLANS[wildcards.dataset], PLATFORM
-            ),
-            otherwise={},
-        ),
+        # Snakemake compares the first alone, and prints before and after of what has changed.
+        digest=lambda wildcards: digest(asked_of_dataset(wildcards.dataset)),
+        asked=lambda wildcards, output: asked_of_dataset(wildcards.dataset),
     script:
         "../scripts/collect_observations.py"

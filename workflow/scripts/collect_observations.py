@@ -10,13 +10,14 @@ from cudagraph_lab.observations.dataset import read_dataset
 snakemake: Any  # given by Snakemake
 
 with one_line_errors(snakemake.log[0]):
+    asked = snakemake.params.asked
     dataset, table = read_dataset(
         snakemake.wildcards.dataset,
         [Path(path) for path in snakemake.input.records],
-        snakemake.params.description,
-        snakemake.params.contrasts,
-        snakemake.params.not_measurable,
-        snakemake.params.expected,
+        asked["description"],
+        asked["contrasts"],
+        asked["not_measurable"],
+        asked["expected"],
     )
     write_atomically(Path(snakemake.output.dataset), dataset.model_dump_json(indent=1) + "\n")
     write_atomically(Path(snakemake.output.table), table.to_csv(index=False))

@@ -107,5 +107,6 @@ def test_a_recorded_failure_is_said_whenever_its_run_is_planned(planned, recorde
     damaged.write_text(damaged.read_text().replace("no room", "some room"))
     assert failures_that_stay(parse_config(config), "cpu", "small") == [
         f"{path}: failed (out_of_memory): no room; the failure stays, since it is a result of this "
-        f"arm; to measure it again: cudagraph-lab set-aside {path}, then make lab"
+        f"arm; to measure it again: .venv/bin/cudagraph-lab set-aside {path}, then "
+        "make lab with the same ARGS"
     ]

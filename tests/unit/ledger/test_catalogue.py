@@ -58,4 +58,9 @@ def test_a_check_of_the_measurement_has_a_speed_up_and_no_shape():
     for role in ("a_a", "observer", "piecewise"):
         assert RATIO.is_for(role)
         assert not any(q.is_for(role) for q in (FADE, NO_INVERSION, POSITION_OF_B8))
-    assert all(q.is_for("primary") for q in QUANTITIES)
+    of_upgrades = {q for q in QUANTITIES if q.template.startswith("upgrade/")}
+    assert len(of_upgrades) == 4
+    assert [q for q in QUANTITIES if not q.is_for("primary")] == [
+        q for q in QUANTITIES if q in of_upgrades
+    ]
+    assert not any(q.is_for("upgrade") for q in (FADE, NO_INVERSION, POSITION_OF_B8))

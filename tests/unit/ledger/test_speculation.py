@@ -1,6 +1,7 @@
 """What speculation must yield to pay: from steps of known length to the ledger, page and figure."""
 
 import re
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -164,7 +165,8 @@ def test_the_bars_are_the_steps_and_what_the_gpu_works_in_them():
     )
     drawing, figure = drawn["speculation"]
     first = figure.axes[0]
-    widths = sorted(round(bar.get_width(), 2) for bar in first.patches if bar.get_width())
+    bars: Any = first.patches
+    widths = sorted(round(bar.get_width(), 2) for bar in bars if bar.get_width())
     assert widths == pytest.approx([3.0, 5.5, 6.0, 9.0, 12.0, 12.0, 36.0], rel=0.01)
     names = [label.get_text() for label in first.get_yticklabels()]
     assert names == ["eager", "spec-eager", "graphs", "spec-graphs"]

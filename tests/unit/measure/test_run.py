@@ -267,7 +267,7 @@ def test_an_engine_out_of_memory_is_a_record_that_says_it_stays(run_stub, capfd)
     assert "eager rep 1: booting vLLM" in said
     assert "eager rep 1: FAILED (out_of_memory): torch.OutOfMemoryError: CUDA out of mem" in said
     assert "the failure stays, since it is a result of this arm" in said
-    assert f"to measure it again: cudagraph-lab set-aside {output}, then make lab" in said
+    assert f"to measure it again: .venv/bin/cudagraph-lab set-aside {output}, then make lab" in said
     assert f"the log is {output.with_suffix('.log')}" in said
     assert "Traceback" not in said
     # The log lies beside it, without this machine's directories.

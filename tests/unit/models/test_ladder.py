@@ -18,7 +18,7 @@ from cudagraph_lab.engine.capture_sizes import (
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.ladder import best_ladder, compare_ladders, ladder_cost, read_histogram
 
-VLLM_VERSIONS = ("0.11.0", "0.17.1", "0.22.1", "0.28.0", "0.33.0")
+VLLM_VERSIONS = ("0.11.0", "0.17.1", "0.22.1", "0.26.0", "0.28.0", "0.32.0", "0.33.0")
 
 LIMITS = st.tuples(st.integers(1, 2048), st.integers(1, 16384))
 HISTOGRAMS = st.dictionaries(st.integers(1, 600), st.integers(1, 10_000), min_size=1, max_size=40)
@@ -32,6 +32,9 @@ SMALL = st.dictionaries(st.integers(1, 40), st.integers(1, 50), min_size=1, max_
         (256, "0.17.1", 51, 35),
         (256, "0.22.1", 51, 35),
         (256, "0.33.0", 51, 35),
+        (256, "0.26.0", 51, 35),
+        (1024, "0.26.0", 51, 51),
+        (1024, "0.32.0", 51, 51),
         (1024, "0.11.0", 67, 67),
         (1024, "0.22.1", 51, 51),
         (1024, "0.28.0", 51, 51),
@@ -53,8 +56,8 @@ def test_speculative_tokens_and_an_own_maximum():
     assert len(full_decode_sizes(sizes, 40, 3)) == len([size for size in sizes if size <= 160])
     assert vllm_capture_sizes(6, 8192, "0.22.1", 3, max_capture_size=6) == (1, 2, 4)
     assert vllm_capture_sizes(6, 8192, "0.22.1", 3, max_capture_size=24) == (1, 2, 4, 8, 16, 24)
-    for version in ("0.14.0", "0.32.0", "1", "new"):
-        with pytest.raises(LabError, match=r"use one of 0\.11, 0\.17 to 0\.28, 0\.33"):
+    for version in ("0.14.0", "0.30.0", "1", "new"):
+        with pytest.raises(LabError, match=r"use one of 0\.11, 0\.17 to 0\.28, 0\.32 to 0\.33"):
             vllm_capture_sizes(8, 8192, version)
 
 

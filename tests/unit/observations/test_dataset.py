@@ -145,7 +145,8 @@ def test_a_damaged_record_is_named_and_left_out_and_the_rest_goes_on(h100, shipp
     whole, _ = read(h100)
     path = damage(h100 / "eager" / "rep2.json")
     content = path.read_bytes()
-    mend = f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
+    command = f".venv/bin/cudagraph-lab set-aside {path}"
+    mend = f"to measure it again: {command}, then make lab with the same ARGS"
     for _ in range(2):  # and again, for as long as it stays there
         dataset, table = read(h100)
         assert path.read_bytes() == content
@@ -319,7 +320,8 @@ def test_a_failed_arm_is_a_row_with_its_reason_and_a_failed_repeat_a_warning(h10
     path = h100 / "graphs" / "rep1.json"
     assert (
         "repeat 1 failed (out_of_memory): no room; the failure stays, since it is a result of this "
-        f"arm; to measure it again: cudagraph-lab set-aside {path}, then make lab"
+        f"arm; to measure it again: .venv/bin/cudagraph-lab set-aside {path}, then "
+        "make lab with the same ARGS"
     ) in dataset.arms["graphs"].warnings
     assert set(table[table["arm"] == "graphs"]["repeat"]) == {2, 3}
     for k in (2, 3):
@@ -327,7 +329,10 @@ def test_a_failed_arm_is_a_row_with_its_reason_and_a_failed_repeat_a_warning(h10
     dataset, table = read(h100)
     assert dataset.arms["graphs"].status == "failed"
     assert "out_of_memory" in dataset.arms["graphs"].reason
-    assert f"cudagraph-lab set-aside {path}, then make lab" in dataset.arms["graphs"].reason
+    assert (
+        f"cudagraph-lab set-aside {path}, then make lab with the same ARGS"
+        in dataset.arms["graphs"].reason
+    )
     assert table[table["arm"] == "graphs"].empty
     assert not table[table["arm"] == "eager"].empty
 

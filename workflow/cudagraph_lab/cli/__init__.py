@@ -5,22 +5,42 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from cudagraph_lab.cli.calibrate import add_calibrate
+from cudagraph_lab.cli.doctor import add_doctor
+from cudagraph_lab.cli.examples import show_examples
 from cudagraph_lab.cli.extrapolate import add_extrapolate
 from cudagraph_lab.cli.forecast import add_forecast
 from cudagraph_lab.cli.ladder import add_ladder
 from cudagraph_lab.cli.startup_log import add_startup_log
-from cudagraph_lab.errors import LabError, one_line_errors, say
+from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.errors import LabError, one_line_errors
 from cudagraph_lab.files import write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
+    options = parser_of_commands().parse_args(arguments)
+    with one_line_errors():
+        options.run(options)
+        # Within, so that a reader that has gone away is noticed here.
+        sys.stdout.flush()
+
+
+def parser_of_commands() -> argparse.ArgumentParser:
+    """All commands with their options; those without a help text are steps of the workflow."""
     parser = argparse.ArgumentParser(
         prog="cudagraph-lab",
         description="What CUDA graphs buy in vLLM: predicted, measured, judged.",
+        epilog="`make lab` measures and writes the report, `make report` writes it from what is "
+        "there. `cudagraph-lab COMMAND -h` shows examples.",
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"cudagraph-lab {version('cudagraph-lab')}, for vLLM {VLLM_VERSION}",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -80,11 +100,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     step.add_argument("--weights", type=Path, required=True)
     step.set_defaults(run=_measure)
 
-    options = parser.parse_args(arguments)
-    with one_line_errors():
-        options.run(options)
-        # Within, so that a reader that has gone away is noticed here.
-        sys.stdout.flush()
+    add_doctor(commands)
+    completion = commands.add_parser(
+        "completion", help="print the completion of commands and options for a shell"
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.set_defaults(run=lambda options: _completion(parser, options.shell))
+    show_examples(commands)
+    return parser
+
+
+def _completion(parser: argparse.ArgumentParser, shell: str) -> None:
+    import shtab
+
+    print(shtab.complete(parser, shell))
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -108,8 +137,25 @@ def _take_environment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--platform", choices=["cuda", "cpu"], required=True, help="for what to measure with"
     )
-    parser.add_argument("--vllm-python", default="managed", help="as in the configuration")
+    parser.add_argument(
+        "--vllm", nargs="+", default=[VLLM_VERSION], metavar="VERSION", help="versions of vLLM"
+    )
+    parser.add_argument(
+        "--vllm-python", default="managed", help="as in the configuration; a map as JSON"
+    )
     parser.add_argument("--cache-dir", default="auto", help="as in the configuration")
+
+
+def _pythons(options: argparse.Namespace) -> dict[str, Path]:
+    """The Python of each version of vLLM that is asked for, built where it has to be."""
+    from cudagraph_lab.engine.environment import vllm_python
+
+    given = options.vllm_python
+    python = json.loads(given) if given.startswith("{") else given
+    return {
+        version: vllm_python(python, options.cache_dir, options.platform, version)
+        for version in options.vllm
+    }
 
 
 def _register_predictions(options: argparse.Namespace) -> None:
@@ -120,10 +166,10 @@ def _register_predictions(options: argparse.Namespace) -> None:
 
 def _choose_weights(options: argparse.Namespace) -> None:
     from cudagraph_lab.design.weights import choose_weights
-    from cudagraph_lab.engine.environment import vllm_python
 
     def python() -> Path:
-        return vllm_python(options.vllm_python, options.cache_dir, options.platform)
+        # Any version fetches alike.
+        return next(iter(_pythons(options).values()))
 
     chosen = choose_weights(
         options.model, options.weights, options.architecture, python, options.draft
@@ -132,20 +178,19 @@ def _choose_weights(options: argparse.Namespace) -> None:
 
 
 def _build_environment(options: argparse.Namespace) -> None:
-    from cudagraph_lab.engine.environment import vllm_python
-
-    python = str(vllm_python(options.vllm_python, options.cache_dir, options.platform))
+    pythons = [str(path) for path in _pythons(options).values()]
+    built = {"python": pythons[0]} if len(pythons) == 1 else {"python": pythons}
     if options.output is None:
-        print(json.dumps({"python": python}) if options.json else python)
+        print(json.dumps(built) if options.json else "\n".join(pythons))
     else:
-        write_json(options.output, {"python": python})
+        write_json(options.output, built)
 
 
 def _clear_leftovers(options: argparse.Namespace) -> None:
     from cudagraph_lab.measure.leftovers import clear_leftovers
 
-    if not clear_leftovers(Path.cwd()):
-        say("a workflow is at work in this directory, or it cannot be written: nothing is cleared")
+    # Where a workflow is at work, or nothing can be written, Snakemake is about to say so.
+    clear_leftovers(Path.cwd())
 
 
 def _set_aside(options: argparse.Namespace) -> None:

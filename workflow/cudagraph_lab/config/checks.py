@@ -31,14 +31,25 @@ def engine_args_of(config: Config, arm: str, platform: str) -> dict[str, Any]:
     return merged
 
 
+def version_of(config: Config, arm: str | None, platform: str) -> str:
+    """The version of vLLM that an arm is measured with on this platform; None: the general one."""
+    own = None if arm is None else config.arms[arm].vllm
+    said = config.vllm if own is None else own
+    return said if isinstance(said, str) else str(getattr(said, platform))
+
+
 def _check_paths(config: Config) -> None:
+    pythons = config.vllm_python
     paths = {
         "own_predictions": config.own_predictions,
         "batch_mix": config.batch_mix,
         "cache_dir": config.cache_dir,
-        "vllm_python": config.vllm_python,
         "model.architecture": config.model.architecture,
-    }
+    } | (
+        {"vllm_python": pythons}
+        if isinstance(pythons, str)
+        else {f"vllm_python.{version}": python for version, python in pythons.items()}
+    )
     for key, value in paths.items():
         if value is None:
             continue

@@ -14,6 +14,9 @@ from pydantic_core import PydanticUndefined
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.engine_args import EngineArgs
 from cudagraph_lab.config.model import Config
+from cudagraph_lab.engine.log_wordings import release
+from cudagraph_lab.engine.variables import ALLOWED
+from cudagraph_lab.engine.versions import SUPPORTED, VLLM_VERSION
 
 HEADER = """\
 # Made from cudagraph_lab.config.model by `make format`: edit the model, not this file.
@@ -39,7 +42,26 @@ def with_tables(readme: str) -> str:
     if sorted(listed) != sorted(expected):
         wrong = {key for key in {*listed, *expected} if listed.count(key) != expected.count(key)}
         raise ValueError(f"config/README.md: once in the marks each: {', '.join(sorted(wrong))}")
+    for name, text in (("versions", _versions()), ("variables", _variables())):
+        first, _, rest = readme.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- end of {name} -->")
+        readme = f"{first}<!-- {name} -->\n{text}{end}{after}"
     return TABLE.sub(lambda mark: f"{mark[1]}{_table(mark[2].split())}{mark[3]}", readme)
+
+
+def _versions() -> str:
+    """A table of the versions of vLLM that can be measured, the lab's own marked."""
+    rows = ["| version | on a GPU | on a CPU |", "|---|---|---|"]
+    for version in sorted({v for known in SUPPORTED.values() for v in known}, key=release):
+        said = ["yes" if version in SUPPORTED[platform] else "no lock" for platform in SUPPORTED]
+        own = ", the default" if version == VLLM_VERSION else ""
+        rows.append(f"| `{version}`{own} | {' | '.join(said)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _variables() -> str:
+    """The environment variables that an arm may set, one a line."""
+    return "".join(f"- `{name}`\n" for name in sorted(ALLOWED))
 
 
 def write_documents(repository: Path) -> None:

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.config.engine_args import EngineArgs, Positive
+from cudagraph_lab.engine.variables import ALLOWED
+from cudagraph_lab.engine.versions import SUPPORTED, VLLM_VERSION, supported_text
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 
@@ -41,6 +43,18 @@ def _all_different(values: list[int]) -> list[int]:
     return values
 
 
+def _version(value: str) -> str:
+    if not any(value in versions for versions in SUPPORTED.values()):
+        raise ValueError(f"is no supported version of vLLM; supported are {supported_text()}")
+    return value
+
+
+def _variable(value: str) -> str:
+    if value not in ALLOWED:
+        raise ValueError(f"is not for an arm to set; an arm may set {', '.join(sorted(ALLOWED))}")
+    return value
+
+
 HUB_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
 
 # Names become parts of paths, wildcards and ids of numbers.
@@ -54,6 +68,8 @@ ClusterName = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_.]+$"}),
 ]
 Text = Annotated[str, Field(min_length=1)]
+Version = Annotated[str, AfterValidator(_version)]
+Variable = Annotated[str, AfterValidator(_variable)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -121,11 +137,26 @@ class Workload(Part):
         return value
 
 
+class Versions(Part):
+    """A version for each platform, since their newest builds differ."""
+
+    cuda: Version = Field(description="the version on a GPU")
+    cpu: Version = Field(description="the version on a CPU")
+
+
 class Arm(Part):
     """One way to start the engine."""
 
     engine_args: EngineArgs = Field(
         EngineArgs(), description="arguments of vLLM's `LLM(...)`, as vLLM spells them"
+    )
+    vllm: Version | Versions | None = Field(
+        None, description="version of vLLM for this arm alone; `null` takes the general `vllm`"
+    )
+    env: dict[Variable, str] = Field(
+        {},
+        description="environment variables of this arm's engine, from the list under "
+        "[Versions](#versions); numbers in quotes",
     )
     purpose: Literal["timed", "startup", "profile"] = Field(
         "timed",
@@ -179,11 +210,16 @@ class Config(Part):
         "are there, local and shipped; a name that no data set has is left out, and the report "
         "says so",
     )
-    vllm_python: Text = Field(
+    vllm: Version | Versions = Field(
+        VLLM_VERSION,
+        description="version of vLLM that every arm runs on which names none itself; or one for "
+        "each platform, `{cuda: VERSION, cpu: VERSION}`. See [Versions](#versions)",
+    )
+    vllm_python: Text | dict[Version, Text] = Field(
         "managed",
         description="`managed`: vLLM's environment is built from its lock when a measurement "
-        "needs it. Else a Python that imports vLLM, by path or name; it is taken as it is, so it "
-        "should be of the version that envs/vllm-cuda.in names",
+        "needs it. Else a Python that imports vLLM, by path or name, which is taken as it is; or a "
+        "map with one for each version, where versions that it leaves out are managed",
     )
     cache_dir: Text = Field(
         "auto",

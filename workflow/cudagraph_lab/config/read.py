@@ -1,5 +1,6 @@
 """A configuration as YAML has it, read into the model; each mistake becomes one line."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ _PARTS: dict[Any, type[BaseModel]] = {
     "contrasts": Contrast,
     "extrapolate": Question,
 }
+
+# pydantic's names of the forms that a value or a key may have; none is a key of the file.
+_ALTERNATIVE = re.compile(r"\[|^constrained-")
 
 # Null, in a file and in an argument of --config, where Snakemake reads it as text.
 NOTHING = (None, "null")
@@ -113,7 +117,7 @@ def _place(loc: Sequence[int | str], given: Any) -> tuple[int | str, ...]:
             if part in value:
                 value = value[part]
                 place.append(part)
-            elif position == len(loc) - 1 and part != "[key]":
+            elif position == len(loc) - 1 and not _ALTERNATIVE.search(str(part)):
                 place.append(part)  # a key that is missing
         elif isinstance(value, list) and isinstance(part, int):
             value = value[part]

@@ -32,7 +32,7 @@ class Job(BaseModel):
     platform: Literal["cuda", "cpu"]
     repeat: int
     arms: list[ArmJob]
-    vllm_python: str
+    vllm_python: str | dict[str, str]
     cache_dir: str
     timeout_s: float
 

@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cudagraph_lab.config.checks import engine_args_of
+from cudagraph_lab.config.checks import engine_args_of, version_of
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.engine.graph_modes import asks_for_graphs, devices_of
-from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.engine.log_wordings import release
+from cudagraph_lab.engine.versions import SUPPORTED, VLLM_VERSION
 from cudagraph_lab.errors import LabError
 
 SIMULATED = "simulated"  # begins the name of every simulated data set, and of no other
@@ -19,9 +20,39 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60] or "unknown"
 
 
-def dataset_name(platform: str, device: str) -> str:
-    """`<platform>-<device>-vllm<version>`: what makes two data sets two."""
-    return f"{platform}-{slug(device)}-vllm{VLLM_VERSION}"
+def dataset_name(platform: str, device: str, versions: Sequence[str] = (VLLM_VERSION,)) -> str:
+    """`<platform>-<device>-vllm<version>`, or all versions: what makes two data sets two."""
+    return f"{platform}-{slug(device)}-vllm{'-'.join(versions)}"
+
+
+def versions_of(config: Config, platform: str) -> list[str]:
+    """The versions of vLLM that the design measures on this platform, the oldest first."""
+    left_out = arms_left_out(config, platform)
+    found = {version_of(config, arm, platform) for arm in config.arms if arm not in left_out}
+    return sorted(found, key=release)
+
+
+def check_versions(config: Config, platform: str) -> None:
+    """Refuse a version that has no lock for this platform, and one Python for two versions.
+
+    Raises LabError naming the key.
+    """
+    versions = versions_of(config, platform)
+    python = config.vllm_python
+    for version in versions:
+        given = python != "managed" if isinstance(python, str) else version in python
+        if version not in SUPPORTED[platform] and not given:
+            where = next(a for a in config.arms if version_of(config, a, platform) == version)
+            key = "vllm" if config.arms[where].vllm is None else f"arms.{where}.vllm"
+            raise LabError(
+                f"config: {key}: {version} has no lock for {platform}; supported there are "
+                f"{', '.join(SUPPORTED[platform])}"
+            )
+    if isinstance(python, str) and python != "managed" and len(versions) > 1:
+        raise LabError(
+            f"config: vllm_python: {python} is one Python, but the arms run on "
+            f"{' and '.join(versions)}; name one for each version: {{VERSION: PYTHON, ...}}"
+        )
 
 
 def not_measurable(arguments: Mapping[str, Any], platform: str) -> str | None:
@@ -184,6 +215,8 @@ def request_of_run(
         "revision": weights["revision"],
         "workload": workload,
         "engine_args": arguments,
+        "vllm": version_of(config, arm, platform),
+        "env": dict(design.env),
         "purpose": design.purpose,
         "compile_cache": design.compile_cache,
         "iterations": config.iterations if timed else 0,

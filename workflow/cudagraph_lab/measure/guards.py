@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.engine.environment import cache_directory
+from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.files import sha256_of
 from cudagraph_lab.measure.machine import gpus
 from cudagraph_lab.records.agreement import first_believed, other_conditions
@@ -53,7 +54,10 @@ def refuse_other_request(
         raise refused[0]
     for sibling, known in believed:
         found = conflict(request, known.request, same_arm=sibling.parent == output.parent)
+        other_vllm = request.vllm != known.request.vllm
         for name, now in here.items():
+            if name == "lock" and other_vllm:
+                continue
             then = getattr(known.environment, name)
             if found is None and None not in (now, then) and now != then:
                 found = (name, now, then)
@@ -132,9 +136,10 @@ def device_locks(platform: str, devices: int) -> list[Path]:
     return [cache_directory("auto") / "locks" / f"{name}.lock" for name in sorted(names)]
 
 
-def compile_cache_directory(cache: Path, dataset: str) -> Path:
-    """Where vLLM keeps what it compiled for a data set, from run to run."""
-    return cache / "compile" / dataset
+def compile_cache_directory(cache: Path, dataset: str, version: str = VLLM_VERSION) -> Path:
+    """Where this version of vLLM keeps what it compiled for a data set, from run to run."""
+    own = [] if version == VLLM_VERSION else [f"vllm-{version}"]
+    return cache.joinpath("compile", dataset, *own)
 
 
 def commit() -> str | None:

@@ -64,12 +64,12 @@ PROFILE_TOKENS = 8  # steps of one batch size are alike, and their traces are la
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job runs: the interpreter of vLLM, caches, and what a record says of them."""
+    """Where a job runs: interpreters of vLLM, caches, and what a record says of them."""
 
-    python: Path
+    pythons: Mapping[str, Path]  # by version of vLLM
     cache: Path
     hardware: Mapping[str, Any]
-    lock: str
+    locks: Mapping[str, str]  # by version of vLLM
     model_path: str
     drafts: Mapping[str, str | None]  # by arm, the path of its draft model
 
@@ -83,21 +83,23 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
     """
     job = _with_weights(job, weights)
     hardware = describe(job.platform)
-    lock = described_lock(lock_file(job.vllm_python, job.platform))
-    here = {"device": hardware["device"], "driver": hardware.get("driver"), "lock": lock}
+    versions = list(dict.fromkeys(member.request["vllm"] for member in job.arms))
+    locks = {v: described_lock(lock_file(job.vllm_python, job.platform, v)) for v in versions}
+    here = {"device": hardware["device"], "driver": hardware.get("driver")}
     for member in job.arms:
         request = Request.model_validate(member.request)
-        refuse_other_request(member.output, job.dataset, request, here)
+        conditions = {**here, "lock": locks[request.vllm]}
+        refuse_other_request(member.output, job.dataset, request, conditions)
     if not Path(weights["path"]).exists():
         raise LabError(
             f"{weights['path']}: the weights of data set {job.dataset!r} are no longer there; put "
             f"them back, or remove results/{job.dataset}/weights.json to choose anew"
         )
     place = Place(
-        vllm_python(job.vllm_python, job.cache_dir, job.platform),
+        {v: vllm_python(job.vllm_python, job.cache_dir, job.platform, v) for v in versions},
         cache_directory(job.cache_dir),
         hardware,
-        lock,
+        locks,
         weights["path"],
         {m.arm: draft_path(m.request["engine_args"], weights) for m in job.arms},
     )
@@ -207,11 +209,14 @@ def _environment(job: Job, member: ArmJob, place: Place) -> dict[str, str]:
     compile_cache = (
         work_directory(member.output) / "compile"
         if cold
-        else compile_cache_directory(place.cache, job.dataset)
+        else compile_cache_directory(place.cache, job.dataset, member.request["vllm"])
     )
+    own: dict[str, str] = member.request["env"]
     ranks = devices_of(member.request["engine_args"])
-    return measurement_environment(os.environ, compile_cache.absolute()) | environment_of_ranks(
-        os.environ, job.platform, ranks
+    return (
+        measurement_environment(os.environ, compile_cache.absolute())
+        | own
+        | environment_of_ranks(os.environ, job.platform, ranks)
     )
 
 
@@ -223,7 +228,7 @@ def _start(
     descriptors: list[int],
     zero_s: float,
 ) -> Harness:
-    work = work_directory(member.output)
+    work, python = work_directory(member.output), place.pythons[member.request["vllm"]]
     (work / "traces").mkdir(parents=True)
     asked = {
         "request": member.request,
@@ -238,11 +243,11 @@ def _start(
     (work / "job.json").write_text(json.dumps(asked), encoding="utf-8")
     return start_harness(
         f"{member.arm} rep {job.repeat}",
-        [str(place.python), str(HARNESS / "run.py"), str(work / "job.json")],
+        [str(python), str(HARNESS / "run.py"), str(work / "job.json")],
         environment,
         descriptors,
         member.output.with_suffix(".log"),
-        hidden_directories(place.python, place.cache, member.output.parent.absolute()),
+        hidden_directories(python, place.cache, member.output.parent.absolute()),
     )
 
 
@@ -271,7 +276,8 @@ def _record(
     if failure is None and (request["purpose"] == "profile" or request["profile_after"]):
         profile = summarise_traces(work_directory(member.output) / "traces", batch_sizes)
     drawn = "normal" if ready.get("weights_drawn") else "vllm"
-    hidden = hidden_directories(place.python, place.cache, member.output.parent.absolute())
+    python = place.pythons[request["vllm"]]
+    hidden = hidden_directories(python, place.cache, member.output.parent.absolute())
     try:
         return Record.model_validate(
             {
@@ -294,7 +300,7 @@ def _record(
                     **place.hardware,
                     **ready.get("environment", {}),
                     "variables": recorded_variables(environment, hidden),
-                    "lock": place.lock,
+                    "lock": place.locks[request["vllm"]],
                     "commit": commit(),
                     "host": sha256(os.uname().nodename.encode()).hexdigest()[:8],
                 },

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.design.runs import SIMULATED
+from cudagraph_lab.engine.versions import oldest_first
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations.believed import read_believed, reasons_aside
 from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
@@ -41,7 +42,8 @@ class Dataset(BaseModel):
     driver: str | None
     cpu: str | None
     cores: int | None
-    vllm: str | None
+    vllm: str | None  # the oldest of its versions
+    versions: list[str] = []  # of vLLM, as it says of itself, the oldest first
     torch: str | None
     lock: str | None
     commit: list[str]
@@ -166,7 +168,16 @@ def _describe(
         by_arm.setdefault(record.arm, []).append(path)
     timed = [record for _, record in read if record.request.purpose == "timed"]
     example = (timed or [record for _, record in read])[0]
-    whole = next((r for _, r in read if r.status == "ok"), example)
+    versions = oldest_first(r.environment.vllm for _, r in read if r.environment.vllm)
+    whole = next(
+        (
+            record
+            for version in [*versions, None]
+            for _, record in read
+            if record.status == "ok" and version in (None, record.environment.vllm)
+        ),
+        example,
+    )
     times = [record.measured_at for _, record in read if record.measured_at]
     nodes = nodes_of([record for _, record in read if record.status == "ok"])
     compared = merge_contrasts(description.get("contrasts", {}), contrasts)
@@ -181,8 +192,9 @@ def _describe(
         cpu=example.environment.cpu,
         cores=example.environment.cores,
         vllm=whole.environment.vllm,
+        versions=versions,
         torch=whole.environment.torch,
-        lock=example.environment.lock,
+        lock=whole.environment.lock or example.environment.lock,
         commit=sorted({r.environment.commit for _, r in read if r.environment.commit}),
         hosts=sorted({r.environment.host for _, r in read if r.environment.host}),
         nodes=nodes,

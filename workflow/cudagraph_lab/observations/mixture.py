@@ -15,17 +15,23 @@ SHARED_CONDITIONS = (
     "environment.platform",
     "environment.device",
     "environment.driver",
-    "environment.vllm",
-    "environment.torch",
-    "environment.lock",
 )
+# What must be equal among the runs that ask for one version of vLLM: an arm may name its own.
+SHARED_BY_VERSION = ("environment.vllm", "environment.torch", "environment.lock")
 
 
 def refuse_mixture(read: list[tuple[Path, Record]]) -> None:
     """Raise LabError naming file and condition where two records are not of one data set."""
-    for name in SHARED_CONDITIONS:
+    versions = dict.fromkeys(record.request.vllm for _, record in read)
+    groups = [(name, read) for name in SHARED_CONDITIONS]
+    groups += [
+        (name, [pair for pair in read if pair[1].request.vllm == version])
+        for version in versions
+        for name in SHARED_BY_VERSION
+    ]
+    for name, alike in groups:
         # A run that failed early could not say everything.
-        said = [(p, value) for p, r in read if (value := dotted(r, name)) is not None]
+        said = [(p, value) for p, r in alike if (value := dotted(r, name)) is not None]
         for path, value in said:
             if value != said[0][1]:
                 _refuse((name, value, said[0][1]), path, said[0][0])

@@ -13,6 +13,7 @@ class Outputs(BaseModel):
     batch: int
     arms: list[str]  # those compared, the reference first
     differing: dict[str, str]  # arm to where its first request forks from the reference's
+    alike: list[list[str]] = []  # arms that wrote the same in all requests of all repeats
     distinct_tokens: int  # in the reference's first request: few make equality weak evidence
 
 
@@ -48,7 +49,20 @@ def compare_outputs(records: list[Record]) -> list[Outputs]:
                 batch=batch,
                 arms=list(dict.fromkeys(arm for arm, _ in cells)),
                 differing=differing,
+                alike=_alike(cells),
                 distinct_tokens=len(set(tokens)),
             )
         )
     return compared
+
+
+def _alike(cells: list[tuple[str, Cell]]) -> list[list[str]]:
+    """The arms in groups of equal outputs; an arm whose repeats differ is equal to none."""
+    written: dict[str, set[tuple[str, ...]]] = {}
+    for arm, cell in cells:
+        written.setdefault(arm, set()).add(tuple(cell.output_sha256 or ()))
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for arm, outputs in written.items():
+        if len(outputs) == 1:
+            groups.setdefault(next(iter(outputs)), []).append(arm)
+    return list(groups.values())

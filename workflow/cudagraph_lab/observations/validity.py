@@ -38,9 +38,16 @@ class Arm(BaseModel):
     reason: str | None
     purpose: str
     engine_args: dict[str, Any]
+    vllm: str | None = None  # the version that was asked for
+    env: dict[str, str] = {}  # environment variables of this arm alone
     repeats: int
     resolved: str | None  # compile mode / graph mode that vLLM chose
     warnings: list[str]
+
+    @property
+    def settings(self) -> tuple[dict[str, Any], str | None, dict[str, str]]:
+        """All that the arm is asked for: arms with equal settings are one arm, twice."""
+        return self.engine_args, self.vllm, self.env
 
 
 def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType({})) -> Arm:
@@ -73,6 +80,8 @@ def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType
         reason=reason,
         purpose=request.purpose,
         engine_args=request.engine_args,
+        vllm=request.vllm,
+        env=request.env,
         repeats=len(whole),
         resolved=f"{resolved.compile_mode} / {resolved.cudagraph_mode}" if resolved else None,
         warnings=(warnings if whole else []) + rank_warnings(whole) + condition_warnings(whole),

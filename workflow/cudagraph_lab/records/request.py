@@ -38,6 +38,9 @@ class Request(Model):
     revision: str | None = None
     workload: Workload
     engine_args: dict[str, Any]
+    # As asked; `environment.vllm` is what vLLM says. Records without it are of the one there was.
+    vllm: str = "0.22.1"
+    env: dict[str, str] = Field(default_factory=dict)  # variables of this arm's engine
     purpose: Literal["timed", "startup", "profile"]
     compile_cache: Literal["shared", "cold"]
     iterations: Count
@@ -85,7 +88,7 @@ SHARED_BY_TIMED = (
     "rounds",
     "seconds",
 )
-SHARED_BY_REPEATS = ("purpose", "engine_args", "compile_cache")
+SHARED_BY_REPEATS = ("purpose", "vllm", "env", "engine_args", "compile_cache")
 
 
 def conflict(one: Request, other: Request, same_arm: bool) -> tuple[str, Any, Any] | None:

@@ -125,7 +125,8 @@ def set_aside(path: Path) -> Path:
 
 def measured_again(path: Path) -> str:
     """What to do to have a record measured anew, for the end of a sentence."""
-    return f"to measure it again: cudagraph-lab set-aside {path}, then make lab"
+    command = f".venv/bin/cudagraph-lab set-aside {path}"
+    return f"to measure it again: {command}, then make lab with the same ARGS"
 
 
 def stays(path: Path) -> str:

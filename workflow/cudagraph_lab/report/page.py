@@ -23,6 +23,7 @@ from cudagraph_lab.report.sections.scores import scores, wrong
 from cudagraph_lab.report.sections.sizes import sizes
 from cudagraph_lab.report.sections.speculation import speculation
 from cudagraph_lab.report.sections.trust import trust
+from cudagraph_lab.report.sections.upgrade import upgrade
 from cudagraph_lab.report.view import View
 
 TEMPLATES = REPOSITORY / "report"
@@ -33,6 +34,7 @@ SECTIONS = (
     speculation,
     startup,
     production,
+    upgrade,
     scores,
     wrong,
     trust,

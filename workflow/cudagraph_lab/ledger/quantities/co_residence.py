@@ -52,12 +52,15 @@ def _comparable(dataset: Dataset, other: Dataset) -> bool:
 
 
 def _settings(dataset: Dataset, arm: str) -> list[tuple[str, Any]]:
-    arguments = dataset.arms[arm].engine_args
-    return sorted(
-        (name, value)
-        for name, value in arguments.items()
-        if name not in NO_SETTING and (name, value) not in DEFAULTS.items()
-    )
+    arguments, *others = dataset.arms[arm].settings
+    return [
+        *sorted(
+            (name, value)
+            for name, value in arguments.items()
+            if name not in NO_SETTING and (name, value) not in DEFAULTS.items()
+        ),
+        ("others", others),
+    ]
 
 
 def _result(

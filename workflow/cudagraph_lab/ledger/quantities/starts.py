@@ -119,7 +119,7 @@ def _absent(reason: str) -> StartCost:
 
 def _cost(dataset: Dataset, headline: Contrast, runs: Runs, start: str, seed: int) -> StartCost:
     sides = headline.numerator, headline.denominator
-    graphs, eager = (_starting_alike(dataset, arm) for arm in sides)
+    graphs, eager = (starting_alike(dataset, arm) for arm in sides)
     booted, without, note = _boots(runs, graphs, start), _boots(runs, eager, start), None
     if start == "cold" and not without:
         without, note = _boots(runs, eager, "warm"), AT_MOST.format(arm=sides[1])
@@ -162,17 +162,17 @@ def _why_none(dataset: Dataset, runs: Runs, arm: str, start: str) -> str:
     return "the seconds of the boots are not known"
 
 
-def _starting_alike(dataset: Dataset, arm: str) -> list[str]:
+def starting_alike(dataset: Dataset, arm: str) -> list[str]:
     """The arms that start like this one; those with a profiler do not.
 
     A fixed size of the KV cache is what taking turns adds, and no setting of the arm.
     """
 
-    def settings(name: str) -> dict[str, Any]:
-        arguments = dict(dataset.arms[name].engine_args)
+    def settings(name: str) -> tuple[Any, ...]:
+        arguments, *others = dataset.arms[name].settings
         if dataset.measured == "in_turn":
-            arguments.pop("kv_cache_memory_bytes", None)
-        return arguments
+            arguments = {k: v for k, v in arguments.items() if k != "kv_cache_memory_bytes"}
+        return arguments, *others
 
     return [
         name

@@ -13,6 +13,7 @@ from cudagraph_lab.ledger.catalogue import (
     COMPILE_COLD_S,
     COMPILE_SAVED_S,
     COMPILE_WARM_S,
+    GRAPHS_OF_ARM,
     KV_REQUESTS_LOST,
     KV_TOKENS,
     KV_TOKENS_LOST,
@@ -69,6 +70,8 @@ def startup_results(dataset: Dataset, cells: Cells, seed: int) -> list[Result]:
             results.append(mean(STARTUP(phase=phase, arm=arm), cell, seed, [arm]))
         elif quantity == "kv_cache_tokens":
             results.append(counted(KV_TOKENS(arm=arm), cell, [arm]))
+        elif quantity == "capture_graphs" and len(dataset.versions) > 1:
+            results.append(counted(GRAPHS_OF_ARM(arm=arm), cell, [arm]))
     return results
 
 
@@ -139,8 +142,8 @@ def compile_cache_results(dataset: Dataset, headline: Contrast, startup: Cells) 
     graphs = headline.numerator
     if graphs not in dataset.arms:
         return []
-    arguments = dataset.arms[graphs].engine_args
-    alike = [arm for arm, facts in dataset.arms.items() if facts.engine_args == arguments]
+    settings = dataset.arms[graphs].settings
+    alike = [arm for arm, facts in dataset.arms.items() if facts.settings == settings]
 
     def compilation(number: NumberId, state: str) -> Result:
         cells = (startup.get((arm, f"compile_{state}_s", None), []) for arm in alike)

@@ -101,7 +101,7 @@ def _versions(index: Index, dataset: Dataset) -> Line:
         ("device", dataset.device),
         ("driver", dataset.driver),
         ("processor", dataset.cpu),
-        ("vLLM", dataset.vllm),
+        ("vLLM", ", ".join(dataset.versions) or dataset.vllm),
         ("torch", dataset.torch),
         ("lock", dataset.lock),
         ("commit", ", ".join(dataset.commit)),

@@ -249,7 +249,7 @@ def _conditions(index: Index, dataset: Dataset) -> Row:
         (KINDS[dataset.kind],),
         counted,
         when,
-        (Exempt(dataset.vllm),) if dataset.vllm else ("not recorded",),
+        (Exempt(", ".join(dataset.versions) or dataset.vllm or "not recorded"),),
     ]
     return Row(cells)
 

@@ -1,0 +1,87 @@
+"""What is said before anything is measured: runs, boots, minutes, memory, disk."""
+
+import json
+import re
+
+import pytest
+
+from cudagraph_lab.config.model import Config
+from cudagraph_lab.design.job import record_path
+from cudagraph_lab.design.plan import plan_of_dataset, seconds_by_record
+from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.store import read_record
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def design(config, tmp_path):
+    """The shipped design, with caches in which nothing was built."""
+    return Config.model_validate(config | {"cache_dir": str(tmp_path / "cache")})
+
+
+def test_a_plan_counts_runs_boots_disk_and_memory_and_says_whose_records_tell_the_time(
+    here, design
+):
+    plan = plan_of_dataset(design, "cpu", "mine")
+    assert re.fullmatch(
+        r"mine: 6 runs \(eager, compiled\), 6 boots of vLLM to go, about \d+ min by the shipped "
+        r"cpu-opt-125m; an engine takes 50% of the memory; before, vLLM's environment is built, "
+        r"8 GiB of disk, once",
+        plan.line,
+    )
+    assert len(plan.runs) == 6
+
+
+def test_what_is_there_is_not_planned_again_and_a_whole_data_set_has_no_plan(here, design):
+    paths = [here / path for path in plan_of_dataset(design, "cpu", "mine").runs]
+    for path in paths[:5]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    assert "5 of them there, 1 boot of vLLM to go" in plan_of_dataset(design, "cpu", "mine").line
+    paths[5].write_text("{}")
+    assert plan_of_dataset(design, "cpu", "mine") is None
+
+
+def test_an_unknown_model_has_no_time(here, config):
+    design = Config.model_validate(config | {"model": {"name": "mine/model"}})
+    plan = plan_of_dataset(design, "cpu", "mine")
+    assert "no earlier run says how long" in plan.line
+    assert plan.seconds_of_run is None
+
+
+def test_seconds_are_the_boot_and_as_many_calls_as_the_design_asks_for(design, small_record):
+    path = small_record()
+    body = json.loads(path.read_text())["record"]
+    body["startup"] = {
+        "spans": [
+            {"name": "import", "start_s": 0.0, "seconds": 5.0},
+            {"name": "boot", "start_s": 5.0, "seconds": 20.0},
+            {"name": "load", "start_s": 6.0, "seconds": 1.0},
+        ],
+        **dict.fromkeys(
+            ["compile_seconds", "compile_cache_was", "capture", "kv_cache_tokens", "model_bytes",
+             "available_kv_cache_bytes", "log"]
+        ),
+    }  # fmt: skip
+    workload = {**body["request"]["workload"], "batch_sizes": [1, 4], "output_tokens": 16}
+    asked = Config.model_validate(
+        design.model_dump() | {"warmups": 1, "iterations": 2,
+                               "workload": {**design.workload.model_dump(), **{
+                                   k: workload[k] for k in ("batch_sizes", "output_tokens")}}}
+    )  # fmt: skip
+    # Calls of 1.25 s for 8 tokens, so 2.5 s for 16: four of them at each of two batch sizes.
+    assert seconds_by_record(Record.model_validate(body), asked) == pytest.approx(25 + 4 * 2 * 2.5)
+    assert seconds_by_record(read_record(path), asked) is None  # it tells no boot
+
+
+def test_records_of_the_data_set_itself_come_before_shipped_ones(here, design, shipped):
+    source = shipped / "cpu-opt-125m" / "runs" / "eager" / "rep1.json"
+    path = here / record_path("mine", "eager", 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(source.read_bytes())
+    assert "min by the runs that are there" in plan_of_dataset(design, "cpu", "mine").line

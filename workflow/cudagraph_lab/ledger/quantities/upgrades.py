@@ -1,0 +1,122 @@
+"""What an upgrade of vLLM changes: the newer version over the older one, in one data set."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import pandas as pd
+
+from cudagraph_lab.ledger.catalogue import (
+    UPGRADE_CAPTURE_GIB,
+    UPGRADE_FIRST_TOKEN,
+    UPGRADE_KV_TOKENS,
+    UPGRADE_STARTUP,
+)
+from cudagraph_lab.ledger.cells import missing_arm
+from cudagraph_lab.ledger.quantities.starts import starting_alike
+from cudagraph_lab.ledger.quantity import NumberId
+from cudagraph_lab.ledger.results import Result, absent, estimated
+from cudagraph_lab.ledger.throughputs import ArmCells, Throughputs, sides_of, timed_by_arm
+from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
+from cudagraph_lab.statistics.shapes import ratio_samples
+
+PHASES = ("import", "boot", "load", "profile", "kv_cache", "warm_up", "capture")
+NO_START = "no start of {arm} was measured alone; add an arm of purpose startup with its settings"
+NO_CAPTURE = "{arm}: no start that was measured alone captured graphs"
+KV_GIVEN = "{arm}: the size of the KV cache was given"
+
+
+def upgrade_results(
+    dataset: Dataset, name: str, table: pd.DataFrame, known: Throughputs
+) -> list[Result]:
+    """First token, phases of the start-up, graph memory and KV cache of a contrast of versions.
+
+    `known` holds the throughputs of the data set. Nothing for contrasts of another role.
+    """
+    contrast = dataset.contrasts[name]
+    if not UPGRADE_STARTUP.is_for(contrast.role):
+        return []
+    sides = contrast.numerator, contrast.denominator
+    missing = missing_arm(dataset, sides[0]) or missing_arm(dataset, sides[1])
+    if missing is not None:
+        return [
+            absent(number, missing)
+            for number in (
+                UPGRADE_STARTUP(phase="boot", contrast=name),
+                UPGRADE_KV_TOKENS(contrast=name),
+            )
+        ]
+    return [*_first_tokens(dataset, name, table, known), *_starts(dataset, name, sides, table)]
+
+
+def _first_tokens(
+    dataset: Dataset, name: str, table: pd.DataFrame, known: Throughputs
+) -> list[Result]:
+    cells = timed_by_arm(table, "first_token_s")
+    arms = sides_of(dataset, dataset.contrasts[name], known)
+    if arms is None or any(arm not in cells for side in arms for arm in side):
+        return []
+    numerator, denominator = ([cells[arm] for arm in side] for side in arms)
+    names = arms[0][0], arms[1][0]
+    samples = ratio_samples(numerator, denominator, names=names, blocks=known.blocks)
+    priors = priors_of(list(samples.values()))
+    return [
+        estimated(
+            UPGRADE_FIRST_TOKEN(contrast=name, batch=batch),
+            estimate_sample(sample, priors),
+            [*arms[0], *arms[1]],
+        )
+        for batch, sample in samples.items()
+    ]
+
+
+def _starts(
+    dataset: Dataset, name: str, sides: tuple[str, str], table: pd.DataFrame
+) -> list[Result]:
+    starts = _started_alone(table)
+    alone = [[a for a in starting_alike(dataset, arm) if (a, "span_boot_s") in starts]
+             for arm in sides]  # fmt: skip
+    for arm, found in zip(sides, alone, strict=True):
+        if not found:
+            return [absent(UPGRADE_STARTUP(phase="boot", contrast=name), NO_START.format(arm=arm))]
+
+    def ratio(number: NumberId, quantity: str, arms: Sequence[Sequence[str]]) -> Result | None:
+        cells = [[starts[a, quantity] for a in side if (a, quantity) in starts] for side in arms]
+        if not cells[0] or not cells[1]:
+            return None
+        sample = ratio_samples(cells[0], cells[1], names=sides, blocks=False)[1]
+        return estimated(number, estimate_sample(sample, None), [a for side in arms for a in side])
+
+    results = [
+        ratio(UPGRADE_STARTUP(phase=phase, contrast=name), f"span_{phase}_s", alone)
+        for phase in PHASES
+    ]
+    memory = UPGRADE_CAPTURE_GIB(contrast=name)
+    captures = any((arm, "capture_gib") in starts for side in alone for arm in side)
+    if captures:
+        lacking = sides[0] if (alone[0][0], "capture_gib") not in starts else sides[1]
+        results.append(
+            ratio(memory, "capture_gib", alone) or absent(memory, NO_CAPTURE.format(arm=lacking))
+        )
+    own = [[arm for arm in side if not _given(dataset, arm)] for side in alone]
+    tokens = UPGRADE_KV_TOKENS(contrast=name)
+    if own[0] and own[1]:
+        results.append(ratio(tokens, "kv_cache_tokens", own))
+    else:
+        results.append(absent(tokens, KV_GIVEN.format(arm=sides[1] if own[0] else sides[0])))
+    return [result for result in results if result is not None]
+
+
+def _given(dataset: Dataset, arm: str) -> bool:
+    return dataset.arms[arm].engine_args.get("kv_cache_memory_bytes") is not None
+
+
+def _started_alone(table: pd.DataFrame) -> dict[tuple[str, str], ArmCells]:
+    """What starts observed, by arm and quantity: one value a repeat, under the batch size 1."""
+    starts: dict[tuple[str, str], dict[int, dict[int, list[float]]]] = {}
+    for row in table[table["role"] == "startup"].itertuples(index=False):
+        arm, quantity = str(row.arm), str(row.quantity)
+        repeat, value = int(cast("int", row.repeat)), float(cast("float", row.value))
+        if value > 0:
+            starts.setdefault((arm, quantity), {1: {}})[1].setdefault(repeat, []).append(value)
+    return dict(starts)

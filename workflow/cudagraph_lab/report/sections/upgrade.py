@@ -1,0 +1,155 @@
+"""What an upgrade of vLLM changed, where two versions were measured in one data set."""
+
+from cudagraph_lab.config.contrast import Contrast
+from cudagraph_lab.figures.catalogue import Drawing
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import (
+    GRAPHS_OF_ARM,
+    RATIO,
+    UPGRADE_CAPTURE_GIB,
+    UPGRADE_FIRST_TOKEN,
+    UPGRADE_KV_TOKENS,
+    UPGRADE_STARTUP,
+)
+from cudagraph_lab.ledger.index import Index, having, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.quantity import Quantity
+from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import batch, batches, bounds, label, noted, value, worst
+from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
+
+COMPARED = (
+    RATIO,
+    UPGRADE_FIRST_TOKEN,
+    UPGRADE_STARTUP,
+    UPGRADE_CAPTURE_GIB,
+    UPGRADE_KV_TOKENS,
+)
+HOW = (
+    "Both versions ran in one data set, each in processes of its own: in turn on one device, where "
+    "the design says so. A ratio is the newer version over the older one: of speed, seconds or "
+    "bytes. Predicted is no change; a ratio that is refuted did change."
+)
+
+
+def upgrade(index: Index, drawings: dict[str, Drawing]) -> Section | None:
+    """Speed, first token, start-up, memory and outputs of two versions; None where none are."""
+    found = having(index, "upgrade")
+    if not found:
+        return None
+    blocks: list[Block] = [
+        Bullets([line for dataset in found for line in _lines(index, dataset)]),
+        Paragraph((HOW,), small=True),
+    ]
+    for dataset in found:
+        title: Line = (Exempt(short_title(index, dataset)), ": every ratio of the versions")
+        blocks.append(Fold(title, [_table(index, dataset, title)]))
+    return Section("upgrade", "Upgrade", "Did the upgrade change it?", blocks)
+
+
+def _upgrades(dataset: Dataset) -> list[tuple[str, Contrast]]:
+    return [(name, one) for name, one in dataset.contrasts.items() if one.role == "upgrade"]
+
+
+def _lines(index: Index, dataset: Dataset) -> list[Line]:
+    lines = []
+    for name, contrast in _upgrades(dataset):
+        speeds = _of(index, dataset, name, RATIO)
+        if not speeds:
+            continue
+        lines.append(
+            say(
+                "{title}: {new} against {old}, speed {speeds}{first}{start}{graphs}{outputs}.",
+                title=Strong((Exempt(short_title(index, dataset)),)),
+                new=_arm(dataset, contrast.numerator),
+                old=_arm(dataset, contrast.denominator),
+                speeds=join([_at(index, number) for number in speeds]),
+                first=_first_token(index, dataset, name),
+                start=_start(index, dataset, name),
+                graphs=_graphs(index, dataset, contrast),
+                outputs=_outputs(dataset, contrast),
+            )
+        )
+    return lines
+
+
+def _arm(dataset: Dataset, arm: str) -> Line:
+    version = dataset.arms[arm].vllm if arm in dataset.arms else None
+    return say(
+        "{arm} on {version}", arm=Code(arm), version=Exempt(version or "an unrecorded version")
+    )
+
+
+def _at(index: Index, number: Number) -> Line:
+    return say("{x} at batch {size}", x=noted(index, number), size=batch(int(number.id.batch)))
+
+
+def _first_token(index: Index, dataset: Dataset, name: str) -> Line:
+    first = _of(index, dataset, name, UPGRADE_FIRST_TOKEN)
+    return say("; first token {x}", x=_at(index, first[0])) if first else ()
+
+
+def _start(index: Index, dataset: Dataset, name: str) -> Line:
+    parts = [
+        say("{what} {x}", what=words, x=noted(index, number))
+        for phase, words in (("boot", "boot"), ("capture", "capture"))
+        if (number := value_at(index, dataset.name, UPGRADE_STARTUP(phase=phase, contrast=name)))
+    ]
+    parts += [
+        say("{what} {x}", what=words, x=noted(index, number))
+        for quantity, words in (
+            (UPGRADE_CAPTURE_GIB, "memory of the graphs"),
+            (UPGRADE_KV_TOKENS, "KV cache"),
+        )
+        if (number := value_at(index, dataset.name, quantity(contrast=name)))
+    ]
+    return say("; {parts}", parts=join(parts)) if parts else ()
+
+
+def _graphs(index: Index, dataset: Dataset, contrast: Contrast) -> Line:
+    new, old = (
+        value_at(index, dataset.name, GRAPHS_OF_ARM(arm=arm))
+        for arm in (contrast.numerator, contrast.denominator)
+    )
+    if new is None or old is None:
+        return ()
+    return say("; graphs captured {new} and {old}", new=noted(index, new), old=noted(index, old))
+
+
+def _outputs(dataset: Dataset, contrast: Contrast) -> Line:
+    """At which batch sizes both arms wrote the same tokens."""
+    pair = {contrast.numerator, contrast.denominator}
+    compared = [one for one in dataset.outputs if pair <= set(one.arms)]
+    same = [one.batch for one in compared if any(pair <= set(arms) for arms in one.alike)]
+    other = [one.batch for one in compared if one.batch not in same]
+    if not compared:
+        return ()
+    if not other:
+        return ("; the outputs are the same",)
+    return say("; the outputs differ at batch {sizes}", sizes=batches(other))
+
+
+def _table(index: Index, dataset: Dataset, caption: Line) -> Table:
+    rows = [
+        Row(
+            [
+                label(index, number),
+                value(number),
+                bounds(number, number.predictions[0]) if number.predictions else ("–",),
+                (Chip(verdict),) if (verdict := worst(number)) else ("not predicted",),
+            ]
+        )
+        for name, _ in _upgrades(dataset)
+        for quantity in COMPARED
+        for number in _of(index, dataset, name, quantity)
+    ]
+    return Table(caption, ["what", "newer over older", "predicted", "verdict"], rows)
+
+
+def _of(index: Index, dataset: Dataset, contrast: str, quantity: Quantity) -> list[Number]:
+    """The numbers of a quantity and contrast that have a value."""
+    return [
+        number
+        for number in with_quantity(index, dataset.name, quantity)
+        if number.id.contrast == contrast
+    ]

@@ -1,0 +1,123 @@
+"""The state of one call of `make lab` or `make report`, and what is said of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cudagraph_lab.terminal.screen import Screen
+from cudagraph_lab.terminal.words import (
+    INTERRUPTED,
+    MISTAKE,
+    error_lines,
+    first_sentences,
+    moving_line,
+    progress_of,
+    stopped,
+    wrapped,
+)
+
+REPORT = Path("results/report/lab_report.html")
+WORDS = {
+    "build_environment": "vLLM's environment",
+    "choose_weights": "the model's weights",
+    "register_predictions": "the register of predictions",
+    "collect_observations": "reading the records",
+    "build_ledger": "computing the ledger",
+    "plot_figures": "drawing the figures",
+    "render_report": "writing the report",
+}
+
+
+class Page:
+    """Told of events, in any order and from any thread; writes to a screen."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.interrupted = False
+        self.failed = False
+        self._said: set[str] = set()
+        self._explained = False  # whether a job said in one line what is wrong
+        self._rules: dict[int, str] = {}
+        self._measuring: set[int] = set()
+        self._runs: list[Path] = []  # the records of the design
+        self._planned: list[str] = []
+        self._seconds: float | None = None  # of a run
+        self._jobs = self._jobs_done = 0  # that measure
+        self._report = False  # whether it is up to date
+
+    def plan(self, lines: list[str], runs: list[str], seconds_of_run: float | None) -> None:
+        """What could be measured: the lines to say if it is, the records, seconds of a run."""
+        self._planned += lines
+        self._runs += map(Path, runs)
+        self._seconds = seconds_of_run or self._seconds
+
+    def begin(self, jobs_by_rule: Mapping[str, int]) -> None:
+        """How many jobs of each rule there will be."""
+        self._jobs = sum(n for rule, n in jobs_by_rule.items() if rule.startswith("measure"))
+        if self._jobs:
+            for line in self._planned:
+                self.stay(line)
+
+    def nothing_to_do(self) -> None:
+        """All targets are up to date."""
+        self._report = REPORT.exists()
+
+    def job_starts(self, job: int, rule: str) -> None:
+        """A job begins."""
+        self._rules[job] = rule
+        if rule.startswith("measure"):
+            self._measuring.add(job)
+        elif rule in WORDS and self.screen.moves:
+            self.screen.move(WORDS[rule], WORDS[rule])
+
+    def job_ends(self, job: int) -> None:
+        """A job succeeded."""
+        self._jobs_done += job in self._measuring
+        self._report |= self._rules.get(job) == "render_report"
+
+    def job_fails(self, rule: str, logs: list[str]) -> None:
+        """A job failed; why, it has said itself."""
+        self.failed = True
+        if not self.interrupted and not self._explained and logs:
+            self.stay(f"{rule} failed; its log is {logs[0]}")
+
+    def error(self, message: str, exception: str | None) -> None:
+        """Snakemake met an error."""
+        self.failed = True
+        if exception == "KeyboardInterrupt":
+            self.interrupted = True
+        if not self.interrupted:
+            for line in error_lines(message, exception):
+                self.stay(line)
+
+    def heard(self, line: str) -> None:
+        """A line that a job wrote to standard error."""
+        progress = progress_of(line)
+        if progress:
+            done, total = self._jobs_done, self._jobs
+            left = self._seconds * (total - done) if self._seconds and total > done else None
+            self.screen.move(moving_line(*progress, done, max(total, 1), left), line)
+        elif line.startswith(INTERRUPTED):
+            self.interrupted = True
+        elif line.strip():
+            self._explained |= line.startswith(MISTAKE)
+            self.stay(line)
+
+    def stay(self, line: str) -> None:
+        """Print a line that stays, once."""
+        if line not in self._said:
+            self._said.add(line)
+            self.screen.stay(line)
+
+    def end(self) -> None:
+        """Say what came of it."""
+        self.screen.close()
+        if self.interrupted:
+            kept = sum(path.exists() for path in self._runs)
+            self.screen.stay(stopped(kept, len(self._runs)))
+        elif self._report:
+            twin = REPORT.with_suffix(".md")
+            if twin.exists():
+                for sentence in first_sentences(twin.read_text(encoding="utf-8")):
+                    for line in wrapped(sentence, self.screen.width - 1, "  "):
+                        self.screen.stay(line)
+            self.screen.stay(f"The report: {REPORT.absolute()}")
