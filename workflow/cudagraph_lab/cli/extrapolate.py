@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cudagraph_lab.ledger.beside import Measured
     from cudagraph_lab.ledger.outlook import Extrapolated
     from cudagraph_lab.ledger.speculation_outlook import Speculated
     from cudagraph_lab.models.forecast import Forecast
@@ -71,6 +72,7 @@ def add_extrapolate(commands: Any) -> None:
 
 def _extrapolate(options: argparse.Namespace) -> None:
     from cudagraph_lab.errors import LabError
+    from cudagraph_lab.ledger.beside import measured_beside
     from cudagraph_lab.ledger.outlook import answered, pose
     from cudagraph_lab.ledger.speculation_outlook import extrapolate_speculation
 
@@ -84,6 +86,7 @@ def _extrapolate(options: argparse.Namespace) -> None:
         _bounds("--kernels-per-layer", options.kernels_per_layer),
     )
     said = answered(posed, asked)
+    measured = measured_beside(asked)
     speculated = None
     if options.draft is not None:
         speculated = extrapolate_speculation(
@@ -94,10 +97,11 @@ def _extrapolate(options: argparse.Namespace) -> None:
             replayed=options.draft_graphs,
         )
     if options.json:
-        also = {"speculation": asdict(speculated)} if speculated else {}
+        also: dict[str, Any] = {"speculation": asdict(speculated)} if speculated else {}
+        also["measured"] = [asdict(one) for one in measured]
         print(json.dumps({**asked, "host": options.host, **asdict(said), **also}, indent=1))
     else:
-        lines = _lines(options, said)
+        lines = [*_lines(options, said), *_measured_lines(options, measured)]
         print("\n".join([*lines, *(_speculation_lines(speculated) if speculated else [])]))
 
 
@@ -129,6 +133,22 @@ def _lines(options: argparse.Namespace, said: "Extrapolated") -> list[str]:
     if said.unchecked:
         outside = f"Outside of what this was ever checked on: {'; '.join(said.unchecked)}."
         lines.append(textwrap.fill(outside, WIDTH))
+    return lines
+
+
+def _measured_lines(options: argparse.Namespace, found: "Sequence[Measured]") -> list[str]:
+    """What was measured of this model, number of GPUs and batch size, on any device."""
+    if not found:
+        return [
+            f"Not measured: this model on {options.tp} GPU{'s' * (options.tp > 1)}, this batch."
+        ]
+    lines = ["Measured (eager over graphs, a decode step):"]
+    for one in found:
+        repeats = "once" if one.repeats == 1 else f"{one.repeats} repeats"
+        lines.append(
+            f"  {one.ratio:.2f}x on {options.tp} x {one.device}: {one.eager_s * 1000:.3g} over "
+            f"{one.graphs_s * 1000:.3g} ms; {one.dataset}, context {one.context}, {repeats}"
+        )
     return lines
 
 

@@ -15,6 +15,7 @@ from cudagraph_lab.ledger.catalogue import (
     REPLAYED_SHARE,
     SHAPES_FULL,
     SHAPES_PIECEWISE,
+    SPREAD_BETWEEN,
 )
 from cudagraph_lab.ledger.index import Index, has_value
 from cudagraph_lab.ledger.quantity import Quantity
@@ -57,6 +58,7 @@ IMPORTANT: dict[Quantity, str] = {
     REPLAYED_SHARE: "which steps replay a full graph",
     SHAPES_PIECEWISE: "sizes captured piecewise",
     SHAPES_FULL: "sizes captured in full",
+    SPREAD_BETWEEN: "spread between processes",
     KERNELS: "kernels a step",
 }
 

@@ -105,11 +105,15 @@ def extent(pairs: Sequence[tuple[Number, Judged]]) -> Line:
     if any(isinstance(p.value, bool) for _, p in pairs):
         return ("holds or not, by data set",)
 
+    units = {unit_of(number) for number, _ in pairs}
+
     def end(part: str, pair: tuple[Number, Judged]) -> Line:
         number, judged = pair
         factor, unit = unit_of(number)
         text = trimmed(getattr(judged, part) * factor)
-        digits: Line = (_part(number, part, text, judged), _unit(suffix(text, unit)))
+        digits: Line = (_part(number, part, text, judged),)
+        if part == "high" or len(units) > 1:
+            digits += (_unit(suffix(text, unit)),)
         return (About(number.dataset, str(number.id), (Predicted(judged.id, digits),)),)
 
     lows = [pair for pair in pairs if pair[1].low is not None]

@@ -1,7 +1,7 @@
 """The first screen: one picture, one sentence, and a line each on what follows from it."""
 
 from cudagraph_lab.figures.catalogue import Drawing
-from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP
 from cudagraph_lab.ledger.index import (
     Index,
@@ -21,6 +21,7 @@ from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import Claims, families, importance
 from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, count, noted, value
+from cudagraph_lab.report.sections.crossing import gpu_bound
 from cudagraph_lab.report.sections.headline import LEADS, headline
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
 
@@ -140,18 +141,30 @@ def failed(index: Index) -> Line:
         return ("No prediction was refuted.", *tail)
     return say(
         "{families}. In all {n} predictions were refuted: {link}.{tail}",
-        families=join(
-            [_miss(index, f) for f in list(_one_per_quantity(missed).values())[:NAMED]], "; ", "; "
-        ),
+        families=join([_miss(index, f) for f in _told_apart(missed)[:NAMED]], "; ", "; "),
         link=Link("wrong", ("each in words",)),
         n=count(counted["refuted"], "refuted"),
         tail=tail,
     )
 
 
+def _refuted(claims: Claims) -> tuple[Number, Judged]:
+    """The first number of a family that was missed."""
+    return next(pair for pair in claims.tested if pair[1].verdict == "refuted")
+
+
+def _told_apart(missed: list[Claims]) -> list[Claims]:
+    """A family of each quantity, and of those that were missed alike the first."""
+    found: dict[tuple[float | None, float | None, float | bool | None], Claims] = {}
+    for family in _one_per_quantity(missed).values():
+        number, judged = _refuted(family)
+        found.setdefault((judged.low, judged.high, number.value), family)
+    return list(found.values())
+
+
 def _miss(index: Index, claims: Claims) -> Line:
     """The first number of a family that was missed, without what is beside it."""
-    number, judged = next(pair for pair in claims.tested if pair[1].verdict == "refuted")
+    number, judged = _refuted(claims)
     return say(
         "{what}: {who} predicted {b}, measured {x}{where}",
         what=Exempt(claims.subject, "claim"),
@@ -246,7 +259,10 @@ def larger(index: Index) -> Line:
         first, last = numbers[min(numbers)], numbers[max(numbers)]
         claimed = [(n, p) for n in numbers.values() for p in n.predictions if p.id[:4] == "lab/"]
         return say(
-            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}.",
+            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}.{why}",
+            why=" There the GPU works nearly all of a step, so that launches cost no time."
+            if gpu_bound(index)
+            else "",
             model=Exempt(row.label),
             device=Exempt(device),
             x=noted(index, first),

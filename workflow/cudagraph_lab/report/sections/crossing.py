@@ -2,7 +2,7 @@
 
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.catalogue import BUSY_S, CURVE_CROSSING, CURVE_LAUNCH, STEP
-from cudagraph_lab.ledger.index import Index, value_at
+from cudagraph_lab.ledger.index import Index, short_title, value_at
 from cudagraph_lab.ledger.selection import Curve, curves, sized
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
@@ -78,14 +78,18 @@ def _by_host(index: Index, found: list[Curve]) -> list[Line]:
         lines.append(
             say(
                 "{which} with {cost} a launch: eager loses less than a tenth {places}.",
-                which=Strong(
-                    ("This host" if host in index.datasets else "A host that nobody measured",)
-                ),
+                which=Strong(_host(index, host)),
                 cost=noted(index, cost),
                 places=join([_place(index, curve) for curve in mine], "; ", "; "),
             )
         )
     return lines
+
+
+def _host(index: Index, host: str) -> Line:
+    if host not in index.datasets:
+        return ("A host that launches quickly, assumed,",)
+    return say("The host of {name}", name=Exempt(short_title(index, index.datasets[host])))
 
 
 def _place(index: Index, curve: Curve) -> Line:
@@ -103,7 +107,7 @@ def _place(index: Index, curve: Curve) -> Line:
     if at is not None:
         return say("{where} from {x} parameters", where=where, x=noted(index, at))
     return say(
-        "{where} at none of these sizes ({x} for {model})",
+        "{where} at no size that fits ({x} for {model})",
         where=where,
         x=noted(index, last),
         model=Exempt(str(last.id.model), "key"),
