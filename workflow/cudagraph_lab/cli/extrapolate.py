@@ -138,18 +138,14 @@ def _lines(options: argparse.Namespace, said: "Extrapolated") -> list[str]:
 
 def _measured_lines(options: argparse.Namespace, found: "Sequence[Measured]") -> list[str]:
     """What was measured of this model, number of GPUs and batch size, on any device."""
-    if not found:
-        return [
-            f"Not measured: this model on {options.tp} GPU{'s' * (options.tp > 1)}, this batch."
-        ]
-    lines = ["Measured (eager over graphs, a decode step):"]
-    for one in found:
-        repeats = "once" if one.repeats == 1 else f"{one.repeats} repeats"
-        lines.append(
-            f"  {one.ratio:.2f}x on {options.tp} x {one.device}: {one.eager_s * 1000:.3g} over "
-            f"{one.graphs_s * 1000:.3g} ms; {one.dataset}, context {one.context}, {repeats}"
-        )
-    return lines
+    if options.device is None or not found:
+        return []
+    told = [
+        f"{one.ratio:.2f}x on {options.tp} x {one.device} ({one.eager_s * 1000:.3g} over "
+        f"{one.graphs_s * 1000:.3g} ms, {one.dataset}, n = {one.repeats})"
+        for one in found
+    ]
+    return [textwrap.fill(f"Measured, a decode step: {'; '.join(told)}.", WIDTH)]
 
 
 def _rests_on(reasons: Sequence[str]) -> list[str]:

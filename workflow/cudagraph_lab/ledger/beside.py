@@ -29,8 +29,8 @@ class Measured:
 def measured_beside(asked: Mapping[str, Any]) -> list[Measured]:
     """The data sets of this model, number of GPUs, dtype and batch size, on any device.
 
-    Those on the device that is asked about come first. A data set that lacks an arm, or whose
-    model or dtype is not in the tables, is passed over.
+    Those on the device that is asked about come first. What lacks an arm, is about draft models,
+    or has a model or dtype that is not in the tables, is passed over.
     """
     models, devices = read_models(MODELS), read_devices(DEVICES)
     model = models.get(str(asked["model"]))
@@ -66,7 +66,7 @@ def _is_of(directory: Path, name: str, hub: str, tp: int) -> bool:
 
 def _measured(name: str, asked: Mapping[str, Any]) -> Measured | None:
     dataset, table = read_measured(name)
-    if dtype_of(dataset) != asked["dtype"]:
+    if dtype_of(dataset) != asked["dtype"] or dataset.series == "speculation":
         return None
     timed, arms = cells_of(table, "timed"), step_arms(dataset)
     eager = locate_step(timed, arms["eager"], asked["batch"], 0)
