@@ -86,8 +86,8 @@ def _terms(index: Index) -> Line:
     """What the numbers of this section are of, and the words that tell data sets apart."""
     kinds = {d.measured for d in index.main if d.kind == "measured" and len(d.arms) > 1}
     said: Line = (
-        "Here: tokens a second of whole calls, graphs and compilation together. Sizes has the "
-        "decode step alone, where the gain is larger; Why has the graphs alone.",
+        "Here: tokens a second of whole calls, graphs and compilation together. Under "
+        "Sizes stands the decode step alone, under Why the graphs alone.",
     )
     if len(kinds) > 1:
         said += (
