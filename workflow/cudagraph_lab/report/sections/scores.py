@@ -144,7 +144,7 @@ def _family(index: Index, claims: Claims) -> Family:
     if len(told) > len(kept):
         lines.append(say("All of them: {link}.", link=Link("appendix", ("every number",))))
     if claims.prefix == "forecast":
-        lines.append((Link("sizes", ("Its steps stand in a table under Sizes.",)),))
+        lines.append((Link("appendix", ("Each stands in the table of all numbers.",)),))
     missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
     if missing:
         reasons = dict.fromkeys(n.missing or "no reason is given" for n, _ in missing)

@@ -176,9 +176,12 @@ def _baseline(number: Number) -> Exempt:
 
 
 def _cells(index: Index) -> list[Table]:
-    """A table per data set: every step that was forecast, predicted, measured, verdict."""
+    """A table per model of the figure: every step that was forecast, measured, its verdict."""
     tables = []
+    drawn = {row.dataset for rows in sized(index).values() for row in rows}
     for dataset in index.ledger.datasets:
+        if dataset.name not in drawn:
+            continue
         rows = [
             Row(
                 (
