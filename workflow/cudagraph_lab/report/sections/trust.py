@@ -33,7 +33,7 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
             (
                 Strong(("How small an effect could be seen?",)),
                 " An arm against itself should come out at one. What lies inside its interval "
-                "cannot be told from noise; where there is one, the first picture shows it in grey.",
+                "cannot be told from noise; the first picture shows it in grey.",
             )
         ),
         Bullets(_resolution(index)),
