@@ -197,9 +197,58 @@ def test_forecast_writes_predictions_that_can_be_registered(tmp_path, capsys):
     assert {one.baseline for one in predictions} == {None, "same-ratio", "additive", "overlap"}
 
 
+def test_forecast_of_speculating_arms_can_be_registered(tmp_path, capsys):
+    main(["forecast", "--host", "h100-turns", "--device", "h100", "--model", "llama-3-8b",
+          "--batch", "1", "8", "--dataset", "drafts-*", "--context", "18", "--arms", "graphs",
+          "--draft", "llama-3.2-1b"])  # fmt: skip
+    path = tmp_path / "predictions.yaml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    predictions = read_predictions([path])
+    numbers = {one.number for one in predictions if one.number.endswith("b8")}
+    assert numbers == {
+        "step/graphs/b8", "step/spec-eager/b8", "step/spec-graphs/b8",
+        "speculation/tokens_to_pay/spec-eager/b8", "speculation/tokens_to_pay/spec-graphs/b8",
+        "speculation/eager_over_graphs/spec-graphs/b8",
+        "speculation/graphs_need_less/spec-graphs/b8",
+    }  # fmt: skip
+    (claim,) = [one for one in predictions if one.number.endswith("need_less/spec-graphs/b8")]
+    (ratio,) = [one for one in predictions if one.number.endswith("over_graphs/spec-graphs/b8")]
+    assert claim.value is (ratio.value > 1)
+    baseline = [one for one in predictions if one.baseline == "weights-read"]
+    assert [one.value for one in baseline] == pytest.approx([1 + 3 * 1.24 / 7.5] * 4, rel=0.01)
+
+
+def test_extrapolate_says_what_speculation_must_yield(capsys):
+    question = ["extrapolate", "--device", "h100", "--model", "llama-70b", "--tp", "4",
+                "--batch", "8", "--draft", "llama-3.2-1b", "--speculative-tokens", "5"]  # fmt: skip
+    main([*question, "--json"])
+    said = json.loads(capsys.readouterr().out)["speculation"]
+    assert (said["draft"], said["tokens"]) == ("llama-3.2-1b", 5)
+    needed = {arm: one["tokens_to_pay"]["median"] for arm, one in said["arms"].items()}
+    assert 1 < needed["graphs"] < needed["eager"] < 6
+    main(question)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "With 5 tokens drafted by llama-3.2-1b, a step yields 1 to 6:" in printed
+    assert f"pays from {needed['graphs']:.3g} (50%: " in printed
+    assert all(reason in printed for reason in said["rests_on"])
+    assert "which no acceptance yields" not in printed
+    # A draft as large as its target pays never.
+    main([*question[:-4], "--draft", "llama-70b", "--speculative-tokens", "2"])
+    assert "over 3, which no acceptance yields" in capsys.readouterr().out
+    main([*question[:-4], "--draft", "ngram"])
+    assert "GPU: draft 0 ms" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (["forecast", "--host", "h100-turns", "--device", "h100", "--model", "llama-3-8b",
+          "--batch", "1", "--dataset", "d", "--context", "18", "--draft", "ngram",
+          "--speculating", "eagre=x"], "--speculating"),
+        (["extrapolate", "--device", "h100", "--model", "llama-3-8b", "--batch", "1",
+          "--draft", "llama-9"], "llama-9"),
+        (["extrapolate", "--device", "h100", "--model", "llama-3-8b", "--batch", "1",
+          "--draft", "ngram", "--speculative-tokens", "0"], "--speculative-tokens"),
         (["startup-log", "no-such.log"], "no-such.log"),
         (["ladder", "--batches", "no-such.csv", "--rungs", "3"], "no-such.csv"),
         (["extrapolate", "--device", "h9", "--model", "llama-70b", "--batch", "1"], "h9"),

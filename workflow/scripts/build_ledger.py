@@ -10,6 +10,7 @@ from cudagraph_lab.ledger.build import build_ledger, in_order, ledger_table
 from cudagraph_lab.ledger.outlook import outlook_numbers
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.size_curves import curve_numbers
+from cudagraph_lab.ledger.waiting import waiting_numbers
 from cudagraph_lab.models.ladder import read_histogram
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.observations.table import read_table
@@ -32,9 +33,10 @@ with one_line_errors(snakemake.log[0]):
     registers = dict(
         zip(snakemake.params.registered, map(Path, snakemake.input.registers), strict=True)
     )
+    predictions = read_predictions([Path(path) for path in snakemake.input.predictions])
     ledger = build_ledger(
         datasets,
-        read_predictions([Path(path) for path in snakemake.input.predictions]),
+        predictions,
         {
             dataset.name: registered_hashes(registers[dataset.name], dataset.first_measured_at)
             for dataset, _ in datasets
@@ -42,7 +44,11 @@ with one_line_errors(snakemake.log[0]):
         },
         settings,
         snakemake.params.measured_here,
-        [*outlook_numbers(snakemake.params.questions), *curve_numbers(ordered)],
+        [
+            *outlook_numbers(snakemake.params.questions),
+            *curve_numbers(ordered),
+            *waiting_numbers(predictions, [dataset.name for dataset, _ in datasets]),
+        ],
         snakemake.params.absent,
     )
     write_atomically(Path(snakemake.output.json), ledger.model_dump_json(indent=1) + "\n")

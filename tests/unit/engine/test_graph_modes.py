@@ -40,6 +40,15 @@ def test_which_arguments_ask_for_graphs(arguments, asks):
     assert asks_for_graphs(arguments) == asks
 
 
+def test_without_compilation_a_newer_version_makes_graphs_of_its_own():
+    alone = {"compilation_config": {"mode": "NONE"}}
+    versions = ("0.22.1", "0.26.0", "0.32.0", "dev", None)
+    assert [asks_for_graphs(alone, version) for version in versions] == [
+        "no", "no", "vllm decides", "no", "no",
+    ]  # fmt: skip
+    assert asks_for_graphs({"enforce_eager": True}, "0.33.0") == "no"
+
+
 @given(st.dictionaries(st.sampled_from(["dtype", "max_num_seqs", "block_size"]), st.integers()))
 def test_arguments_that_say_nothing_of_graphs_leave_them_to_vllm(arguments):
     assert asks_for_graphs(arguments) == "vllm decides"

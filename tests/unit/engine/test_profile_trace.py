@@ -69,6 +69,36 @@ def test_a_replay_is_one_launch_of_many_kernels():
     assert profile.device_busy_s_per_step == pytest.approx(40e-6)
 
 
+def test_the_passes_of_a_draft_are_told_apart_by_its_mark():
+    events = []
+    for number, ts in enumerate((100.0, 200.0, 300.0)):
+        events += [step(ts, 4), launch(ts + 1, number, "cudaGraphLaunch")]
+        events += [
+            kernel(ts + 10, 20.0, number),
+            event("user_annotation", "lab_draft", ts + 50, 30),
+        ]
+        # Two replays and an attention of the draft, whose kernels run after its mark has ended.
+        for k, name in enumerate(("cudaGraphLaunch", "cudaLaunchKernel", "cudaGraphLaunch")):
+            events.append(launch(ts + 55 + k, 100 + 10 * number + k, name))
+            events.append(kernel(ts + 81 + 5 * k, 5.0, 100 + 10 * number + k))
+    profile = summarise_decode_steps(events, batch=4)
+    assert profile is not None
+    assert profile.graph_launches_per_step == 3
+    assert profile.kernels_per_step == 4
+    assert profile.device_busy_s_per_step == pytest.approx(35e-6)
+    assert profile.draft_graph_launches_per_step == 2
+    assert profile.draft_launches_per_step == 1
+    assert profile.draft_kernels_per_step == 3
+    assert profile.draft_busy_s_per_step == pytest.approx(15e-6)
+
+
+def test_without_a_mark_there_is_no_draft():
+    profile = summarise_decode_steps(eager_trace(), batch=1)
+    assert profile is not None
+    assert profile.draft_kernels_per_step is None
+    assert profile.draft_busy_s_per_step is None
+
+
 def test_a_kernel_belongs_to_the_step_that_launched_it():
     # All kernels run after the last step began; still they are the first steps' own.
     events = [step(0.0, 1), step(10.0, 1), launch(1.0, 1), launch(11.0, 2)]

@@ -1,12 +1,12 @@
 """What speculation must yield to pay: from steps of known length to the ledger, page and figure."""
 
 import re
-from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.patches import Rectangle
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.figures.catalogue import FIGURES
@@ -55,7 +55,9 @@ def table(steps, *, noise=0.0, arms=ARMS, batches=(1, 8), profile=None):
                 rows.append((arm, repeat, batch, "timed", 1, "decode_s_per_step", step))
                 if arm.startswith("spec"):
                     rows.append((arm, repeat, batch, "timed", 1, "accepted_share", 0.0))
-                    rows.append((arm, repeat, batch, "timed", 1, "draft_replayed_share", 1.0))
+                    rows.append((arm, repeat, batch, "timed", 1, "draft_replayed_share", 0.0))
+                share = float("graphs" in arm)
+                rows.append((arm, repeat, batch, "timed", 1, "full_share", share))
             rows += [
                 (arm, 1, batch, "profile", 1, quantity, value)
                 for quantity, value in (profile or {}).get(arm, {}).items()
@@ -134,18 +136,29 @@ def test_the_page_says_from_how_many_tokens_it_pays_and_what_was_accepted():
     section = html[html.index('<section id="speculation"') :]
     words = words_of(re.sub(r"</section>.*", "</section>", section, flags=re.DOTALL))
     assert "pays where it yields a request on average more than 3.00 tokens (2.7" in words
-    assert "against eager and 2.00 tokens (1.8" in words
+    assert "in spec-eager and 2.00 tokens (1.8" in words
     assert "Eager needs 1.50" in words
     assert "cannot pay" not in words
-    assert "spec-graphs: 0% of the drafts accepted" in words
-    assert "graphs replayed in 100% of the draft’s passes" in words
-    assert "The weights are random" in words
+    assert "spec-graphs: the target replays graphs in 100% of its steps, the draft in 0%" in words
+    assert "beside a target with graphs it launches kernel by kernel" in words
+    assert "spec-eager: the target" not in words
+    assert "0% of the drafts were accepted; the weights are random" in words
     assert "a step with drafts pays where" in markdown
 
 
 def test_the_page_says_where_no_acceptance_pays():
     html, _ = rendered(ledger_of((dataset(), table(STEPS | {"spec-eager": 60.0}))))
     assert "cannot pay even where every draft is accepted: spec-eager at batch 1" in words_of(html)
+
+
+def test_a_series_of_speculation_is_in_the_section_and_nowhere_else():
+    facts = dataset(series="speculation")
+    ledger = ledger_of((facts, table(STEPS, noise=0.02, profile=PROFILE)))
+    kinds = {number.id.quantity.template.partition("/")[0] for number in ledger.numbers}
+    assert kinds == {"step", "step_ratio", "speculation", "replay", "profile"}
+    html, _ = rendered(ledger)
+    assert '<section id="speculation"' in html
+    assert "pays where it yields a request on average more than 3.00 tokens" in words_of(html)
 
 
 def test_without_such_a_contrast_there_is_no_section():
@@ -165,7 +178,7 @@ def test_the_bars_are_the_steps_and_what_the_gpu_works_in_them():
     )
     drawing, figure = drawn["speculation"]
     first = figure.axes[0]
-    bars: Any = first.patches
+    bars = [bar for bar in first.patches if isinstance(bar, Rectangle)]
     widths = sorted(round(bar.get_width(), 2) for bar in bars if bar.get_width())
     assert widths == pytest.approx([3.0, 5.5, 6.0, 9.0, 12.0, 12.0, 36.0], rel=0.01)
     names = [label.get_text() for label in first.get_yticklabels()]

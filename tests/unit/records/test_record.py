@@ -150,3 +150,19 @@ def test_published_records_may_know_less(small_record):
             ]
 
     assert read_record(small_record(publish)).cells[0].timed()[0].throughput == 9.5
+
+
+def test_fewer_steps_than_tokens_last_no_longer_than_the_call(small_record):
+    def decoded(steps, seconds=0.2):
+        def edit(body):
+            call = body["cells"][0]["calls"][1]
+            call |= {"decode_s_per_step": [seconds], "decode_steps": steps}
+
+        return edit
+
+    # Two steps of 0.2 s for seven tokens, in a call of half a second.
+    record = read_record(small_record(decoded([2])))
+    assert record.cells[0].calls[1].decode_steps == [2]
+    assert "decoded longer than the call lasted" in refused(small_record(decoded(None)))
+    assert "decoded longer than the call lasted" in refused(small_record(decoded([3])))
+    assert "decode_steps has 2 values" in refused(small_record(decoded([1, 1])))

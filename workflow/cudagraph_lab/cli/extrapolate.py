@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cudagraph_lab.ledger.beside import Measured
     from cudagraph_lab.ledger.outlook import Extrapolated
     from cudagraph_lab.ledger.speculation_outlook import Speculated
     from cudagraph_lab.models.forecast import Forecast
@@ -60,12 +61,18 @@ def add_extrapolate(commands: Any) -> None:
         action="store_true",
         help="vLLM is told to schedule asynchronously beside --draft",
     )
+    question.add_argument(
+        "--draft-graphs",
+        action="store_true",
+        help="the draft replays graphs, as vLLM 0.22.1 does not let a draft model do",
+    )
     question.add_argument("--json", action="store_true", help="print JSON")
     question.set_defaults(run=_extrapolate)
 
 
 def _extrapolate(options: argparse.Namespace) -> None:
     from cudagraph_lab.errors import LabError
+    from cudagraph_lab.ledger.beside import measured_beside
     from cudagraph_lab.ledger.outlook import answered, pose
     from cudagraph_lab.ledger.speculation_outlook import extrapolate_speculation
 
@@ -79,6 +86,7 @@ def _extrapolate(options: argparse.Namespace) -> None:
         _bounds("--kernels-per-layer", options.kernels_per_layer),
     )
     said = answered(posed, asked)
+    measured = measured_beside(asked)
     speculated = None
     if options.draft is not None:
         speculated = extrapolate_speculation(
@@ -86,12 +94,14 @@ def _extrapolate(options: argparse.Namespace) -> None:
             options.draft,
             options.speculative_tokens,
             asynchronous=options.async_scheduling,
+            replayed=options.draft_graphs,
         )
     if options.json:
-        also = {"speculation": asdict(speculated)} if speculated else {}
+        also: dict[str, Any] = {"speculation": asdict(speculated)} if speculated else {}
+        also["measured"] = [asdict(one) for one in measured]
         print(json.dumps({**asked, "host": options.host, **asdict(said), **also}, indent=1))
     else:
-        lines = _lines(options, said)
+        lines = [*_lines(options, said), *_measured_lines(options, measured)]
         print("\n".join([*lines, *(_speculation_lines(speculated) if speculated else [])]))
 
 
@@ -119,34 +129,49 @@ def _lines(options: argparse.Namespace, said: "Extrapolated") -> list[str]:
     ]
     lab = ", ".join(f"{model} {ratio:.2f}x" for model, ratio in said.lab.items())
     lines += [f"  the lab's two models with the same launches and GPU work: {lab}", "It rests on:"]
-    lines += [textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in said.rests_on]
+    lines += _rests_on(said.rests_on)
     if said.unchecked:
         outside = f"Outside of what this was ever checked on: {'; '.join(said.unchecked)}."
         lines.append(textwrap.fill(outside, WIDTH))
     return lines
 
 
+def _measured_lines(options: argparse.Namespace, found: "Sequence[Measured]") -> list[str]:
+    """What was measured of this model, number of GPUs and batch size, on any device."""
+    if not found:
+        return [
+            f"Not measured: this model on {options.tp} GPU{'s' * (options.tp > 1)}, this batch."
+        ]
+    lines = ["Measured (eager over graphs, a decode step):"]
+    for one in found:
+        repeats = "once" if one.repeats == 1 else f"{one.repeats} repeats"
+        lines.append(
+            f"  {one.ratio:.2f}x on {options.tp} x {one.device}: {one.eager_s * 1000:.3g} over "
+            f"{one.graphs_s * 1000:.3g} ms; {one.dataset}, context {one.context}, {repeats}"
+        )
+    return lines
+
+
+def _rests_on(reasons: Sequence[str]) -> list[str]:
+    return [textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in reasons]
+
+
 def _speculation_lines(said: "Speculated") -> list[str]:
     most = 1 + said.tokens
-    lines = [
-        f"With {said.tokens} tokens a step drafted by {said.draft} (1 to {most} tokens a step):"
-    ]
+    lines = [f"With {said.tokens} tokens drafted by {said.draft}, a step yields 1 to {most}:"]
     for arm, one in said.arms.items():
-        lines.append(
-            f"  {arm}: step {_told(one.step_s, 1000, ' ms')}; draft on the GPU "
-            f"{one.draft_gpu_s * 1000:.3g} ms, verification {one.verify_gpu_s * 1000:.3g} ms, "
-            f"host {one.host_s * 1000:.3g} ms"
-        )
+        lines += [
+            f"  step, {arm}: {_told(one.step_s, 1000, ' ms')}; host {one.host_s * 1000:.3g} ms,",
+            f"    GPU: draft {one.draft_gpu_s * 1000:.3g} ms, verification "
+            f"{one.verify_gpu_s * 1000:.3g} ms",
+        ]
         never = f"; over {most}, which no acceptance yields" if one.can_pay < 0.5 else ""
         lines.append(f"    pays from {_told(one.tokens_to_pay, 1, '')} tokens a step{never}")
-    lines.append(
-        f"  eager needs {_told(said.eager_over_graphs, 1, 'x')} what graphs need; "
-        f"more in {said.fewer_with_graphs:.0%} of the draws"
-    )
-    lines += ["It rests on:"]
-    return lines + [
-        textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in said.rests_on
-    ]
+    more = _told(said.eager_over_graphs, 1, "x")
+    lines.append(f"  eager needs {more} what graphs need;")
+    lines.append(f"    more in {said.fewer_with_graphs:.0%} of the draws")
+    lines.append("It rests on:")
+    return lines + _rests_on(said.rests_on)
 
 
 def _told(forecast: "Forecast", scale: float, unit: str) -> str:

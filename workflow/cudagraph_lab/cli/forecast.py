@@ -52,6 +52,9 @@ def add_forecast(commands: Any) -> None:
         action="store_true",
         help="speculating arms are told to schedule asynchronously",
     )
+    parser.add_argument(
+        "--draft-graphs", action="store_true", help="the draft's passes replay graphs piecewise"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the draws (%(default)s)")
     parser.set_defaults(run=_forecast)
 
@@ -105,6 +108,7 @@ def _forecast(options: argparse.Namespace) -> None:
                     options.speculative_tokens,
                     models,
                     asynchronous=options.async_scheduling,
+                    replayed=options.draft_graphs,
                 ),
                 options.draft,
                 host,

@@ -9,16 +9,17 @@ from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.weights import architecture_directory
 from cudagraph_lab.errors import LabError
 
-WITHOUT_MODEL = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
+NO_MODEL = frozenset({"ngram", "[ngram]"})  # as vLLM takes them for a method
 
 
 def draft_of(arguments: Mapping[str, Any]) -> str | None:
     """The draft model that engine arguments name; None where nothing is drafted by a model."""
     asked = arguments.get("speculative_config")
-    if not isinstance(asked, Mapping) or asked.get("method") in WITHOUT_MODEL:
+    if not isinstance(asked, Mapping):
         return None
+    # Whatever the method says: vLLM imports a model that is named like a module.
     name = asked.get("model")
-    return None if name is None or name in WITHOUT_MODEL else str(name)
+    return None if name is None or name in NO_MODEL else str(name)
 
 
 def drafts_of(config: Config, platform: str) -> list[str]:

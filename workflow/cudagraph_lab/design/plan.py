@@ -8,11 +8,11 @@ from statistics import median
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.datasets import RESULTS, SHIPPED, record_files
 from cudagraph_lab.design.job import record_path
-from cudagraph_lab.design.runs import arms_in_turn, runs_to_measure, share_of_memory
+from cudagraph_lab.design.runs import arms_in_turn, runs_to_measure, share_of_memory, versions_of
 from cudagraph_lab.engine.environment import (
-    NEEDED_GIB,
     cache_directory,
     lock_file,
+    needed_gib,
     whole_environment,
 )
 from cudagraph_lab.records.record import Record
@@ -47,9 +47,13 @@ def plan_of_dataset(config: Config, platform: str, name: str) -> Plan | None:
         f"{name}: {len(paths)} runs ({', '.join(arms)}), {kept}{_count(len(missing), 'boot')} of "
         f"vLLM to go, {time}; {memory_of(config, platform, arms)}"
     )
-    lock = lock_file(config.vllm_python, platform)
-    if lock is not None and whole_environment(lock, cache_directory(config.cache_dir)) is None:
-        line += f"; before, vLLM's environment is built, {NEEDED_GIB[lock.stem]} GiB of disk, once"
+    locks = [lock_file(config.vllm_python, platform, v) for v in versions_of(config, platform)]
+    cache = cache_directory(config.cache_dir)
+    unbuilt = [lock for lock in locks if lock is not None and not whole_environment(lock, cache)]
+    if unbuilt:
+        gib = sum(needed_gib(lock) for lock in unbuilt)
+        several = "environments are" if len(unbuilt) > 1 else "environment is"
+        line += f"; before, vLLM's {several} built, {gib} GiB of disk, once"
     return Plan(line, paths, seconds)
 
 

@@ -93,6 +93,11 @@ def marker_of(lock: Path) -> dict[str, str]:
     return {"lock": lock.name, "lock_sha256": sha256_of(lock)}
 
 
+def needed_gib(lock: Path) -> int:
+    """GiB of disk that the environment of a lock takes; versions of one platform take as much."""
+    return next(gib for name, gib in NEEDED_GIB.items() if lock.stem.startswith(name))
+
+
 def ensure_environment(lock: Path, cache: Path) -> Path:
     """Build the environment of a lock unless it is there; returns its Python.
 
@@ -111,11 +116,10 @@ def ensure_environment(lock: Path, cache: Path) -> Path:
         unfinished = directory.with_name(f"{directory.name}.{os.uname().nodename}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         free_gib = shutil.disk_usage(directory.parent).free / (1 << 30)
-        needed_gib = next(gib for name, gib in NEEDED_GIB.items() if lock.stem.startswith(name))
-        if free_gib < needed_gib:
+        if free_gib < needed_gib(lock):
             raise LabError(
                 f"{directory.parent}: {free_gib:.1f} GiB free, vLLM's environment needs about "
-                f"{needed_gib}; make room or set cache_dir to a disk that has it"
+                f"{needed_gib(lock)}; make room or set cache_dir to a disk that has it"
             )
         print(f"building vLLM's environment from {lock.name} (once)", file=sys.stderr, flush=True)
         # The marker comes last: whatever goes wrong before it leaves no environment.

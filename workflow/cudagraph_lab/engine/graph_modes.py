@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from cudagraph_lab.engine.versions import graphs_without_compilation
+
 CompileMode = Literal["NONE", "STOCK_TORCH_COMPILE", "DYNAMO_TRACE_ONCE", "VLLM_COMPILE"]
 GraphMode = Literal["NONE", "PIECEWISE", "FULL", "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE"]
 
@@ -12,8 +14,8 @@ GRAPH_MODES: tuple[str, ...] = get_args(GraphMode)
 AsksForGraphs = Literal["yes", "no", "vllm decides"]
 
 
-def asks_for_graphs(arguments: Mapping[str, Any]) -> AsksForGraphs:
-    """Whether these arguments of vLLM's `LLM(...)` ask for CUDA graphs.
+def asks_for_graphs(arguments: Mapping[str, Any], version: str | None = None) -> AsksForGraphs:
+    """Whether these arguments of vLLM's `LLM(...)` ask for CUDA graphs, in this version.
 
     `yes` and `no` where an argument says so, and `vllm decides` where none does: what vLLM
     then makes of it depends on platform, model and version, and stands in the record.
@@ -32,8 +34,10 @@ def asks_for_graphs(arguments: Mapping[str, Any]) -> AsksForGraphs:
         # Piecewise graphs need the pieces that compilation makes.
         return "vllm decides" if graphs == "PIECEWISE" and compiled in ("NONE", "0") else "yes"
     level = _level(arguments.get("optimization_level"))
-    if compiled in ("NONE", "0") or level == 0:
+    if level == 0:
         return "no"
+    if compiled in ("NONE", "0"):
+        return "vllm decides" if graphs_without_compilation(version) else "no"
     if level is not None or compilation.get("cudagraph_capture_sizes"):
         return "yes"
     # vLLM documents `enforce_eager: false` as: use CUDA graphs.

@@ -40,6 +40,18 @@ def supported_text() -> str:
     )
 
 
+def graphs_without_compilation(version: str | None) -> bool:
+    """Whether this version makes full graphs of decode steps where only compilation is turned off.
+
+    Source: vllm/config/vllm.py. Up to 0.26 graphs end with compilation, from 0.32 on they stay as
+    FULL_DECODE_ONLY. What is no version counts as the lab's.
+    """
+    try:
+        return version is not None and release(version) >= (0, 32)
+    except ValueError:
+        return False
+
+
 def oldest_first(versions: Iterable[str]) -> list[str]:
     """Versions, each once, the oldest first; what is no version comes before them."""
 

@@ -438,6 +438,10 @@ CURVE_LAUNCH = Quantity(
     "curve_launch_us/{host}", "us", "cost of a launch that a curve rests on", FORECAST,
     better="lower",
 )  # fmt: skip
+WAITING = Quantity(
+    "waiting/{dataset}/b{batch}", "x", "speed-up of a step, forecast and not measured yet",
+    FORECAST, better="higher",
+)  # fmt: skip
 BACKTEST_HITS = Quantity(
     "backtest/hits", "pairs", "published pairs inside their bounds", BACK_TESTED, better="higher"
 )

@@ -4,12 +4,23 @@ import pandas as pd
 
 from cudagraph_lab.config.contrast import headline_of
 from cudagraph_lab.ledger.catalogue import (
+    ACCEPTED_SHARE,
     BUSY_S,
+    CAN_PAY,
+    DRAFT_BUSY_S,
+    DRAFT_REPLAYED_SHARE,
+    GRAPH_LAUNCHES,
+    GRAPHS_NEED_LESS,
     KERNELS,
+    LAUNCHES,
+    NEEDED_IN_EAGER,
     NO_INVERSION,
     RATIO,
+    REPLAYED_SHARE,
     STEP,
     STEP_RATIO,
+    TOKENS_PER_STEP,
+    TOKENS_TO_PAY,
 )
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
@@ -47,6 +58,14 @@ from cudagraph_lab.observations.dataset import Dataset
 # What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
 OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION})
 OF_SMALLEST = frozenset({KERNELS, BUSY_S})  # at the smallest batch size alone
+# What is asked of speculative decoding.
+OF_DRAFTS = frozenset(
+    {
+        STEP, STEP_RATIO, TOKENS_TO_PAY, CAN_PAY, NEEDED_IN_EAGER, GRAPHS_NEED_LESS, ACCEPTED_SHARE,
+        TOKENS_PER_STEP, REPLAYED_SHARE, DRAFT_REPLAYED_SHARE, BUSY_S, DRAFT_BUSY_S, LAUNCHES,
+        GRAPH_LAUNCHES,
+    }
+)  # fmt: skip
 
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
@@ -60,7 +79,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     results = _of_arms(dataset, table, timed, seed)
     decoding = read_throughputs(dataset, table, decode_alone=True)
     for contrast, facts in dataset.contrasts.items():
-        if dataset.series == "sizes" and facts.role != "primary":
+        if dataset.series is not None and facts.role != "primary":
             continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
@@ -73,6 +92,9 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
             for result in profile_results(dataset, headline, profiled)
             if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
         ]
+    if dataset.series == "speculation":
+        results += profile_results(dataset, headline, profiled)
+        return [result for result in results if result.id.quantity in OF_DRAFTS]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, known, seed)

@@ -73,26 +73,56 @@ class Sized:
     label: str
     parameters: float
     ratios: dict[int, Number]
+    ranks: int  # devices that share the model
 
 
 def sized(index: Index) -> dict[str, list[Sized]]:
     """By device, the measured models whose size is in config/models.yaml, the smallest first.
 
-    Of several data sets of one model and device the first counts.
+    Of several data sets of one model and device the first counts; those of one GPU.
     """
-    sizes = {model.hub: model for model in read_models(MODELS).values() if model.hub}
-    found: dict[str, dict[str, Sized]] = {}
-    for dataset in index.ledger.datasets:
-        model = sizes.get(dataset.model)
-        steps = _step_ratios(index, dataset)
-        if model is None or dataset.kind != "measured" or dataset.platform != "cuda" or not steps:
-            continue
-        row = Sized(dataset.name, short_model(dataset), float(model.parameters), steps)
-        found.setdefault(short_device(dataset), {}).setdefault(dataset.model, row)
+    found: dict[str, dict[float, Sized]] = {}
+    for device, row in _all_sized(index):
+        if row.ranks == 1:
+            found.setdefault(device, {}).setdefault(row.parameters, row)
     return {
         device: sorted(rows.values(), key=lambda row: row.parameters)
         for device, rows in sorted(found.items())
     }
+
+
+def ranked(index: Index) -> dict[tuple[str, str], list[Sized]]:
+    """By device and model, data sets with one GPU and several, by their number.
+
+    Only models that were measured on several. Of one GPU the first data set counts; of several
+    all do, since they were measured on different hosts.
+    """
+    found: dict[tuple[str, str], list[Sized]] = {}
+    for device, row in _all_sized(index):
+        rows = found.setdefault((device, row.label), [])
+        if row.ranks > 1 or all(other.ranks > 1 for other in rows):
+            rows.append(row)
+    return {
+        place: sorted(rows, key=lambda row: row.ranks)
+        for place, rows in sorted(found.items())
+        if any(row.ranks > 1 for row in rows)
+    }
+
+
+def _all_sized(index: Index) -> list[tuple[str, Sized]]:
+    """Device and row of every measured data set whose model's size is in config/models.yaml."""
+    sizes = {model.hub: model for model in read_models(MODELS).values() if model.hub}
+    found = []
+    for dataset in index.ledger.datasets:
+        model, steps = sizes.get(dataset.model), _step_ratios(index, dataset)
+        if model is None or dataset.kind != "measured" or dataset.platform != "cuda" or not steps:
+            continue
+        row = Sized(
+            dataset.name, short_model(dataset), float(model.parameters), steps,
+            dataset.tensor_parallel_size,
+        )  # fmt: skip
+        found.append((short_device(dataset), row))
+    return found
 
 
 def _step_ratios(index: Index, dataset: Dataset) -> dict[int, Number]:

@@ -40,17 +40,18 @@ class Speculated:
 
 
 def extrapolate_speculation(
-    posed: Posed, draft: str, tokens: int, *, asynchronous: bool
+    posed: Posed, draft: str, tokens: int, *, asynchronous: bool, replayed: bool
 ) -> Speculated:
     """Answer for a draft model by its name or config.json, or for `ngram`.
 
-    `tokens` are drafted for a step; `asynchronous` says whether vLLM is told to schedule so.
+    `tokens` are drafted for a step; `asynchronous` says whether vLLM is told to schedule so,
+    `replayed` whether the draft replays graphs.
     Raises LabError for a draft that is not known and for less than one token.
     """
     if tokens < 1:
         raise LabError(f"--speculative-tokens: at least 1, got {tokens}")
     model, notes = (None, []) if draft == NGRAM else read_model(draft, posed.models)
-    drafting = Drafting(model, tokens, asynchronous)
+    drafting = Drafting(model, tokens, asynchronous, replayed)
     said = speculate(posed.question, drafting, posed.host, posed.speed, posed.assumed, SEED)
     arms: dict[str, SpeculatedArm] = {
         arm: SpeculatedArm(
@@ -69,7 +70,11 @@ def extrapolate_speculation(
         if asynchronous
         else "scheduling is not asynchronous, as vLLM 0.22.1 has it with draft models and n-grams"
     )
-    passes = "the draft is replayed piecewise where there are graphs, as vLLM 0.22.1 does it"
+    passes = (
+        "the draft's passes replay graphs piecewise where there are graphs"
+        if replayed
+        else "the draft's passes launch every kernel, also with graphs, as in vLLM 0.22.1"
+    )
     return Speculated(
         draft=draft,
         tokens=tokens,

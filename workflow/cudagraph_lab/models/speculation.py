@@ -6,11 +6,11 @@
                 + draft over batch * (2 + k) tokens + (k - 1) * draft over batch tokens
     step      = late + max(host - late, gpu) + serial_share * min(host - late, gpu)
 
-With graphs the target's pass is one replay; the draft's passes are piecewise: a replay and the
-launches of attention for each layer. `late` is the scheduler's work that waits for the GPU's
-results; it is 0 with asynchronous scheduling. Without a draft model (n-grams) only the
-verification is left. A step yields 1 to 1 + k tokens to a request, so that speculation pays where
-it yields more than step over plain step.
+With graphs the target's pass is one replay. The draft's passes launch every kernel of compiled
+code, or are replayed piecewise: a replay and the launches of attention for each layer. `late` is
+the scheduler's work that waits for the GPU's results; it is 0 with asynchronous scheduling. Without
+a draft model (n-grams) only the verification is left. A step yields 1 to 1 + k tokens to a request,
+so that speculation pays where it yields more than step over plain step.
 """
 
 from collections.abc import Mapping
@@ -39,19 +39,26 @@ from cudagraph_lab.models.step import (
 class Drafting:
     """How a step is speculated: the draft model (None for n-grams) and its tokens, k.
 
-    `asynchronous` says whether the next step is scheduled while the GPU works.
+    `asynchronous` says whether the next step is scheduled while the GPU works; `replayed`, whether
+    the draft's passes replay graphs piecewise where the arm has graphs.
     """
 
     draft: Model | None
     tokens: int
     asynchronous: bool = False
+    replayed: bool = False
 
 
 NGRAM = "ngram"
 
 
 def drafting_of(
-    name: str, tokens: int, models: Mapping[str, Model], *, asynchronous: bool = False
+    name: str,
+    tokens: int,
+    models: Mapping[str, Model],
+    *,
+    asynchronous: bool = False,
+    replayed: bool = False,
 ) -> Drafting:
     """Drafting by a name of the table of models, or by n-grams.
 
@@ -60,7 +67,7 @@ def drafting_of(
     if tokens < 1:
         raise LabError(f"--speculative-tokens: at least 1, got {tokens}")
     draft = None if name == NGRAM else find(models, name, "draft")
-    return Drafting(draft, tokens, asynchronous)
+    return Drafting(draft, tokens, asynchronous, replayed)
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,9 @@ def speculate(
                 _work(question, drafting.draft, tokens, assumed, seed + 11) for tokens in (2 + k, 1)
             )
             draft = gpu_s(speed, first, arm) + (k - 1) * gpu_s(speed, later, arm)
-            layers = piecewise * drafting.draft.layers if arm == "graphs" else later.launches(arm)
+            layers = later.launches("compiled" if arm == "graphs" else arm)
+            if arm == "graphs" and drafting.replayed:
+                layers = piecewise * drafting.draft.layers
             launches = launches + k * (layers + per_pass)
         host_s, on_gpu = scheduling + cost * launches, verify + draft
         beside = host_s - late

@@ -90,7 +90,8 @@ def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType
 
 def _judge_mode(record: Record, resolved: Resolved) -> tuple[ArmStatus, str | None]:
     cuda = record.environment.platform == "cuda"
-    asked = asks_for_graphs(record.request.engine_args) if cuda else "no"
+    request = record.request
+    asked = asks_for_graphs(request.engine_args, request.vllm) if cuda else "no"
     graphs = resolved.cudagraph_mode != "NONE"
     if asked == "yes" and not graphs:
         return "invalid", "asks for CUDA graphs, but vLLM resolved cudagraph_mode to NONE"

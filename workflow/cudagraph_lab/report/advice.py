@@ -29,7 +29,7 @@ def graphs_against_none(index: Index, dataset: str) -> str | None:
     def fits(contrast: Contrast) -> bool:
         sides = [facts.arms.get(contrast.numerator), facts.arms.get(contrast.denominator)]
         with_graphs = [
-            arm is not None and asks_for_graphs(arm.engine_args) != "no" for arm in sides
+            arm is not None and asks_for_graphs(arm.engine_args, arm.vllm) != "no" for arm in sides
         ]
         return facts.platform == "cuda" and None not in sides and with_graphs == [True, False]
 

@@ -11,18 +11,18 @@ from cudagraph_lab.figures.style import INK, WIDTH, Drawn, colour_of, nothing, p
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain
-from cudagraph_lab.ledger.speculated import Speculated, speculated
+from cudagraph_lab.ledger.speculated import Speculated, speculated, with_drafts
 
 DRAFT = "#de8f05"  # the same in every figure that divides a step
 
 
 def draw(index: Index) -> Drawn:
     """A panel for the smallest and one for the largest batch size of the first such data set."""
-    tables = {d.name: speculated(index, d.name) for d in index.main}
-    name = next((name for name, table in tables.items() if table), None)
-    if name is None:
+    found = with_drafts(index)
+    if not found:
         return nothing("No data set has measured speculative decoding.")
-    table = tables[name]
+    name = found[0].name
+    table = speculated(index, name)
     sizes = sorted({row.batch for row in table})
     sizes = list(dict.fromkeys([sizes[0], sizes[-1]]))
     rows = max(sum(row.batch == size for row in table) for size in sizes)

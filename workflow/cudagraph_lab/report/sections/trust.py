@@ -126,7 +126,7 @@ def _replay(index: Index) -> list[Line]:
                 continue
             if "FULL" in (arm.resolved or ""):
                 asked.append(number)
-            elif asks_for_graphs(arm.engine_args) == "no":
+            elif asks_for_graphs(arm.engine_args, arm.vllm) == "no":
                 unasked.append(number)
     lines: list[Line] = []
     if asked:

@@ -31,6 +31,9 @@ HOW = (
     "bytes. Predicted is no change; a ratio that is refuted did change."
 )
 
+# A version may keep its weights in a layout of its own, in which other values are drawn.
+DRAWN = ", as random weights of two versions may"
+
 
 def upgrade(index: Index, drawings: dict[str, Drawing]) -> Section | None:
     """Speed, first token, start-up, memory and outputs of two versions; None where none are."""
@@ -126,7 +129,12 @@ def _outputs(dataset: Dataset, contrast: Contrast) -> Line:
         return ()
     if not other:
         return ("; the outputs are the same",)
-    return say("; the outputs differ at batch {sizes}", sizes=batches(other))
+    drawn = dataset.weights != "hub"
+    return say(
+        "; the outputs differ at batch {sizes}{drawn}",
+        sizes=batches(other),
+        drawn=DRAWN if drawn else "",
+    )
 
 
 def _table(index: Index, dataset: Dataset, caption: Line) -> Table:

@@ -1,0 +1,130 @@
+"""Tensor parallelism: what several GPUs make of the gain, measured and still forecast."""
+
+from collections.abc import Sequence
+
+from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.catalogue import STEP, WAITING
+from cudagraph_lab.ledger.index import Index, value_at, with_quantity
+from cudagraph_lab.ledger.selection import Sized, ranked
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.view import Block, Bullets, Row, Table
+
+
+def ranks(index: Index) -> list[Block]:
+    """A sentence for each model that was measured on several GPUs, and a row a data set."""
+    blocks: list[Block] = []
+    found = ranked(index)
+    lines = [line for (device, _), rows in found.items() for line in _course(index, device, rows)]
+    if lines:
+        lines.append(
+            (
+                "Several GPUs divide the GPU’s work and not the launches, so that the host decides "
+                "again: the slower it launches, the more graphs bring.",
+            )
+        )
+        blocks.append(Bullets(lines))
+    waiting = _waiting(index)
+    rows = [
+        Row(
+            [
+                say(
+                    "{n} {device}, {model}",
+                    n=Exempt(str(row.ranks), "key"),
+                    device=Exempt(device),
+                    model=Exempt(row.label),
+                ),
+                (Code(row.dataset),),
+                *[
+                    noted(index, row.ratios[size]) if size in row.ratios else ("–",)
+                    for size in _sizes(found, waiting)
+                ],
+            ]
+        )
+        for (device, _), group in found.items()
+        for row in group
+    ]
+    rows += [
+        Row(
+            [
+                ("forecast, not measured",),
+                (Code(dataset),),
+                *[
+                    noted(index, numbers[size]) if size in numbers else ("–",)
+                    for size in _sizes(found, waiting)
+                ],
+            ]
+        )
+        for dataset, numbers in waiting.items()
+    ]
+    if rows:
+        columns = ["GPUs", "data set", *[f"batch {size}" for size in _sizes(found, waiting)]]
+        caption = (
+            "Speed-up of a decode step, eager over graphs, by the number of GPUs that share a "
+            "model. Two rows of the same GPUs are of two hosts.",
+        )
+        blocks.append(Table(caption, columns, rows))
+    return blocks
+
+
+def _sizes(
+    found: dict[tuple[str, str], list[Sized]], waiting: dict[str, dict[int, Number]]
+) -> list[int]:
+    measured = {size for rows in found.values() for row in rows for size in row.ratios}
+    return sorted(measured | {size for numbers in waiting.values() for size in numbers})
+
+
+def _waiting(index: Index) -> dict[str, dict[int, Number]]:
+    """By data set that is not measured yet, the forecasts by batch size."""
+    found: dict[str, dict[int, Number]] = {}
+    for name in index.groups:
+        for number in with_quantity(index, name, WAITING):
+            found.setdefault(str(number.id.dataset), {})[int(number.id.batch)] = number
+    return found
+
+
+def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
+    """From the fewest to the most GPUs, at the batch size in the middle, with the steps' reason."""
+    common = sorted(set.intersection(*(set(row.ratios) for row in rows)))
+    if not common:
+        return []
+    size = common[len(common) // 2]
+    steps = [_steps(index, row, size) for row in rows]
+    parts = [
+        say(
+            "on {n} {device} {x}{steps}",
+            n=Exempt(str(row.ranks), "key"),
+            device=Exempt(device),
+            x=noted(index, row.ratios[size]),
+            steps=step,
+        )
+        for row, step in zip(rows, steps, strict=True)
+    ]
+    return [
+        say(
+            "{model}, batch {size}: graphs make a decode step {parts} as fast.",
+            model=Strong((Exempt(rows[0].label),)),
+            size=batch(size),
+            parts=join(parts),
+        )
+    ]
+
+
+def _steps(index: Index, row: Sized, size: int) -> Line:
+    """The seconds of a step in eager and with graphs, in brackets."""
+    sides = next(
+        (c for c in index.datasets[row.dataset].contrasts.values() if c.role == "primary"), None
+    )
+    if sides is None:
+        return ("",)
+    known = [
+        value_at(index, row.dataset, STEP(arm=arm, batch=size))
+        for arm in (sides.denominator, sides.numerator)
+    ]
+    if known[0] is None or known[1] is None:
+        return ("",)
+    return say(
+        " ({eager} against {graphs})",
+        eager=noted(index, known[0]),
+        graphs=noted(index, known[1]),
+    )
