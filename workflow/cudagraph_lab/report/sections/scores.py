@@ -38,7 +38,7 @@ from cudagraph_lab.report.numbers import (
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
 LISTED = 3  # numbers that a refuted prediction names; of more it says how many
-UNFOLDED = 4  # numbers of a verdict that a family lists; the appendix has all of them
+UNFOLDED = 3  # numbers of a verdict that a family lists; the appendix has all of them
 
 
 def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -197,13 +197,18 @@ def wrong(index: Index, drawings: dict[str, Drawing]) -> Section:
     told.sort(key=lambda one: _place(*one))
     alone = [one for one in told if one[0].split("/")[0] != "forecast"]
     lines = [_miss(index, name, pairs) for name, pairs in alone]
-    lines += _forecasts_missed(index, [pair for one in told if one not in alone for pair in one[1]])
+    missed_steps = [pair for one in told if one not in alone for pair in one[1]]
+    forecasts = _forecasts_missed(index, missed_steps)
+    if len(forecasts) <= LISTED:
+        lines, forecasts = [*lines, *forecasts], []
     own = [
         _miss(index, name, pairs)
         for name, pairs in missed.items()
         if all(p.in_sample for _, p in pairs)
     ]
     blocks: list[Block] = [Bullets(lines)] if lines else []
+    if forecasts:
+        blocks.append(Fold(("What our step model forecast wrongly",), [Bullets(forecasts)]))
     if own:
         blocks += [Paragraph(("Refuted by the very data that they were read from:",)), Bullets(own)]
     return Section("wrong", "Wrong", heading, blocks)
