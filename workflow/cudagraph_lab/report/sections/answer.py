@@ -64,8 +64,6 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
             )
         )
     beside += absent
-    if terms := _terms(index):
-        beside.append(Paragraph(terms, small=True))
     beside.append(
         Paragraph(
             say(
@@ -79,7 +77,9 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
         )
     )
     picture = Picture(drawings["speed-up"], heading=True, beside=beside)
-    return Section("answer", "Answer", heading, [picture])
+    terms = _terms(index)
+    below = [Paragraph(terms, small=True)] if terms else []
+    return Section("answer", "Answer", heading, [picture, *below])
 
 
 def _terms(index: Index) -> Line:
