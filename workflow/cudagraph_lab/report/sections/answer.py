@@ -64,8 +64,6 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
             )
         )
     beside += absent
-    if terms := _terms(index):
-        beside.append(Paragraph(terms, small=True))
     beside.append(
         Paragraph(
             say(
@@ -79,15 +77,17 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
         )
     )
     picture = Picture(drawings["speed-up"], heading=True, beside=beside)
-    return Section("answer", "Answer", heading, [picture])
+    terms = _terms(index)
+    below = [Paragraph(terms, small=True)] if terms else []
+    return Section("answer", "Answer", heading, [picture, *below])
 
 
 def _terms(index: Index) -> Line:
     """What the numbers of this section are of, and the words that tell data sets apart."""
     kinds = {d.measured for d in index.main if d.kind == "measured" and len(d.arms) > 1}
     said: Line = (
-        "Here: tokens a second of whole calls, graphs and compilation together. Sizes has the "
-        "decode step alone, where the gain is larger; Why has the graphs alone.",
+        "Here: tokens a second of whole calls, graphs and compilation together. Under "
+        "Sizes stands the decode step alone, under Why the graphs alone.",
     )
     if len(kinds) > 1:
         said += (

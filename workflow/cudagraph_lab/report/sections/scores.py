@@ -6,18 +6,39 @@ from cudagraph_lab.ledger.index import Index, count_verdicts, short_title
 from cudagraph_lab.ledger.number_format import unit_of
 from cudagraph_lab.ledger.verdicts import VERDICTS, WORDINGS, style_name
 from cudagraph_lab.report.claims import (
+    IMPORTANT,
     SPEAKERS,
     Claims,
     families,
     refuted_by_prediction,
     width_words,
 )
-from cudagraph_lab.report.markup import About, Chip, Exempt, Line, Link, Strong, join, plain, say
-from cudagraph_lab.report.numbers import bounds, count, extent, judgement, label, point, value
+from cudagraph_lab.report.markup import (
+    About,
+    Chip,
+    Code,
+    Exempt,
+    Line,
+    Link,
+    Strong,
+    join,
+    plain,
+    say,
+)
+from cudagraph_lab.report.numbers import (
+    batch,
+    bounds,
+    count,
+    extent,
+    judgement,
+    label,
+    point,
+    value,
+)
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
 LISTED = 3  # numbers that a refuted prediction names; of more it says how many
-UNFOLDED = 4  # numbers of a verdict that a family lists; the appendix has all of them
+UNFOLDED = 3  # numbers of a verdict that a family lists; the appendix has all of them
 
 
 def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -123,7 +144,7 @@ def _family(index: Index, claims: Claims) -> Family:
     if len(told) > len(kept):
         lines.append(say("All of them: {link}.", link=Link("appendix", ("every number",))))
     if claims.prefix == "forecast":
-        lines.append((Link("sizes", ("Its steps stand in a table under Sizes.",)),))
+        lines.append((Link("appendix", ("Each stands in the table of all numbers.",)),))
     missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
     if missing:
         reasons = dict.fromkeys(n.missing or "no reason is given" for n, _ in missing)
@@ -172,16 +193,63 @@ def wrong(index: Index, drawings: dict[str, Drawing]) -> Section:
     tested = [
         (name, [(n, p) for n, p in pairs if not p.in_sample]) for name, pairs in missed.items()
     ]
-    lines = [_miss(index, name, pairs) for name, pairs in tested if pairs]
+    told = [(name, pairs) for name, pairs in tested if pairs]
+    told.sort(key=lambda one: _place(*one))
+    alone = [one for one in told if one[0].split("/")[0] != "forecast"]
+    lines = [_miss(index, name, pairs) for name, pairs in alone]
+    missed_steps = [pair for one in told if one not in alone for pair in one[1]]
+    forecasts = _forecasts_missed(index, missed_steps)
+    if len(forecasts) <= LISTED:
+        lines, forecasts = [*lines, *forecasts], []
     own = [
         _miss(index, name, pairs)
         for name, pairs in missed.items()
         if all(p.in_sample for _, p in pairs)
     ]
     blocks: list[Block] = [Bullets(lines)] if lines else []
+    if forecasts:
+        blocks.append(Fold(("What our step model forecast wrongly",), [Bullets(forecasts)]))
     if own:
         blocks += [Paragraph(("Refuted by the very data that they were read from:",)), Bullets(own)]
     return Section("wrong", "Wrong", heading, blocks)
+
+
+def _place(name: str, pairs: list[tuple[Number, Judged]]) -> tuple[bool, int]:
+    """The course lab's claims first, and what a reader wants to know first."""
+    order = list(IMPORTANT)
+    quantity = pairs[0][0].id.quantity
+    lab = SPEAKERS.get(name.split("/")[0]) == SPEAKERS["lab"]
+    return not lab, order.index(quantity) if quantity in order else len(order)
+
+
+def _forecasts_missed(index: Index, pairs: list[tuple[Number, Judged]]) -> list[Line]:
+    """The step model's misses, a line per data set and quantity: one in full, the others named."""
+    alike: dict[tuple[str, str], list[tuple[Number, Judged]]] = {}
+    for number, judged in pairs:
+        alike.setdefault((number.dataset, number.id.quantity.label), []).append((number, judged))
+    lines = []
+    for (dataset, what), missed in alike.items():
+        number, judged = missed[0]
+        others = [_cell(n) for n, _ in missed[1:]]
+        lines.append(
+            say(
+                "{what} of {name}: our step model predicted {bounds} for {cell}, measured {x}: "
+                "{chip}.{others}",
+                what=Strong((Exempt(what, "label"),)),
+                name=Exempt(short_title(index, index.datasets[dataset])),
+                bounds=bounds(number, judged),
+                cell=_cell(number),
+                x=value(number),
+                chip=Chip("refuted"),
+                others=say(" Missed too: {cells}.", cells=join(others)) if others else (),
+            )
+        )
+    return lines
+
+
+def _cell(number: Number) -> Line:
+    arm = str(number.id.arm or number.id.contrast)
+    return say("{arm} at batch {size}", arm=Code(arm), size=batch(int(number.id.batch)))
 
 
 def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:

@@ -15,7 +15,6 @@ from cudagraph_lab.ledger.catalogue import (
     SCORE_ERROR,
     SCORE_WIS,
     SKILL,
-    STEP,
 )
 from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
@@ -40,8 +39,6 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
         blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
-    if cells := _cells(index):
-        blocks.append(Fold(("Every forecast step beside the measured one",), cells))
     if published := _backtest(index):
         blocks.append(Paragraph(join(published, " ", " "), small=True))
     return Section("sizes", "Sizes", drawings["sizes"].title, blocks)
@@ -175,39 +172,6 @@ def _score_rows(index: Index) -> Table | None:
 
 def _baseline(number: Number) -> Exempt:
     return Exempt(str(number.id.baseline), "key")
-
-
-def _cells(index: Index) -> list[Table]:
-    """A table per data set: every step that was forecast, predicted, measured, verdict."""
-    tables = []
-    for dataset in index.ledger.datasets:
-        rows = [
-            Row(
-                (
-                    say(
-                        "{arm}, batch {size}",
-                        arm=Exempt(str(number.id.arm), "key"),
-                        size=batch(int(number.id.batch)),
-                    ),
-                    bounds(number, judged, about=False),
-                    value(number, about=False),
-                    (Chip(judged.verdict),),
-                ),
-                number=str(number.id),
-            )
-            for number in with_quantity(index, dataset.name, STEP)
-            for judged in number.predictions
-            if judged.id.startswith("forecast/")
-        ]
-        if rows:
-            caption = say(
-                "A decode step of {name}, forecast ({outer}) and measured",
-                outer=OUTER,
-                name=Exempt(short_title(index, dataset)),
-            )
-            columns = ["arm", "forecast", "measured", "verdict"]
-            tables.append(Table(caption, columns, rows, dataset=dataset.name))
-    return tables
 
 
 def _backtest(index: Index) -> list[Line]:

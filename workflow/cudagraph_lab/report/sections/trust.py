@@ -32,8 +32,8 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
         Paragraph(
             (
                 Strong(("How small an effect could be seen?",)),
-                " An arm against itself should come out at one; the grey band of the first "
-                "picture is as far as it went.",
+                " An arm against itself should come out at one. What lies inside its interval "
+                "cannot be told from noise; the first picture shows it in grey.",
             )
         ),
         Bullets(_resolution(index)),
@@ -84,8 +84,7 @@ def _resolution(index: Index) -> list[Line]:
             if n.low is not None and n.high is not None and not n.low <= 1 <= n.high
         ]
         text = say(
-            "{name}: {x} at its least precise, batch {size}. What lies inside that interval "
-            "cannot be told from noise.",
+            "{name}: {x} at its least precise, batch {size}.",
             name=name,
             size=batch(widest),
             x=noted(index, numbers[widest]),
