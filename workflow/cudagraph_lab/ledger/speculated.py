@@ -22,9 +22,23 @@ class Speculated:
     step: Number
     plain_step: Number
     needed: Number
+    most: int | None  # tokens that a step can yield to a request; None where it is not known
     busy: Number | None
     plain_busy: Number | None
     draft_busy: Number | None
+
+    @property
+    def never_pays(self) -> bool:
+        """Whether it pays at no acceptance: by the interval, or by the value of one repeat."""
+        least = self.needed.low if self.needed.n > 1 else self.needed.value
+        return self.most is not None and least is not None and least > self.most
+
+
+def drafted(dataset: Dataset, arm: str) -> int | None:
+    """Tokens that the arm drafts for a step, k; None where its arguments do not say."""
+    asked = dataset.arms[arm].engine_args.get("speculative_config") if arm in dataset.arms else None
+    tokens = asked.get("num_speculative_tokens") if isinstance(asked, dict) else None
+    return tokens if isinstance(tokens, int) else None
 
 
 def with_drafts(index: Index) -> list[Dataset]:
@@ -56,6 +70,7 @@ def speculated(index: Index, dataset: str) -> list[Speculated]:
                     step,
                     plain_step,
                     needed,
+                    None if (k := drafted(facts, arm)) is None else 1 + k,
                     value_at(index, dataset, BUSY_S(arm=arm, batch=batch)),
                     value_at(index, dataset, BUSY_S(arm=plain, batch=batch)),
                     value_at(index, dataset, DRAFT_BUSY_S(arm=arm, batch=batch)),

@@ -13,6 +13,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
+from cudagraph_lab.ledger.speculated import drafted
 from cudagraph_lab.ledger.throughputs import Throughputs, alike, samples_of
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import log_means
@@ -45,13 +46,6 @@ def speculation_results(dataset: Dataset, known: Throughputs) -> list[Result]:
             arms = (str(eager), primary.denominator, arm, primary.numerator)
             results += _against_eager(dataset, arms, known)
     return results
-
-
-def drafted(dataset: Dataset, arm: str) -> int | None:
-    """Tokens that the arm drafts for a step, k; None where its arguments do not say."""
-    asked = dataset.arms[arm].engine_args.get("speculative_config") if arm in dataset.arms else None
-    tokens = asked.get("num_speculative_tokens") if isinstance(asked, dict) else None
-    return tokens if isinstance(tokens, int) else None
 
 
 def _of_pair(dataset: Dataset, arm: str, plain: str, known: Throughputs) -> list[Result]:

@@ -3,9 +3,7 @@
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.catalogue import (
     ACCEPTED_SHARE,
-    CAN_PAY,
     DRAFT_REPLAYED_SHARE,
-    GRAPHS_NEED_LESS,
     NEEDED_IN_EAGER,
     REPLAYED_SHARE,
 )
@@ -44,39 +42,36 @@ def _of(index: Index, dataset: Dataset) -> list[Line]:
             name=Strong((Exempt(short_title(index, dataset)),)),
             size=batch(size),
             needs=join(needs, ", ", " and "),
-            never=_never(index, dataset, rows),
+            never=_never(rows),
             mandate=_mandate(index, dataset, at),
         )
     ]
 
 
-def _never(index: Index, dataset: Dataset, rows: list[Speculated]) -> Line:
-    """The cells in which no acceptance pays."""
-    lost = []
+def _never(rows: list[Speculated]) -> Line:
+    """The arms and batch sizes at which no acceptance pays."""
+    lost: dict[str, list[Line]] = {}
     for row in rows:
-        can = value_at(index, dataset.name, CAN_PAY(arm=row.arm, batch=row.batch))
-        if can is not None and can.value is False:
-            lost.append(say("{arm} at batch {b}", arm=Code(row.arm), b=batch(row.batch)))
+        if row.never_pays:
+            lost.setdefault(row.arm, []).append((batch(row.batch),))
     if not lost:
         return ()
+    cells = [
+        say("{arm} at batch {sizes}", arm=Code(arm), sizes=join(sizes))
+        for arm, sizes in lost.items()
+    ]
     return say(
         " On this host speculation cannot pay even where every draft is accepted: {cells}.",
-        cells=join(lost),
+        cells=join(cells),
     )
 
 
 def _mandate(index: Index, dataset: Dataset, rows: list[Speculated]) -> Line:
-    """Whether graphs make speculation cheaper, with what eager needs over what graphs need."""
+    """What eager needs over what graphs need."""
     for row in rows:
-        key: dict[str, str | int] = {"arm": row.arm, "batch": row.batch}
-        ratio = value_at(index, dataset.name, NEEDED_IN_EAGER(**key))
-        claim = value_at(index, dataset.name, GRAPHS_NEED_LESS(**key))
-        if ratio is not None and claim is not None:
-            return say(
-                " Eager needs {x} what graphs need{claim}.",
-                x=noted(index, ratio),
-                claim=say(": {holds}", holds=noted(index, claim)) if claim.predictions else (),
-            )
+        number = NEEDED_IN_EAGER(arm=row.arm, batch=row.batch)
+        if (ratio := value_at(index, dataset.name, number)) is not None:
+            return say(" Eager needs {x} what graphs need.", x=noted(index, ratio))
     return ()
 
 
