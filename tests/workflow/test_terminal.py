@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -67,11 +68,15 @@ def session(tmp_path_factory, repository):
     beside = {}
 
     def ask_for_a_report(terminal):
+        # The lab stands still meanwhile, so that it does not end before the report begins.
+        group = os.tcgetpgrp(terminal)
+        os.killpg(group, signal.SIGSTOP)
         beside["report"] = subprocess.run(
             ["make", "report", "ARGS=--configfile mine.yaml"],
             cwd=walk.directory, env=walk.environment, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=120,
         )  # fmt: skip
+        os.killpg(group, signal.SIGCONT)
 
     second = r"run 2 of 2[^\r]*(booting|round)"
     stopped = in_terminal(walk, *lab, when=second, then=lambda t: os.write(t, CONTROL_C))
