@@ -35,10 +35,7 @@ def ranks(index: Index) -> list[Block]:
                     model=Exempt(row.label),
                 ),
                 (Code(row.dataset),),
-                *[
-                    noted(index, row.ratios[size]) if size in row.ratios else ("–",)
-                    for size in _sizes(found, waiting)
-                ],
+                _by_batch(index, row.ratios),
             ]
         )
         for (device, _), group in found.items()
@@ -49,16 +46,13 @@ def ranks(index: Index) -> list[Block]:
             [
                 ("forecast, not measured",),
                 (Code(dataset),),
-                *[
-                    noted(index, numbers[size]) if size in numbers else ("–",)
-                    for size in _sizes(found, waiting)
-                ],
+                _by_batch(index, numbers),
             ]
         )
         for dataset, numbers in waiting.items()
     ]
     if rows:
-        columns = ["GPUs", "data set", *[f"batch {size}" for size in _sizes(found, waiting)]]
+        columns = ["GPUs", "data set", "speed-up, and the batch size"]
         caption = (
             "Speed-up of a decode step, eager over graphs, by the number of GPUs that share a "
             "model. Two rows of the same GPUs are of two hosts.",
@@ -67,11 +61,15 @@ def ranks(index: Index) -> list[Block]:
     return blocks
 
 
-def _sizes(
-    found: dict[tuple[str, str], list[Sized]], waiting: dict[str, dict[int, Number]]
-) -> list[int]:
-    measured = {size for rows in found.values() for row in rows for size in row.ratios}
-    return sorted(measured | {size for numbers in waiting.values() for size in numbers})
+def _by_batch(index: Index, numbers: dict[int, Number]) -> Line:
+    return join(
+        [
+            say("{x} at {size}", x=noted(index, number), size=batch(size))
+            for size, number in sorted(numbers.items())
+        ],
+        ", ",
+        ", ",
+    )
 
 
 def _waiting(index: Index) -> dict[str, dict[int, Number]]:
