@@ -48,6 +48,6 @@ def _number(prediction: Prediction, dataset: str, batch: int) -> Number:
         missing=None,
         predictions=[],
         unpredicted="this is itself a forecast; nobody here measured it yet",
-        origin=Origin(rule="build_ledger", files=["config/"]),
+        origin=Origin(rule="register_predictions", files=[]),
         **fields,
     )
