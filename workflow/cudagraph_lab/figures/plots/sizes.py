@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from cudagraph_lab.figures.ranks import largest_ranked, ranks_finding, ranks_panel
 from cudagraph_lab.figures.style import (
     INK,
     MARKS,
@@ -32,8 +33,11 @@ def draw(index: Index) -> Drawn:
     devices = sized(index)
     if not devices:
         return nothing("No speed-up of a model of known size was measured.")
-    figure = Figure(figsize=(WIDTH, 3.0 * len(devices)))
-    panels = figure.subplots(len(devices), 1, squeeze=False)[:, 0]
+    several = largest_ranked(index)
+    rows_of_panels = len(devices) + (several is not None)
+    figure = Figure(figsize=(WIDTH, 3.0 * rows_of_panels))
+    every = figure.subplots(rows_of_panels, 1, squeeze=False)[:, 0]
+    panels = every[: len(devices)]
     shown: list[Number] = []
     said = []
     for axes, (device, rows) in zip(panels, devices.items(), strict=True):
@@ -43,6 +47,9 @@ def draw(index: Index) -> Drawn:
         panel_title(axes, f"{device}, decode step", INK)
         said.append(f"{device}: " + "; ".join(_finding(rows, batch) for batch in batches))
     panels[-1].set_xlabel("parameters of the model")
+    if several is not None:
+        shown += ranks_panel(every[-1], index, *several)
+        said.append(ranks_finding(several[1]))
     first = shown_batches(next(iter(devices.values())))[0]
     figure.supxlabel(
         "marks: measured, hollow without an interval · bands: forecast before, 90%\n"

@@ -14,7 +14,7 @@ from cudagraph_lab.ledger.index import (
     with_quantity,
 )
 from cudagraph_lab.ledger.quantity import Quantity
-from cudagraph_lab.ledger.selection import cold_arms, leading_role, sized
+from cudagraph_lab.ledger.selection import cold_arms, leading_role, ranked, sized
 from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
@@ -259,7 +259,9 @@ def larger(index: Index) -> Line:
         first, last = numbers[min(numbers)], numbers[max(numbers)]
         claimed = [(n, p) for n in numbers.values() for p in n.predictions if p.id[:4] == "lab/"]
         return say(
-            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}.{why}",
+            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}."
+            "{why}{several}",
+            several=_several(index, device, row.label),
             why=" There the GPU works nearly all of a step, so that launches cost no time."
             if gpu_bound(index)
             else "",
@@ -292,4 +294,24 @@ def larger(index: Index) -> Line:
         device=Exempt(str(key.device).upper(), "key"),
         size=Exempt(str(key.batch), "key"),
         x=noted(index, forecasts[0]),
+    )
+
+
+def _several(index: Index, device: str, label: str) -> Line:
+    """The same model on several GPUs, at the batch size in the middle; empty where on one only."""
+    rows = [row for row in ranked(index).get((device, label), []) if row.ranks > 1]
+    known = [ratios(index, row.dataset, "primary") for row in rows]
+    common = sorted(set.intersection(*(set(numbers) for numbers in known))) if known else []
+    if not common:
+        return ("",)
+    size = common[len(common) // 2]
+    return say(
+        " On several GPUs the host decides again: {parts} at batch {size}.",
+        size=batch(size),
+        parts=join(
+            [
+                say("{x} on {n}", x=noted(index, numbers[size]), n=Exempt(str(row.ranks), "key"))
+                for row, numbers in zip(rows, known, strict=True)
+            ]
+        ),
     )
