@@ -297,3 +297,26 @@ def test_inside_a_page_a_figure_takes_the_pages_colours_and_ids_of_its_own():
     used |= {part.split(")")[0] for part in svg.split("url(#")[1:]}
     assert used
     assert all(f'id="{name}"' in svg and name.startswith("speed-up-") for name in used)
+
+
+def test_several_gpus_have_a_panel_of_their_own():
+    ranks = {"one": 1, "two": 2, "other": 2}
+    datasets = [
+        make_dataset(
+            name, model="meta-llama/Llama-3.1-70B", device="NVIDIA H200", tensor_parallel_size=n
+        )
+        for name, n in ranks.items()
+    ]
+    numbers = [
+        make_number("step_ratio/bundle/b1", name, value=1.0 + n, predictions=[predicted(1.5, 3.5)])
+        for name, n in ranks.items()
+    ]
+    drawing, figure = drawn(numbers, "sizes", datasets=datasets)
+    sizes, several = figure.axes
+    # What several GPUs share is no row of the models of one GPU.
+    assert [tick.get_text() for tick in sizes.get_xticklabels()] == ["71B"]
+    assert [tick.get_text() for tick in several.get_xticklabels()] == ["1", "2"]
+    marks = [line.get_xdata()[0] for line in several.get_lines() if line.get_marker() == "o"
+             and len(line.get_xdata())]  # fmt: skip
+    assert marks == [1, 2, 2]
+    assert "2× on 1, 3× on 2, 3× on 2" in drawing.finding
