@@ -48,7 +48,11 @@ def parts(rules: dict[str, Any], config: Any, path: Path = ()) -> Iterator[tuple
     if "patternProperties" in rules and isinstance(config, dict):
         (named,) = rules["patternProperties"].values()
         inside |= dict.fromkeys(config, named)
+    there = set(config) if isinstance(config, dict) else set()
     for key, part in inside.items():
+        # A map that is not there yet would lack its other required keys: a second mistake.
+        if set(rules.get("required", ())) - {key} - there:
+            continue
         below = config.get(key, {}) if isinstance(config, dict) else {}
         yield from parts(part, below, (*path, key))
     if isinstance(rules.get("items"), dict) and isinstance(config, list):
