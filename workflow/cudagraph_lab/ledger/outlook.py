@@ -216,17 +216,18 @@ def outlook_numbers(questions: Sequence[Mapping[str, Any]]) -> list[Number]:
     return [*forecasts.values(), *(_backtested(row) for row in rows), *_summary(rows)]
 
 
-def _number(id: NumberId, value: float | None, **fields: Any) -> Number:
+def outlook_number(id: NumberId, value: float | None, **fields: Any) -> Number:
+    """A number that no run of ours is behind; `fields` are those of Number."""
     empty: dict[str, Any] = {
         "n": 0, "low": None, "high": None, "method": None, "note": None, "missing": None,
         "predictions": [], "unpredicted": "no prediction was registered for this number",
+        "origin": Origin(rule="build_ledger", files=[f"config/{path.name}" for path in TABLES]),
     }  # fmt: skip
     return Number(
         id=id,
         dataset=OUTLOOK,
         value=value,
         unit=id.quantity.unit,
-        origin=Origin(rule="build_ledger", files=[f"config/{path.name}" for path in TABLES]),
         **{**empty, **fields},
     )
 
@@ -236,7 +237,7 @@ def _forecast_number(
 ) -> Number:
     keys = ("device", "model", "tp", "dtype", "batch")
     half = f"50% between {said.ratio.low_50:.3g} and {said.ratio.high_50:.3g}"
-    return _number(
+    return outlook_number(
         EXTRAPOLATION(**{key: question[key] for key in keys}),
         said.ratio.median,
         low=said.ratio.low_90,
@@ -283,7 +284,7 @@ def _backtested(row: BacktestRow) -> Number:
         verdict=judge(row.published, None, None, said.low_90, said.high_90),
         settle=None,
     )
-    return _number(
+    return outlook_number(
         BACKTEST(pair=row.pair),
         row.published,
         n=1,
@@ -308,13 +309,13 @@ def _summary(rows: Sequence[BacktestRow]) -> list[Number]:
     hits = sum(one.low_90 <= one.observed <= one.high_90 for one in scored)
     n = len(scored)
     return [
-        _number(BACKTEST_HITS(), hits, n=n),
-        _number(BACKTEST_TESTED(), n, n=n),
-        _number(BACKTEST_INFEASIBLE(), len(rows) - n, n=len(rows),
+        outlook_number(BACKTEST_HITS(), hits, n=n),
+        outlook_number(BACKTEST_TESTED(), n, n=n),
+        outlook_number(BACKTEST_INFEASIBLE(), len(rows) - n, n=len(rows),
                 note="published faster than the roofline allows; a hit there is no evidence"),
-        _number(BACKTEST_HIT_RATE(), hits / n, n=n),
-        _number(BACKTEST_WIDTH(), median(widths), n=n,
+        outlook_number(BACKTEST_HIT_RATE(), hits / n, n=n),
+        outlook_number(BACKTEST_WIDTH(), median(widths), n=n,
                 note="high over low of the bounds of 90%: how little a hit says"),
-        _number(BACKTEST_WIS(), whole.interval_score, n=n),
-        _number(BACKTEST_ERROR(), whole.median_error, n=n),
+        outlook_number(BACKTEST_WIS(), whole.interval_score, n=n),
+        outlook_number(BACKTEST_ERROR(), whole.median_error, n=n),
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.build import Number, Origin
+from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import (
     CURVE,
     CURVE_CROSSING,
@@ -26,12 +26,11 @@ from cudagraph_lab.ledger.catalogue import (
     CURVE_LAUNCH,
 )
 from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context, speed_on
-from cudagraph_lab.ledger.outlook import OUTLOOK, SEED, with_own
+from cudagraph_lab.ledger.outlook import SEED, outlook_number, with_own
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.models.architecture import (
     DEVICES,
     MODELS,
-    TABLES,
     Device,
     Model,
     read_devices,
@@ -198,15 +197,4 @@ def _launch_cost(host: str, constants: Host) -> Number:
 
 
 def _number(id: NumberId, value: float | None, **fields: Any) -> Number:
-    empty: dict[str, Any] = {
-        "n": 0, "low": None, "high": None, "method": None, "note": None, "missing": None,
-        "predictions": [], "unpredicted": "this is itself a forecast",
-    }  # fmt: skip
-    return Number(
-        id=id,
-        dataset=OUTLOOK,
-        value=value,
-        unit=id.quantity.unit,
-        origin=Origin(rule="build_ledger", files=[f"config/{path.name}" for path in TABLES]),
-        **{**empty, **fields},
-    )
+    return outlook_number(id, value, unpredicted="this is itself a forecast", **fields)

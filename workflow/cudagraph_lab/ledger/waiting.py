@@ -5,12 +5,11 @@ of a step as it was forecast, with its bounds of 90%.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.ledger.build import Number, Origin
 from cudagraph_lab.ledger.catalogue import STEP_RATIO, WAITING, parse
-from cudagraph_lab.ledger.outlook import OUTLOOK
+from cudagraph_lab.ledger.outlook import outlook_number
 
 WILD = frozenset("*?[")  # of a shell pattern
 
@@ -33,21 +32,13 @@ def waiting_numbers(predictions: Iterable[Prediction], measured: Sequence[str]) 
 
 
 def _number(prediction: Prediction, dataset: str, batch: int) -> Number:
-    fields: dict[str, Any] = {
-        "value": prediction.value,
-        "low": prediction.low,
-        "high": prediction.high,
-        "method": "bounds of 90%, registered",
-        "note": prediction.source,
-    }
-    return Number(
-        id=WAITING(dataset=dataset, batch=batch),
-        dataset=OUTLOOK,
-        unit=WAITING.unit,
-        n=0,
-        missing=None,
-        predictions=[],
-        unpredicted="this is itself a forecast; nobody here measured it yet",
+    return outlook_number(
+        WAITING(dataset=dataset, batch=batch),
+        None if prediction.value is None else float(prediction.value),
+        low=prediction.low,
+        high=prediction.high,
+        method="bounds of 90%, registered",
+        note=prediction.source,
         origin=Origin(rule="register_predictions", files=[]),
-        **fields,
+        unpredicted="this is itself a forecast; nobody here measured it yet",
     )
