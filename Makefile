@@ -21,9 +21,12 @@ help: ## say what can be done
 OPTIONS = $(filter-out results/%,$(ARGS))
 TARGETS = $(if $(filter results/%,$(ARGS)),-- $(filter results/%,$(ARGS)))
 
+# GPUs that a run may have; an arm of several ranks needs as many.
+GPUS ?= 1
+
 lab: setup ## measure what is not measured yet with what is here, judge it, write the report
 	@$(BIN)/cudagraph-lab clear-leftovers
-	@$(BIN)/snakemake $(OPTIONS) --logger lab --cores 1 --resources gpu=1 $(TARGETS)
+	@$(BIN)/snakemake $(OPTIONS) --logger lab --cores 1 --resources gpu=$(GPUS) $(TARGETS)
 
 report: setup ## write the report from the records that are there; measures nothing
 	$(if $(filter --config --config=% -C,$(ARGS)),$(error ARGS: `make report` gives --config \
