@@ -99,8 +99,10 @@ def check_devices(config: Config, platform: str, available: float, granted: int 
         where = f"config: arms.{arm}.engine_args: {needed} devices are needed (tensor x pipeline "
         where += "x data parallel size)"
         if granted is not None and needed > granted:
-            raise LabError(f"{where}, Snakemake may use {granted}; add --resources gpu={needed}, or "
-                f"GPUS={needed} with make")
+            raise LabError(
+                f"{where}, Snakemake may use {granted}; add --resources gpu={needed}, or "
+                f"GPUS={needed} with make"
+            )
         if needed > available:
             raise LabError(f"{where}, {available} are here; lower the sizes or set the arm to null")
 
