@@ -19,8 +19,8 @@ def ranks(index: Index) -> list[Block]:
     if lines:
         lines.append(
             (
-                "Several GPUs divide the GPU’s work and not the launches, so that the host decides "
-                "again: the slower it launches, the more graphs bring.",
+                "Several GPUs share the GPU’s work, but each of them needs all launches, so that "
+                "the host decides again: the slower it launches, the more graphs bring.",
             )
         )
         blocks.append(Bullets(lines))
@@ -54,8 +54,8 @@ def ranks(index: Index) -> list[Block]:
     if rows:
         columns = ["GPUs", "data set", "speed-up, and the batch size"]
         caption = (
-            "Speed-up of a decode step, eager over graphs, by the number of GPUs that share a "
-            "model. Two rows of the same GPUs are of two hosts.",
+            "Speed-up of a decode step by graphs and compilation, by the number of GPUs that share "
+            "a model. Two rows of the same GPUs and model are of two hosts.",
         )
         blocks.append(Table(caption, columns, rows))
     return blocks
@@ -100,7 +100,7 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
     ]
     return [
         say(
-            "{model}, batch {size}: graphs make a decode step {parts} as fast.",
+            "{model}, batch {size}, a decode step with graphs against eager: {parts} as fast.",
             model=Strong((Exempt(rows[0].label),)),
             size=batch(size),
             parts=join(parts),
@@ -122,7 +122,7 @@ def _steps(index: Index, row: Sized, size: int) -> Line:
     if known[0] is None or known[1] is None:
         return ("",)
     return say(
-        " ({eager} against {graphs})",
+        " ({graphs} against {eager})",
         eager=noted(index, known[0]),
         graphs=noted(index, known[1]),
     )

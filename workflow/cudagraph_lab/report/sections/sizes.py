@@ -83,9 +83,10 @@ def _scored(index: Index) -> list[Line]:
             continue
         lines.append(
             say(
-                "Forecast before from a host that was calibrated on {small} alone: the steps of "
-                "{large} on {device} were met with a median error of {error}, and {inside} of them "
-                "lie inside the bounds of {outer}.",
+                "The steps of {large} on {device} were forecast before they were measured, from a "
+                "calibration on {small} alone: the median error is {error}, and {inside} of the "
+                "steps lie inside the {outer} bounds.{better}",
+                better=_better(index, last.dataset, rows[0].label),
                 outer=OUTER,
                 small=Exempt(rows[0].label),
                 large=Exempt(last.label),
@@ -97,6 +98,18 @@ def _scored(index: Index) -> list[Line]:
     return lines
 
 
+def _better(index: Index, dataset: str, small: str) -> Line:
+    """What the forecast is worth over assuming the small model's speed-up for every model."""
+    found = value_at(index, dataset, SKILL(family="step-ratios", baseline="same-ratio"))
+    if found is None or not float(found.value or 0) > 0:
+        return ()
+    return say(
+        " Its error in the speed-up is {x} smaller than that of the simple rule “as for {small}”.",
+        x=noted(index, found),
+        small=Exempt(small),
+    )
+
+
 def _beyond(index: Index) -> list[Line]:
     """What the step model says where nothing was measured, and the claim about it."""
     lines: list[Line] = []
@@ -105,8 +118,8 @@ def _beyond(index: Index) -> list[Line]:
             key = number.id
             lines.append(
                 say(
-                    "Not measured: {model} on {n} {device} at batch {size}, on a host that nobody "
-                    "measured: {x}{claims}.",
+                    "A forecast that was not tested: {x} for {model} on {n} {device} at batch "
+                    "{size}, on a host of unknown speed{claims}.",
                     model=Exempt(str(key.model), "key"),
                     n=Exempt(str(key.tp), "key"),
                     device=Exempt(str(key.device).upper(), "key"),
@@ -186,9 +199,9 @@ def _backtest(index: Index) -> list[Line]:
             continue
         lines.append(
             say(
-                "Of {tested} published by others, whose hosts nobody knows, {hits} lie inside the "
-                "bounds of {outer}; these are wide, {width} from end to end in the median, so "
-                "that is weak evidence.",
+                "The step model was also held against {tested} that others published, on hosts of "
+                "unknown speed: {hits} lie inside its {outer} bounds. That is weak evidence, since "
+                "the upper bound is {width} the lower one in the median.",
                 outer=OUTER,
                 tested=noted(index, tested),
                 hits=noted(index, hits),
@@ -198,7 +211,7 @@ def _backtest(index: Index) -> list[Line]:
         if infeasible and infeasible.value:
             lines.append(
                 say(
-                    "Faster than the hardware allows, and left out: {n}.",
+                    "Left out as faster than the hardware allows: {n}.",
                     n=noted(index, infeasible),
                 )
             )
