@@ -31,13 +31,13 @@ def text_of(made):
 
 def test_each_size_has_a_row_with_its_boots_capture_and_lost_tokens():
     text = text_of(ledger("small", "large"))
-    assert "opt-125m | 8 s | 20 s | 22.5 s, cache empty | 3.75 s | – | 4,672 tokens |" in text
-    assert "Llama-3.1-70B | 8 s | 35 s | 22.5 s, cache empty | 3.75 s | – | 4,672 tokens |" in text
+    assert "opt-125m, 1 L4 | 8 s | 20 s | 22.5 s cold | 3.75 s | – | 4,672 tokens |" in text
+    assert "Llama-3.1-70B, 1 L4 | 8 s | 35 s | 22.5 s cold | 3.75 s | – | 4,672 tokens |" in text
 
 
 def test_an_empty_cell_has_its_reason_below_the_table():
     text = text_of(ledger("small", "large", kv_missing="the size was given"))
-    assert "KV cache lost, where there is none: the size was given." in text
+    assert "A dash under “KV cache lost”: the size was given." in text
 
 
 def test_one_size_alone_makes_no_table():

@@ -26,6 +26,7 @@ SPEAKERS = {
     "lab": "the course lab",
     "claim": "the course lab",
     "vllm": "vLLM’s own rules",
+    "code": "vLLM’s source code",
     "expect": "our expectation",
     "trial": "a trial on the same kind of device",
     "model": "our extrapolation",

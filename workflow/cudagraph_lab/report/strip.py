@@ -13,8 +13,8 @@ from cudagraph_lab.ledger.index import Index, contrast_of_role, short_title
 from cudagraph_lab.ledger.number_format import trimmed
 from cudagraph_lab.observations.dataset import Dataset
 
-WIDTH, HEIGHT = 720, 150  # of the drawing; its text is made for half that width
-LEFT, RIGHT, TOP, BOTTOM = 92, 560, 12, 118  # of the dots
+WIDTH, HEIGHT = 720, 200  # of the drawing; its text is made for half that width
+LEFT, RIGHT, TOP, BOTTOM = 92, 560, 12, 166  # of the dots
 GAP = 26  # between the baselines of two labels
 LABEL = 15  # characters of an arm's name
 DENOMINATOR, TWIN, NUMERATOR = "var(--soft)", "var(--orange)", "var(--blue)"
@@ -60,7 +60,9 @@ def strip(dataset: Dataset, arms: dict[str, str]) -> Markup:
     drawn = [_words(RIGHT, HEIGHT - 6, f"{trimmed(last / 60, significant=2)} min", "end")]
     for value in (slowest, fastest):
         drawn.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(LEFT, down(value), RIGHT))
-        drawn.append(_words(LEFT - 12, down(value) + 7, trimmed(value, significant=2), "end"))
+        drawn.append(
+            _words(LEFT - 12, down(value) + 7, f"{trimmed(value, significant=2)}/s", "end")
+        )
     for arm, colour in arms.items():
         dots = "".join(
             f"M{round(LEFT + (RIGHT - LEFT) * at / last)} {down(value)}h0"

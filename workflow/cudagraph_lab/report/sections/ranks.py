@@ -8,12 +8,11 @@ from cudagraph_lab.ledger.index import Index, value_at, with_quantity
 from cudagraph_lab.ledger.selection import Sized, ranked
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
-from cudagraph_lab.report.view import Block, Bullets, Row, Table
+from cudagraph_lab.report.view import Block, Fold, Row, Table
 
 
-def ranks(index: Index) -> list[Block]:
-    """A sentence for each model that was measured on several GPUs, and a row a data set."""
-    blocks: list[Block] = []
+def rank_lines(index: Index) -> list[Line]:
+    """A sentence for each model that was measured on several GPUs."""
     found = ranked(index)
     lines = [line for (device, _), rows in found.items() for line in _course(index, device, rows)]
     if lines:
@@ -23,8 +22,12 @@ def ranks(index: Index) -> list[Block]:
                 "the host decides again: the slower it launches, the more graphs bring.",
             )
         )
-        blocks.append(Bullets(lines))
-    waiting = _waiting(index)
+    return lines
+
+
+def rank_table(index: Index) -> list[Block]:
+    """A row for each data set of a model on several GPUs, and for each forecast that waits."""
+    found, waiting = ranked(index), _waiting(index)
     rows = [
         Row(
             [
@@ -51,14 +54,15 @@ def ranks(index: Index) -> list[Block]:
         )
         for dataset, numbers in waiting.items()
     ]
-    if rows:
-        columns = ["GPUs", "data set", "speed-up, and the batch size"]
-        caption = (
-            "Speed-up of a decode step by graphs and compilation, by the number of GPUs that share "
-            "a model. Two rows of the same GPUs and model are of two hosts.",
-        )
-        blocks.append(Table(caption, columns, rows))
-    return blocks
+    if not rows:
+        return []
+    columns = ["GPUs", "data set", "speed-up, and the batch size"]
+    caption = (
+        "Speed-up of a decode step by graphs and compilation. Two rows of the same GPUs and model "
+        "are of two hosts.",
+    )
+    summary = ("Several GPUs at every batch size, and forecasts that wait for a measurement",)
+    return [Fold(summary, [Table(caption, columns, rows)])]
 
 
 def _by_batch(index: Index, numbers: dict[int, Number]) -> Line:

@@ -38,7 +38,7 @@ from cudagraph_lab.report.numbers import (
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
 LISTED = 3  # numbers that a refuted prediction names; of more it says how many
-UNFOLDED = 3  # numbers of a verdict that a family lists; the appendix has all of them
+UNFOLDED = 2  # numbers of a verdict that a family lists; the appendix has all of them
 
 
 def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -265,12 +265,15 @@ def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:
             for p in n.predictions
             if p.id == name and p.verdict != "not measured"
         ]
+        low = min((n for n, _ in pairs), key=lambda n: float(n.value or 0))
+        high = max((n for n, _ in pairs), key=lambda n: float(n.value or 0))
         outcome = say(
-            "{n} of the {all} measured numbers lie outside, from {low} to {high}",
+            "{n} of the {all} measured numbers lie outside, {where}",
             n=count(len(pairs), "refuted", prediction=name),
             all=count(len(whole), "measured", prediction=name),
-            low=point(min((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
-            high=point(max((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
+            where=say("at {x}", x=point(low))
+            if low.value == high.value
+            else say("from {low} to {high}", low=point(low), high=point(high)),
         )
     else:
         outcome = say("measured {all}", all=_outcomes(index, [n for n, _ in pairs]))

@@ -1,74 +1,95 @@
 """What graphs cost at start-up, by model size and number of GPUs."""
 
+from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import CAPTURE_GIB, CAPTURE_S, KV_TOKENS_LOST, STARTUP
-from cudagraph_lab.ledger.index import Index, contrast_of_role, find, value_at
-from cudagraph_lab.ledger.selection import Sized, ranked, sized
+from cudagraph_lab.ledger.index import (
+    Index,
+    contrast_of_role,
+    find,
+    short_device,
+    short_model,
+    value_at,
+)
+from cudagraph_lab.ledger.selection import ranked, sized
+from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Exempt, Line, join, say
 from cudagraph_lab.report.numbers import noted
 from cudagraph_lab.report.sections.payoff import cell
 from cudagraph_lab.report.view import Block, Paragraph, Row, Table
 
 COLUMNS = (
-    "GPUs, model",
-    "boot in eager",
-    "boot with graphs",
-    "of which compiling",
-    "of which capture",
-    "memory of the graphs",
+    "model, GPUs",
+    "boot, eager",
+    "boot, graphs",
+    "compiling",
+    "capture",
+    "graphs’ memory",
     "KV cache lost",
 )
 
 
 def sized_starts(index: Index) -> list[Block]:
-    """A row for each measured size whose two arms booted alone; nothing where only one did."""
-    chosen = [(device, row) for device, rows in sized(index).items() for row in rows]
-    chosen += [
-        (device, row)
-        for (device, _), rows in ranked(index).items()
-        for row in rows
-        if row.ranks > 1
-    ]
-    rows = [made for device, row in chosen if (made := _row(index, device, row)) is not None]
-    if len(rows) < 2:
+    """A row for each size whose two arms booted apart; nothing where only one size did."""
+    every = [*sized(index).values(), *ranked(index).values()]
+    parameters = {row.label: row.parameters for rows in every for row in rows}
+    booted = [d for d in index.ledger.datasets if short_model(d) in parameters and _boots(index, d)]
+    # On one GPU the first data set counts; on several, hosts differ.
+    one_each = {
+        (short_device(d), short_model(d), d.tensor_parallel_size > 1 and d.name): d
+        for d in reversed(booted)
+    }
+    chosen = sorted(
+        one_each.values(),
+        key=lambda d: (short_device(d), parameters[short_model(d)], d.tensor_parallel_size),
+    )
+    if len({short_model(dataset) for dataset in chosen}) < 2:
         return []
-    blocks: list[Block] = [Table(("Start-up by model size",), COLUMNS, rows)]
+    table = Table(
+        ("Start-up by model size; compiling and capture are parts of the boot with graphs",),
+        COLUMNS,
+        [_row(index, dataset) for dataset in chosen],
+    )
     reasons = dict.fromkeys(
         number.missing
-        for _, row in chosen
-        if (number := find(index, row.dataset, KV_TOKENS_LOST())) is not None and number.missing
+        for dataset in chosen
+        if (number := find(index, dataset.name, KV_TOKENS_LOST())) is not None and number.missing
     )
-    if reasons:
-        why = join([(Exempt(reason),) for reason in reasons], "; ", "; ")
-        blocks.append(Paragraph(say("KV cache lost, where there is none: {why}.", why=why), True))
-    return blocks
+    if not reasons:
+        return [table]
+    why = join([(Exempt(reason),) for reason in reasons], "; ", "; ")
+    return [table, Paragraph(say("A dash under “KV cache lost”: {why}.", why=why), small=True)]
 
 
-def _row(index: Index, device: str, row: Sized) -> Row | None:
-    pair = contrast_of_role(index, row.dataset, "primary")
-    if pair is None:
-        return None
-    eager, graphs = pair[1].denominator, pair[1].numerator
-    boots = [
-        value_at(index, row.dataset, STARTUP(phase="boot", arm=arm)) for arm in (eager, graphs)
+def _boots(index: Index, dataset: Dataset) -> list[Number]:
+    """Seconds of the boot in eager and with graphs; empty where one of them is not known."""
+    pair = contrast_of_role(index, dataset.name, "primary")
+    if pair is None or dataset.platform != "cuda":
+        return []
+    found = [
+        value_at(index, dataset.name, STARTUP(phase="boot", arm=arm))
+        for arm in (pair[1].denominator, pair[1].numerator)
     ]
-    if None in boots:
-        return None
+    return [number for number in found if number is not None] if None not in found else []
+
+
+def _row(index: Index, dataset: Dataset) -> Row:
+    boots = _boots(index, dataset)
     compiling = [
-        say("{x}, {words}", x=noted(index, number), words=words)
-        for phase, words in (("compile_cold", "cache empty"), ("compile_warm", "cached"))
-        if (number := value_at(index, row.dataset, STARTUP(phase=phase, arm=graphs)))
+        say("{x} {words}", x=noted(index, number), words=words)
+        for phase, words in (("compile_cold", "cold"), ("compile_warm", "warm"))
+        if (number := value_at(index, dataset.name, STARTUP(phase=phase, arm=str(boots[1].id.arm))))
     ]
     cells: list[Line] = [
         say(
-            "{n} {device}, {model}",
-            n=Exempt(str(row.ranks), "key"),
-            device=Exempt(device),
-            model=Exempt(row.label),
+            "{model}, {n} {device}",
+            model=Exempt(short_model(dataset)),
+            n=Exempt(str(dataset.tensor_parallel_size), "key"),
+            device=Exempt(short_device(dataset)),
         ),
-        *(cell(index, number) for number in boots),
+        *(noted(index, number) for number in boots),
         join(compiling, "; ", "; ") or ("–",),
         *(
-            cell(index, value_at(index, row.dataset, quantity()))
+            cell(index, value_at(index, dataset.name, quantity()))
             for quantity in (CAPTURE_S, CAPTURE_GIB, KV_TOKENS_LOST)
         ),
     ]

@@ -22,7 +22,7 @@ from cudagraph_lab.ledger.selection import Sized, sized
 from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
 from cudagraph_lab.report.sections.crossing import crossing
-from cudagraph_lab.report.sections.ranks import ranks
+from cudagraph_lab.report.sections.ranks import rank_lines, rank_table
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
 INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
@@ -33,9 +33,10 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     """Speed-up against model size, and how the forecasts of it did."""
     devices = sized(index)
     lines = [line for device, rows in devices.items() for line in _course(index, device, rows)]
-    beside: list[Block] = [Bullets([*lines, *_scored(index), *_beyond(index)])]
+    lines += [*rank_lines(index), *_scored(index), *_beyond(index)]
+    beside: list[Block] = [Bullets(lines)]
     blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
-    blocks += ranks(index)
+    blocks += rank_table(index)
     blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
         blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
