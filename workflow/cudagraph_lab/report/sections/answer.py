@@ -329,13 +329,19 @@ def _several(index: Index, device: str, label: str) -> Line:
     if not common:
         return ("",)
     size = common[len(common) // 2]
+    counts = [[other.ranks for other in rows[:place]] for place in range(len(rows))]
     return say(
         " On several GPUs the host decides again: {parts} at batch {size}.",
         size=batch(size),
         parts=join(
             [
-                say("{x} on {n}", x=noted(index, numbers[size]), n=Exempt(str(row.ranks), "key"))
-                for row, numbers in zip(rows, known, strict=True)
+                say(
+                    "{x} on {n}{other}",
+                    x=noted(index, numbers[size]),
+                    n=Exempt(str(row.ranks), "key"),
+                    other=" of another host" if row.ranks in before else "",
+                )
+                for row, numbers, before in zip(rows, known, counts, strict=True)
             ]
         ),
     )

@@ -59,7 +59,7 @@ def rank_table(index: Index) -> list[Block]:
     columns = ["GPUs", "data set", "speed-up, and the batch size"]
     caption = (
         "Speed-up of a decode step by graphs and compilation. Two rows of the same GPUs and model "
-        "are of two hosts.",
+        "are of two hosts. The forecasts here assume a host that was calibrated.",
     )
     summary = ("Several GPUs at every batch size, and forecasts that wait for a measurement",)
     return [Fold(summary, [Table(caption, columns, rows)])]

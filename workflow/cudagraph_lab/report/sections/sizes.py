@@ -74,40 +74,64 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
 
 
 def _scored(index: Index) -> list[Line]:
-    """How the forecasts of the largest measured model did."""
+    """How the forecasts of the larger models did, the worst of each device beside the best."""
     lines: list[Line] = []
-    for device, rows in sized(index).items():
-        last = rows[-1]
-        error = value_at(index, last.dataset, SCORE_ERROR(family="steps"))
-        inside = value_at(index, last.dataset, SCORE_90(family="steps"))
-        if error is None or inside is None:
+    for device, (first, *larger) in sized(index).items():
+        errors = [
+            (float(error.value or 0), row, error)
+            for row in larger
+            if (error := value_at(index, row.dataset, SCORE_ERROR(family="steps")))
+        ]
+        inside = [
+            number
+            for _, row, _ in errors
+            if (number := value_at(index, row.dataset, SCORE_90(family="steps")))
+        ]
+        if not errors or not inside:
             continue
+        errors.sort(key=lambda one: one[0])
+        (_, best, least), (_, worst, most) = errors[0], errors[-1]
+        spread = say("is {x} for {model}", x=noted(index, most), model=Exempt(worst.label))
+        if best is not worst:
+            spread = say(
+                "lies between {x} for {model} and {y} for {other}",
+                x=noted(index, least),
+                model=Exempt(best.label),
+                y=noted(index, most),
+                other=Exempt(worst.label),
+            )
         lines.append(
             say(
-                "The steps of {large} on {device} were forecast before they were measured, from a "
-                "calibration on {small} alone: the median error is {error}, and {inside} of the "
-                "steps lie inside the {outer} bounds.{better}",
-                better=_better(index, last.dataset, rows[0].label),
+                "{device}: the steps of the larger models were forecast before they were measured, "
+                "from a calibration on {small} alone. Their median error {spread}; at least "
+                "{inside} of a model’s steps lie inside the {outer} bounds.{rule}",
+                device=Strong((Exempt(device),)),
+                small=Exempt(first.label),
+                spread=spread,
+                inside=noted(index, min(inside, key=lambda n: float(n.value or 0))),
                 outer=OUTER,
-                small=Exempt(rows[0].label),
-                large=Exempt(last.label),
-                device=Exempt(device),
-                error=noted(index, error),
-                inside=noted(index, inside),
+                rule=_beside_rule(index, [row for _, row, _ in errors], first.label),
             )
         )
     return lines
 
 
-def _better(index: Index, dataset: str, small: str) -> Line:
-    """What the forecast is worth over assuming the small model's speed-up for every model."""
-    found = value_at(index, dataset, SKILL(family="step-ratios", baseline="same-ratio"))
-    if found is None or not float(found.value or 0) > 0:
+def _beside_rule(index: Index, rows: Sequence[Sized], small: str) -> Line:
+    """For which models the forecast speed-up was nearer than the small model's."""
+    nearer: list[Line] = []
+    farther: list[Line] = []
+    for row in sorted(rows, key=lambda row: row.parameters):
+        skill = value_at(index, row.dataset, SKILL(family="step-ratios", baseline="same-ratio"))
+        if skill is not None:
+            (nearer if float(skill.value or 0) > 0 else farther).append((Exempt(row.label),))
+    if not nearer and not farther:
         return ()
     return say(
-        " Its error in the speed-up is {x} smaller than that of the simple rule “as for {small}”.",
-        x=noted(index, found),
+        " The speed-up came nearer to the forecast than to the simple rule “as for {small}” for "
+        "{nearer}{farther}.",
         small=Exempt(small),
+        nearer=join(nearer) or ("no model",),
+        farther=say(", not for {models}", models=join(farther)) if farther else (),
     )
 
 
