@@ -64,21 +64,18 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
             )
         )
     beside += absent
-    beside.append(
-        Paragraph(
-            say(
-                "{yes} predicted and confirmed, {no} refuted, {open} not settled. "
-                "Point at a mark, or tap it, for the prediction.",
-                yes=WORDINGS["confirmed"].sign,
-                no=WORDINGS["refuted"].sign,
-                open=WORDINGS["inconclusive"].sign,
-            ),
-            small=True,
-        )
-    )
-    below = [Paragraph(line, small=True) for line in _terms(index)]
+    below = [Paragraph(line, small=True) for line in (_KEY, *_terms(index))]
     picture = Picture(drawings["speed-up"], heading=True, beside=beside, below=below)
     return Section("answer", "Answer", heading, [picture])
+
+
+_KEY = say(
+    "{yes} predicted and confirmed, {no} refuted, {open} not settled. Point at a mark, or tap it, "
+    "for the prediction.",
+    yes=WORDINGS["confirmed"].sign,
+    no=WORDINGS["refuted"].sign,
+    open=WORDINGS["inconclusive"].sign,
+)
 
 
 def _terms(index: Index) -> list[Line]:
