@@ -156,7 +156,7 @@ def short_title(index: Index, dataset: Dataset) -> str:
         if (short_device(d), short_model(d)) == (short_device(dataset), short_model(dataset))
     ]
     if len(alike) > 1:
-        return _short(dataset.title, 40) + (kind if dataset.kind == "simulated" else "")
+        return _short(dataset.title, 60) + (kind if dataset.kind == "simulated" else "")
     model = f", {short_model(dataset)}" if several else ""
     return f"{short_device(dataset)}{model}{kind}"
 
