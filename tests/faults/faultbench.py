@@ -28,6 +28,7 @@ from cudagraph_lab.design.job import job_of
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import SET_ASIDE, read_record
+from tests.own_device import own_device
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONFIG = REPOSITORY / "config" / "config.yaml"
@@ -93,7 +94,7 @@ class Lab:
             key: value for key, value in os.environ.items() if key != "FORCE_COLOR"
         } | {
             TOKEN: self.token,
-            "XDG_CACHE_HOME": str(directory / "cache"),  # a device lock of its own
+            **own_device(directory),
             "PYTHONPATH": f"{FIXTURES / 'stub_vllm'}:{REPOSITORY / 'workflow'}",
             "STUB_VLLM": "works",
         }
@@ -249,7 +250,7 @@ class Lab:
     def left_behind(self) -> int:
         """Locks that are held, and files beside the records that are neither record nor log."""
         left = 0
-        for lock in self.directory.glob("cache/cudagraph-lab/locks/*"):
+        for lock in self.directory.glob("user/cudagraph-lab/locks/*"):
             with lock.open() as stream:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
