@@ -127,11 +127,10 @@ class Lab:
         return process, path
 
     def workflow(self, *targets: str, **options: Any) -> tuple[subprocess.Popen[bytes], Path]:
-        """Start what `make lab` starts."""
+        """Start what `make lab` starts, with Snakemake's own lines."""
         (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.changes))
-        clear = [sys.executable, "-m", "cudagraph_lab.cli", "clear-leftovers"]
-        subprocess.run(clear, cwd=self.directory, check=True, stderr=subprocess.DEVNULL)
-        command = [sys.executable, "-m", "snakemake", *(targets or self.records_by_name())]
+        command = [sys.executable, "-m", "snakemake_logger_plugin_lab"]
+        command += targets or self.records_by_name()
         command += ["--cores", "1", "--resources", "gpu=1", "--snakefile"]
         command += [str(REPOSITORY / "Snakefile"), "--directory", str(self.directory)]
         command += ["--configfile", str(CONFIG), "mine.yaml"]
