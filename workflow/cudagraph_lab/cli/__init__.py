@@ -5,9 +5,9 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
+from cudagraph_lab import __version__
 from cudagraph_lab.cli.calibrate import add_calibrate
 from cudagraph_lab.cli.doctor import add_doctor
 from cudagraph_lab.cli.examples import show_examples
@@ -40,7 +40,7 @@ def parser_of_commands() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version",
         action="version",
-        version=f"cudagraph-lab {version('cudagraph-lab')}, for vLLM {VLLM_VERSION}",
+        version=f"cudagraph-lab {__version__}, for vLLM {VLLM_VERSION}",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

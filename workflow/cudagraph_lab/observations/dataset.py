@@ -67,7 +67,8 @@ class Dataset(BaseModel):
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
-    series: Literal["sizes", "speculation"] | None = None  # one of several that are shown together
+    # One of several data sets that are shown together.
+    series: Literal["sizes", "speculation", "upgrade"] | None = None
     caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
