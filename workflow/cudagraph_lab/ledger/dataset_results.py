@@ -13,6 +13,7 @@ from cudagraph_lab.ledger.catalogue import (
     DRAFT_REPLAYED_SHARE,
     GRAPH_LAUNCHES,
     GRAPHS_NEED_LESS,
+    GRAPHS_OF_ARM,
     KERNELS,
     KV_TOKENS_LOST,
     LAUNCHES,
@@ -24,6 +25,10 @@ from cudagraph_lab.ledger.catalogue import (
     STEP_RATIO,
     TOKENS_PER_STEP,
     TOKENS_TO_PAY,
+    UPGRADE_CAPTURE_GIB,
+    UPGRADE_FIRST_TOKEN,
+    UPGRADE_KV_TOKENS,
+    UPGRADE_STARTUP,
 )
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
@@ -74,6 +79,14 @@ OF_DRAFTS = frozenset(
     }
 )  # fmt: skip
 
+# What is asked of two versions of vLLM, of every contrast.
+OF_UPGRADES = frozenset(
+    {
+        RATIO, UPGRADE_FIRST_TOKEN, UPGRADE_STARTUP, UPGRADE_CAPTURE_GIB, UPGRADE_KV_TOKENS,
+        GRAPHS_OF_ARM,
+    }
+)  # fmt: skip
+
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
     """All numbers of one data set; `table` has the columns of `observations.dataset`."""
@@ -86,7 +99,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     results = _of_arms(dataset, table, timed, seed)
     decoding = read_throughputs(dataset, table, decode_alone=True)
     for contrast, facts in dataset.contrasts.items():
-        if dataset.series is not None and facts.role != "primary":
+        if dataset.series in ("sizes", "speculation") and facts.role != "primary":
             continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
@@ -118,6 +131,9 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     if dataset.series == "speculation":
         results += profile_results(dataset, headline, profiled)
         return [result for result in results if result.id.quantity in OF_DRAFTS]
+    if dataset.series == "upgrade":
+        results += startup_results(dataset, startup, seed)
+        return [result for result in results if result.id.quantity in OF_UPGRADES]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, known, seed)
