@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from cudagraph_lab.engine.profile_trace import StepProfile
 from cudagraph_lab.observations.drafts import accepted_share, replayed_share, tokens_per_step
 from cudagraph_lab.observations.steps import decode_steps, share_in_mode, step_tokens
-from cudagraph_lab.records.record import Call, Cell, Record, StartUp
+from cudagraph_lab.records.call import Call, Cell
+from cudagraph_lab.records.record import Record, StartUp
 
 if TYPE_CHECKING:
     import pandas as pd
