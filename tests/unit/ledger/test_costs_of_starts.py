@@ -50,7 +50,7 @@ def numbers(rows, arms=None, **fields):
     starts = read_start_costs(dataset, HEADLINE, table, 1)
     results = [
         *start_results(starts),
-        *tax_results(dataset, HEADLINE, {}, starts, 60, 1),
+        *tax_results(dataset, HEADLINE, {}, starts, 60),
         *saving_results(dataset, HEADLINE, savings),
         *break_even_results(dataset, HEADLINE, starts, savings),
     ]

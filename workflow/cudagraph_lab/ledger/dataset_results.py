@@ -52,7 +52,7 @@ from cudagraph_lab.ledger.quantities.startup import (
 from cudagraph_lab.ledger.quantities.upgrades import upgrade_results
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.ledger.settings import Settings
-from cudagraph_lab.ledger.throughputs import read_throughputs
+from cudagraph_lab.ledger.throughputs import Throughputs, read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
 # What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
@@ -76,7 +76,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     profiled = cells_of(table, role="profile")
     name = headline_of(dataset.contrasts, settings.headline)
     headline = dataset.contrasts[name] if name else None
-    results = _of_arms(dataset, table, timed, seed)
+    results = _of_arms(dataset, known, timed)
     decoding = read_throughputs(dataset, table, decode_alone=True)
     for contrast, facts in dataset.contrasts.items():
         if dataset.series is not None and facts.role != "primary":
@@ -108,7 +108,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
             results.append(launch_cost(savings[CALIBRATED_AT], counts))
         starts = read_start_costs(dataset, headline, table, seed)
         results += start_results(starts)
-        results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day, seed)
+        results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day)
         results += break_even_results(dataset, headline, starts, savings)
         results += kv_results(dataset, headline, startup)
         results += compile_cache_results(dataset, headline, startup)
@@ -117,19 +117,20 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
         *results,
         timed_share(dataset, table),
         *output_results(dataset),
-        *startup_results(dataset, startup, seed),
+        *startup_results(dataset, startup),
         *capture_fit_results(startup),
         *profile_results(dataset, headline, profiled),
     ]
 
 
-def _of_arms(dataset: Dataset, table: pd.DataFrame, timed: Cells, seed: int) -> list[Result]:
+def _of_arms(dataset: Dataset, known: Throughputs, timed: Cells) -> list[Result]:
     results = []
     for arm, facts in dataset.arms.items():
         if facts.purpose != "timed":
             continue
         for batch in dataset.batch_sizes:
-            results += arm_results(arm, batch, timed, facts.reason, seed)
+            results += arm_results(arm, batch, timed, facts.reason)
             if len(dataset.nodes) > 1:
-                results.append(node_spread(dataset, table, arm, batch))
+                repeats = known.arms.get(arm, {}).get(batch, {})
+                results.append(node_spread(dataset, repeats, arm, batch))
     return results

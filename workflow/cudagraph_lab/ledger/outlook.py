@@ -118,7 +118,7 @@ def pose(
         asked.get("weight_bits"), same_model=same,
     )  # fmt: skip
     on = "of your own figures" if changed or name is None else name
-    there, speed = _machine(calibrated, on, device, assumed)
+    there, speed = machine(calibrated, on, device, assumed)
     return Posed(question, there, speed, assumed, models, calibrated, on, notes)
 
 
@@ -186,9 +186,10 @@ def read_model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]
     return find(models, name, "model"), []
 
 
-def _machine(
+def machine(
     calibrated: CalibratedHost | None, name: str, device: Device, assumed: Assumed
 ) -> tuple[Host, Speed]:
+    """A measured host with a device, or one that nobody measured, as `assumed` has it."""
     if calibrated is None:
         return unknown_host(assumed.unknown_host, SEED), assumed_speed(device, assumed.device, SEED)
     return calibrated.calibration.host, speed_on(calibrated, name, device, assumed, SEED)

@@ -16,7 +16,7 @@ from cudagraph_lab.ledger.catalogue import (
     SHARE,
     STEP_RATIO,
 )
-from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
+from cudagraph_lab.ledger.cells import NOT_RUN, missing_of, missing_side
 from cudagraph_lab.ledger.draws import Place, draw_cells
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
@@ -25,18 +25,17 @@ from cudagraph_lab.ledger.throughputs import (
     Throughputs,
     alike,
     pairs_of,
+    sample_of_arms,
     samples_of,
     sides_of,
 )
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.cells import Floats, log_means
+from cudagraph_lab.statistics.cells import Floats
 from cudagraph_lab.statistics.contrasts import (
     Sample,
-    Side,
     error_of,
     estimate_sample,
     priors_of,
-    sample_of,
 )
 from cudagraph_lab.statistics.power import Settling, repeats_to_settle
 from cudagraph_lab.statistics.quotients import quotient_of_draws
@@ -54,7 +53,7 @@ FADE_MIDDLE = 64  # the batch size at which the fade is parted, where it was run
 def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int) -> list[Result]:
     """Speed-ups of a contrast at every batch size, their fade and their shape."""
     contrast = dataset.contrasts[name]
-    reason = missing_arm(dataset, contrast.numerator) or missing_arm(dataset, contrast.denominator)
+    reason = missing_side(dataset, contrast)
     sides = sides_of(dataset, contrast, known)
     samples = samples_of(known, sides) if sides else {}
     arms = [*sides[0], *sides[1]] if sides else []
@@ -238,8 +237,7 @@ def _share(
     number = SHARE(contrast=name, batch=batch)
     arms = (whole.denominator, middle, whole.numerator)
     if any(batch not in known.arms.get(arm, {}) for arm in arms):
-        reason = missing_arm(dataset, whole.numerator) or missing_arm(dataset, middle)
-        return absent(number, reason or NOT_RUN)
+        return absent(number, missing_of(dataset, whole.numerator, middle) or NOT_RUN)
     places = [(tuple(alike(dataset, arm, known.arms)), batch) for arm in arms]
 
     def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
@@ -256,20 +254,21 @@ def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
     with_compile, without = by_role.get("graph_compiled"), by_role.get("graph_uncompiled")
     if with_compile is None or without is None:
         return []
-    arms = [with_compile.numerator, with_compile.denominator,
-            without.numerator, without.denominator]  # fmt: skip
-    samples: dict[int, Sample] = {}
-    for batch in dataset.batch_sizes:
-        if all(batch in known.arms.get(arm, {}) for arm in arms):
-            sides = [
-                Side(weight, (log_means(known.arms[arm][batch], name=arm),), arm)
-                for arm, weight in zip(arms, (1, -1, -1, 1), strict=True)
-            ]
-            samples[batch] = sample_of(sides, blocks=known.blocks, name="interaction")
+    weights = {
+        with_compile.numerator: 1.0,
+        with_compile.denominator: -1.0,
+        without.numerator: -1.0,
+        without.denominator: 1.0,
+    }
+    samples = {
+        batch: sample
+        for batch in dataset.batch_sizes
+        if (sample := sample_of_arms(known, weights, batch, "interaction")) is not None
+    }
     priors = priors_of(list(samples.values()))
-    reason = next(filter(None, (missing_arm(dataset, arm) for arm in arms)), NOT_RUN)
+    reason = missing_of(dataset, *weights) or NOT_RUN
     return [
-        estimated(INTERACTION(batch=batch), estimate_sample(samples[batch], priors), arms)
+        estimated(INTERACTION(batch=batch), estimate_sample(samples[batch], priors), [*weights])
         if batch in samples
         else absent(INTERACTION(batch=batch), reason)
         for batch in dataset.batch_sizes

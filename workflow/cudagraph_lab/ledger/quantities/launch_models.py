@@ -6,8 +6,8 @@ import numpy as np
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import MODEL_ERROR, MODEL_RATIO
-from cudagraph_lab.ledger.cells import Cells, Floats, Location, central, locate_step, profiled
-from cudagraph_lab.ledger.results import Result, absent
+from cudagraph_lab.ledger.cells import Cells, Floats, Location, central, locate_pair, profiled
+from cudagraph_lab.ledger.results import Result, absent, bounded
 from cudagraph_lab.models.launch import (
     HIDDEN_SHARE,
     LaunchPrediction,
@@ -42,7 +42,13 @@ def launch_model_results(
     The models are given the graph arm's step and predict the eager arm's. Intervals carry the
     uncertainty of the measured steps through the model, by simulation.
     """
-    steps = _steps(dataset, headline, timed, seed)
+    graphs, eager = headline.numerator, headline.denominator
+    known = {
+        batch: pair
+        for batch in dataset.batch_sizes
+        if (pair := locate_pair(timed, eager, graphs, batch, seed)) is not None
+    }
+    steps = Steps(known, [graphs, eager])
     if CALIBRATED_AT not in steps.known or len(steps.known) < 2:
         return []
     eager_1, graph_1 = steps.known[CALIBRATED_AT]
@@ -52,8 +58,7 @@ def launch_model_results(
     busy = [
         value
         for batch in steps.batches
-        if (value := profiled(dataset, headline.numerator, "device_busy_s_per_step", batch, counts))
-        is not None
+        if (value := profiled(dataset, graphs, "device_busy_s_per_step", batch, counts)) is not None
     ]
     busy_s = busy if len(busy) == len(steps.batches) else None
     results = _predicted(steps, None, None, None)
@@ -80,16 +85,6 @@ def profile_of(dataset: Dataset, headline: Contrast, counts: Cells) -> Profile |
     if launches is None or eager_busy_s is None or graph_busy_s is None:
         return None
     return Profile(round(launches), eager_busy_s, graph_busy_s)
-
-
-def _steps(dataset: Dataset, headline: Contrast, timed: Cells, seed: int) -> Steps:
-    known = {}
-    for batch in dataset.batch_sizes:
-        eager = locate_step(timed, headline.denominator, batch, seed)
-        graphs = locate_step(timed, headline.numerator, batch, seed + 1)
-        if eager is not None and graphs is not None:
-            known[batch] = (eager, graphs)
-    return Steps(known, [headline.numerator, headline.denominator])
 
 
 def _predicted(
@@ -130,17 +125,15 @@ def _model(
         (MODEL_RATIO, row.ratio, drawn, row.information),
         (MODEL_ERROR, row.ratio / measured - 1, error, "predicted over measured, minus 1"),
     ):
-        low, high = central(draws)
         results.append(
-            Result(
-                id=quantity(model=name, batch=row.batch),
-                value=value,
+            bounded(
+                quantity(model=name, batch=row.batch),
+                value,
+                central(draws),
+                "t draws through the model",
                 n=min(eager_1.n, graph_1.n, graph_b.n),
-                low=low,
-                high=high,
-                method=None if low is None else "t draws through the model",
-                note=note + mark,
                 arms=steps.arms,
+                note=note + mark,
                 unpredicted="this is itself a prediction; the measured ratio is beside it",
             )
         )

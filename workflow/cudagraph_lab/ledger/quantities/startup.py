@@ -28,7 +28,7 @@ from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.locations import t_quantile
+from cudagraph_lab.statistics.error import t_quantile
 
 NO_LOG = "the start-up log was not kept"
 KV_GIVEN = "the size of the KV cache was given, so that graphs could take nothing of it"
@@ -43,7 +43,7 @@ def capture_results(dataset: Dataset, headline: Contrast, cells: Cells) -> list[
         if cell is None:
             return absent(number, missing_arm(dataset, arm) or NO_LOG)
         if number.quantity.unit in ("s", "GiB"):
-            return mean(number, cell, 0, [arm])
+            return mean(number, cell, [arm])
         return counted(number, cell, [arm])
 
     return [
@@ -56,7 +56,7 @@ def capture_results(dataset: Dataset, headline: Contrast, cells: Cells) -> list[
     ]
 
 
-def startup_results(dataset: Dataset, cells: Cells, seed: int) -> list[Result]:
+def startup_results(dataset: Dataset, cells: Cells) -> list[Result]:
     """Phases of every start, and the KV cache that it left room for."""
     results = []
     for (arm, quantity, _), cell in cells.items():
@@ -64,10 +64,10 @@ def startup_results(dataset: Dataset, cells: Cells, seed: int) -> list[Result]:
             continue
         if quantity.startswith("span_") and all(value > 0 for repeat in cell for value in repeat):
             phase = quantity.removeprefix("span_").removesuffix("_s")
-            results.append(mean(STARTUP(phase=phase, arm=arm), cell, seed, [arm]))
+            results.append(mean(STARTUP(phase=phase, arm=arm), cell, [arm]))
         elif quantity.startswith("compile_"):
             phase = quantity.removesuffix("_s")
-            results.append(mean(STARTUP(phase=phase, arm=arm), cell, seed, [arm]))
+            results.append(mean(STARTUP(phase=phase, arm=arm), cell, [arm]))
         elif quantity == "kv_cache_tokens":
             results.append(counted(KV_TOKENS(arm=arm), cell, [arm]))
         elif quantity == "capture_graphs" and len(dataset.versions) > 1:
@@ -150,7 +150,7 @@ def compile_cache_results(dataset: Dataset, headline: Contrast, startup: Cells) 
         seconds = [value for cell in cells for repeat in cell for value in repeat]
         if not seconds:
             return absent(number, f"no start with a {state} compile cache was run")
-        return mean(number, [[value] for value in seconds], 0, alike)
+        return mean(number, [[value] for value in seconds], alike)
 
     cold, warm = compilation(COMPILE_COLD_S(), "cold"), compilation(COMPILE_WARM_S(), "warm")
     saved = COMPILE_SAVED_S()
