@@ -35,7 +35,7 @@ UPGRADE = (
     "statistics.contrasts.estimate_sample",
 )
 COUNT = ("observations.table.observe",)
-LAUNCH_MODEL = ("models.launch.predict", "models.launch.predict_eager_step_s")
+LAUNCH_MODEL = ("models.launch.eager_over_graph", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
 FORECAST = ("models.forecast.answer", "ledger.size_curves.curve_numbers")
 SCORED = ("ledger.scores.score_results", "statistics.scores.score")
