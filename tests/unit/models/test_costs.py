@@ -2,48 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.costs import (
-    break_even,
     deploy_tax_min_per_day,
     fit_capture_cost,
-    kv_tokens_lost,
     launch_break_even_call,
     mix_step_s,
 )
-
-
-def test_break_even_on_the_published_l4_cells():
-    # 7 s / (1/980.3 - 1/2473.6) s = 11 366.9 steps.
-    one = break_even(7.0, 1 / 980.3, 1 / 2473.6, 1)
-    assert one.steps == pytest.approx(11_366.9, abs=0.1)
-    assert one.tokens == one.steps
-    many = break_even(7.0, 64 / 41560.2, 64 / 46883.1, 64)
-    assert many.tokens == pytest.approx(64 * many.steps)
-    assert many.steps > one.steps
-
-
-@given(st.floats(0, 1e3), st.floats(1e-5, 1), st.floats(1e-5, 1), st.integers(1, 512))
-def test_break_even_repays_exactly_or_says_why_not(cost, eager, graph, batch):
-    result = break_even(cost, eager, graph, batch)
-    if eager > graph:
-        assert result.steps * (eager - graph) == pytest.approx(cost)
-        assert result.reason is None
-    else:
-        assert (result.steps, result.tokens) == (None, None)
-        assert f"batch {batch}" in result.reason
-
-
-@pytest.mark.parametrize(
-    ("cost", "eager", "graph"),
-    [(-1.0, 1, 1), (float("nan"), 1, 1), (1.0, 0, 1), (1.0, 1, -1)],
-)
-def test_break_even_refuses_impossible_seconds(cost, eager, graph):
-    with pytest.raises(LabError):
-        break_even(cost, eager, graph, 1)
 
 
 def test_deploy_tax_of_the_lab():
@@ -72,10 +38,6 @@ def test_two_lengths_give_no_line_however_often_repeated():
     assert fit_capture_cost([10, 10, 50, 50], [1, 1, 2, 2], [1, 1, 2, 2]) is None
     with pytest.raises(LabError, match="one value each"):
         fit_capture_cost([1, 2, 3], [1, 2], [1, 2, 3])
-
-
-def test_kv_tokens_lost_in_requests_of_full_length():
-    assert kv_tokens_lost(300_000, 298_976, 512).requests == 2.0
 
 
 def test_fewer_sizes_cost_padding_and_misses():

@@ -28,13 +28,17 @@ CAPTURE_FIT = ("models.costs.fit_capture_cost",)
 BACK_TESTED = ("models.anchors.backtest", "statistics.scores.score")
 SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
 START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
-PAID_BACK = ("models.costs.break_even", "statistics.quotients.quotient_of_draws")
+PAID_BACK = (
+    "ledger.quantities.costs.break_even_results",
+    "statistics.quotients.quotient_of_draws",
+)
 UPGRADE = (
     "ledger.quantities.upgrades.upgrade_results",
     "statistics.shapes.ratio_samples",
     "statistics.contrasts.estimate_sample",
 )
 COUNT = ("observations.table.observe",)
+KV_LOST = ("ledger.quantities.startup.kv_results",)
 LAUNCH_MODEL = ("models.launch.eager_over_graph", "models.launch.predict_eager_step_s")
 LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
 FORECAST = ("models.forecast.answer", "ledger.size_curves.curve_numbers")
@@ -156,11 +160,9 @@ GRAPHS_OF_ARM = Quantity("capture/graphs/{arm}", "graphs", "graphs captured", CO
 STARTUP = Quantity("startup/{phase}/{arm}", "s", "start-up", MEAN, "lower")
 KV_TOKENS = Quantity("kv/tokens/{arm}", "tokens", "KV cache", COUNT, "higher")
 KV_TOKENS_LOST = Quantity(
-    "kv/tokens_lost", "tokens", "KV cache lost to graphs", ("models.costs.kv_tokens_lost",),
-    "lower")
+    "kv/tokens_lost", "tokens", "KV cache lost to graphs", KV_LOST, "lower")
 KV_REQUESTS_LOST = Quantity(
-    "kv/requests_lost", "requests", "KV cache lost to graphs", ("models.costs.kv_tokens_lost",),
-    "lower")
+    "kv/requests_lost", "requests", "KV cache lost to graphs", KV_LOST, "lower")
 COMPILE_COLD_S = Quantity(
     "compile_cache/cold_s", "s", "compilation with an empty cache", MEAN, "lower")
 COMPILE_WARM_S = Quantity(

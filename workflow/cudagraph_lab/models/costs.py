@@ -15,19 +15,6 @@ from cudagraph_lab.models.ladder import ladder_cost
 
 
 @dataclass(frozen=True)
-class BreakEven:
-    """When serving at one batch has won back the start-up cost.
-
-    `steps` and `tokens` are exact quotients, not rounded up; both are None, with the reason, where
-    nothing is saved.
-    """
-
-    steps: float | None
-    tokens: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True)
 class CostFit:
     """Least-squares line: intercept and slope per captured graph, with standard errors."""
 
@@ -44,33 +31,6 @@ class CaptureCost:
     seconds: CostFit
     mib: CostFit
     points: int
-
-
-@dataclass(frozen=True)
-class GraphMemory:
-    """Graph memory in what it displaces: KV-cache tokens, and requests of full length."""
-
-    tokens: float
-    requests: float
-
-
-def break_even(
-    startup_cost_s: float, eager_step_s: float, graph_step_s: float, batch: int
-) -> BreakEven:
-    """Steps and tokens of serving at `batch` that repay the start-up cost.
-
-    `startup_cost_s` is what the graph arm's start takes longer than the eager arm's. Raises
-    LabError for a negative cost or a step that is not above 0.
-    """
-    if not startup_cost_s >= 0:
-        raise LabError(f"startup_cost_s: must not be negative, got {startup_cost_s}")
-    if not (eager_step_s > 0 and graph_step_s > 0):
-        raise LabError("step seconds: must be above 0 in both arms")
-    saved_s = eager_step_s - graph_step_s
-    if saved_s <= 0:
-        return BreakEven(None, None, f"the graph arm saves nothing per step at batch {batch}")
-    steps = startup_cost_s / saved_s
-    return BreakEven(steps, steps * batch, None)
 
 
 def deploy_tax_min_per_day(startup_cost_s: float, restarts_per_day: float) -> float:
@@ -107,15 +67,6 @@ def fit_capture_cost(
     if len(set(graphs)) < 3:
         return None
     return CaptureCost(_line(graphs, seconds), _line(graphs, mib), len(graphs))
-
-
-def kv_tokens_lost(eager_tokens: int, graph_tokens: int, max_model_len: int) -> GraphMemory:
-    """KV tokens and requests of full length that the graph pool took.
-
-    From the cache sizes, in tokens, that the two arms reported at equal memory.
-    """
-    tokens = eager_tokens - graph_tokens
-    return GraphMemory(tokens, tokens / max_model_len)
 
 
 def mix_step_s(

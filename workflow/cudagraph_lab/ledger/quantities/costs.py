@@ -101,9 +101,8 @@ def _break_even(quantity: Quantity, start: str, cost: StartCost, saving: Saving)
     seconds = float(cost.value or 0)
     if seconds <= 0:
         return absent(number, NOT_LONGER)
-    even = costs.break_even(seconds, saving.eager_s, saving.graphs_s, saving.batch)
-    if even.reason is not None:
-        return absent(number, even.reason)
+    if saving.saved_s <= 0:
+        return absent(number, f"the graph arm saves nothing per step at batch {saving.batch}")
     # Steps, or the seconds of these steps in the arm with graphs.
     per_step = 1.0 if quantity is BREAK_EVEN_STEPS else saving.graphs_s
     draws: tuple[Floats, Floats] | None = None

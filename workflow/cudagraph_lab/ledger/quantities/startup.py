@@ -127,13 +127,16 @@ def kv_results(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Res
         return []
     if any("kv_cache_memory_bytes" in dataset.arms[arm].engine_args for arm in arms):
         return [absent(of(), KV_GIVEN) for of in (KV_TOKENS_LOST, KV_REQUESTS_LOST)]
-    with_graphs, without = (math.fsum(value for (value,) in c) / len(c) for c in kept)
-    lost = costs.kv_tokens_lost(round(without), round(with_graphs), dataset.max_model_len)
+    with_graphs, without = (round(math.fsum(value for (value,) in c) / len(c)) for c in kept)
     n = min(len(cell) for cell in kept)
     note = f"at equal memory; a request of max_model_len has {dataset.max_model_len} tokens"
+    lost = without - with_graphs
     return [
         Result(id=number, value=value, n=n, note=note, arms=arms)
-        for number, value in ((KV_TOKENS_LOST(), lost.tokens), (KV_REQUESTS_LOST(), lost.requests))
+        for number, value in (
+            (KV_TOKENS_LOST(), lost),
+            (KV_REQUESTS_LOST(), lost / dataset.max_model_len),
+        )
     ]
 
 
