@@ -8,7 +8,6 @@ from cudagraph_lab.models.costs import (
     deploy_tax_min_per_day,
     fit_capture_cost,
     launch_break_even_call,
-    mix_step_s,
 )
 
 
@@ -38,27 +37,3 @@ def test_two_lengths_give_no_line_however_often_repeated():
     assert fit_capture_cost([10, 10, 50, 50], [1, 1, 2, 2], [1, 1, 2, 2]) is None
     with pytest.raises(LabError, match="one value each"):
         fit_capture_cost([1, 2, 3], [1, 2], [1, 2, 3])
-
-
-def test_fewer_sizes_cost_padding_and_misses():
-    times = {"batches": [1, 8, 16], "eager_step_s": [10, 10, 12], "graph_step_s": [2, 4, 8]}
-    mix = {1: 2, 9: 1, 16: 1}
-    full = mix_step_s(mix, (1, 8, 16), **times)
-    assert full == (2 * 2 + 8 + 8) / 4
-    few = mix_step_s(mix, (8,), **times)
-    # Batch 1 pads to 8; 9 and 16 run eager, 9 on the line from 10 to 12.
-    assert few == pytest.approx((2 * 4 + 10.25 + 12) / 4)
-
-
-@pytest.mark.parametrize(
-    ("mix", "sizes", "batches", "what"),
-    [
-        ({9: 1}, (1, 8, 24), [1, 8, 16], "batch size 9: runs at size 24"),
-        ({40: 1}, (8,), [1, 8, 16], "batch size 40"),
-        ({1: 1}, (8,), [1, 16, 8], "ascend"),
-        ({1: 1}, (8,), [1, 8], "as many"),
-    ],
-)
-def test_mix_step_does_not_extrapolate(mix, sizes, batches, what):
-    with pytest.raises(LabError, match=what):
-        mix_step_s(mix, sizes, batches, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])

@@ -40,7 +40,7 @@ UPGRADE = (
 COUNT = ("observations.table.observe",)
 KV_LOST = ("ledger.quantities.startup.kv_results",)
 LAUNCH_MODEL = ("models.launch.eager_over_graph", "models.launch.predict_eager_step_s")
-LADDERS = ("models.ladder.compare_ladders", "models.ladder.ladder_cost")
+LADDERS = ("engine.capture_sizes.vllm_capture_sizes", "models.ladder.best_ladder")
 FORECAST = ("models.forecast.answer", "ledger.size_curves.curve_numbers")
 SCORED = ("ledger.scores.score_results", "statistics.scores.score")
 
@@ -237,13 +237,6 @@ UPGRADE_KV_TOKENS = Quantity(
 
 # Of capture sizes over a batch mix.
 LADDER_GRAPHS = Quantity("ladder/{ladder}/graphs", "graphs", "graphs captured", LADDERS)
-LADDER_PADDED = Quantity(
-    "ladder/{ladder}/padded_share", "share", "padding among the tokens", LADDERS, "lower")
-LADDER_MISSED = Quantity(
-    "ladder/{ladder}/missed_share", "share", "steps without a graph", LADDERS, "lower")
-LADDER_STEP_S = Quantity(
-    "ladder/{ladder}/mean_step_s", "s", "mean step of the batch mix", ("models.costs.mix_step_s",),
-    "lower")
 LADDER_SAVED_S = Quantity("ladder/best/saved_s", "s", "saved at every start", CAPTURE_FIT, "higher")
 
 # Of no data set: forecasts, and the back-test on published pairs.

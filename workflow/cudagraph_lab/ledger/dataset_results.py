@@ -112,7 +112,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
         results += break_even_results(dataset, headline, starts, savings)
         results += kv_results(dataset, headline, startup)
         results += compile_cache_results(dataset, headline, startup)
-        results += ladder_results(dataset, headline, timed, startup, mix, rungs)
+        results += ladder_results(dataset, startup, mix, rungs)
     return [
         *results,
         timed_share(dataset, table),

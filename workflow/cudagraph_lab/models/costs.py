@@ -4,14 +4,12 @@ The cost of graphs lies at start-up (capture, and compilation where the arm comp
 the memory of the graph pool; the gain is time saved per decode step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cudagraph_lab.engine.capture_sizes import pad
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.ladder import ladder_cost
 
 
 @dataclass(frozen=True)
@@ -67,43 +65,6 @@ def fit_capture_cost(
     if len(set(graphs)) < 3:
         return None
     return CaptureCost(_line(graphs, seconds), _line(graphs, mib), len(graphs))
-
-
-def mix_step_s(
-    histogram: Mapping[int, int],
-    sizes: tuple[int, ...],
-    batches: Sequence[int],
-    eager_step_s: Sequence[float],
-    graph_step_s: Sequence[float],
-) -> float:
-    """Mean seconds per step of a batch mix with the given capture sizes, from measured steps.
-
-    A step runs at its rung's graph time, or above the top rung at its own batch's eager
-    time. Times between the measured `batches` are read off straight lines; `histogram` is
-    {batch size: number of steps}.
-
-    Raises LabError for a size outside the measured batches, and for lengths that differ or
-    batches that do not ascend.
-    """
-    measured = np.asarray(batches, dtype=np.float64)
-    if not len(measured) == len(eager_step_s) == len(graph_step_s) or len(measured) == 0:
-        raise LabError("batches, eager_step_s, graph_step_s: give as many of each, at least one")
-    if np.any(np.diff(measured) <= 0):
-        raise LabError("batches: must ascend without repeats")
-    cost = ladder_cost(histogram, sizes)
-    seconds = 0.0
-    for batch, count in histogram.items():
-        if not count:
-            continue
-        rung = pad(batch, cost.sizes)
-        size, arm = (batch, eager_step_s) if rung is None else (rung, graph_step_s)
-        if not measured[0] <= size <= measured[-1]:
-            raise LabError(
-                f"batch size {batch}: runs at size {size}, outside the measured batches "
-                f"{batches[0]} to {batches[-1]}; measure that size"
-            )
-        seconds += count * float(np.interp(size, measured, np.asarray(arm, dtype=np.float64)))
-    return seconds / cost.steps
 
 
 def _line(x: Sequence[float], y: Sequence[float]) -> CostFit:
