@@ -136,9 +136,6 @@ CO_RESIDENT = Quantity(
 INTERACTION = Quantity(
     "attribution/interaction/b{batch}", "x", "interaction of compilation and graphs",
     ("statistics.contrasts.sample_of", "statistics.contrasts.estimate_sample"))
-SHARE = Quantity(
-    "attribution/{contrast}_share/b{batch}", "share", "share of the speed-up",
-    ("ledger.draws.draw_cells", "statistics.quotients.quotient_of_draws"))
 
 # Of starts: capture, phases, KV cache, compile cache.
 PASSES = Quantity("capture/passes", "passes", "capture passes", COUNT)

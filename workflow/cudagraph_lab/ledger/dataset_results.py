@@ -27,7 +27,6 @@ from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, outpu
 from cudagraph_lab.ledger.quantities.contrasts import (
     contrast_results,
     interaction_results,
-    share_results,
     step_ratio_results,
 )
 from cudagraph_lab.ledger.quantities.costs import break_even_results, tax_results
@@ -97,7 +96,6 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
         return [result for result in results if result.id.quantity in OF_DRAFTS]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
-        results += share_results(dataset, headline, known, seed)
         results += interaction_results(dataset, known)
         results += capture_results(dataset, headline, startup)
         results += launch_model_results(dataset, headline, timed, profiled, seed)

@@ -1,7 +1,7 @@
 """What a contrast says: speed-ups, their shape over batch sizes, and what makes them up."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -13,7 +13,6 @@ from cudagraph_lab.ledger.catalogue import (
     NO_INVERSION,
     POSITION_OF_B8,
     RATIO,
-    SHARE,
     STEP_RATIO,
 )
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of, missing_side
@@ -23,7 +22,6 @@ from cudagraph_lab.ledger.results import Result, absent, estimated
 from cudagraph_lab.ledger.throughputs import (
     Sides,
     Throughputs,
-    alike,
     pairs_of,
     sample_of_arms,
     samples_of,
@@ -161,38 +159,21 @@ def _claim(
 
 
 def _position_of_b8(name: str, sides: Sides, known: Throughputs, seed: int) -> Result:
-    places = [(tuple(side), batch) for batch in (1, 8, 64) for side in sides]
+    places: list[Place] = [(tuple(side), batch) for batch in (1, 8, 64) for side in sides]
+    drawn = draw_cells(known.arms, places, blocks=known.blocks, seed=seed)
 
     def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
         one, eight, many = (logs[i] - logs[i + 1] for i in (0, 2, 4))
         return eight - many, one - many
 
-    note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
-    whole = "the fade from batch 1 to 64"
-    return _quotient(POSITION_OF_B8(contrast=name), places, known, parts, (whole, note), seed)
-
-
-def _quotient(
-    number: NumberId,
-    places: list[Place],
-    known: Throughputs,
-    parts: Callable[[Sequence[Log]], tuple[Log, Log]],
-    words: tuple[str, str],
-    seed: int,
-) -> Result:
-    """A quotient of the mean logs of cells, each given by its arms and batch size.
-
-    `parts` gives numerator and denominator of the means or of draws of them; `words` name the
-    denominator and note what the quotient is.
-    """
-    whole, note = words
-    drawn = draw_cells(known.arms, places, blocks=known.blocks, seed=seed)
     above, below = parts(drawn.logs)
     draws = None if drawn.draws is None else cast("tuple[Floats, Floats]", parts(drawn.draws))
+    whole = "the fade from batch 1 to 64"
     found = quotient_of_draws(float(above), float(below), draws, whole=whole)
+    note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
     bounded = found.low is not None
     return Result(
-        id=number,
+        id=POSITION_OF_B8(contrast=name),
         value=found.value,
         n=drawn.n,
         low=found.low,
@@ -202,50 +183,6 @@ def _quotient(
         missing=found.reason if found.value is None else None,
         arms=list(dict.fromkeys(arm for arms, _ in reversed(places) for arm in arms)),
     )
-
-
-def share_results(dataset: Dataset, whole: Contrast, known: Throughputs, seed: int) -> list[Result]:
-    """How much of the logarithm of the headline speed-up each of its factors carries.
-
-    A factor is a contrast that has the headline's numerator and whose denominator another
-    contrast sets against the headline's denominator.
-    """
-    contrasts = dataset.contrasts
-    results = []
-    factors = [
-        (name, one.denominator)
-        for name, one in contrasts.items()
-        for other in contrasts.values()
-        if (one.numerator, other.denominator) == (whole.numerator, whole.denominator)
-        and one.denominator == other.numerator
-    ]
-    for name, middle in factors:
-        for batch in dataset.batch_sizes:
-            results.append(_share(dataset, name, batch, (whole, middle), known, seed))
-    return results
-
-
-def _share(
-    dataset: Dataset,
-    name: str,
-    batch: int,
-    chain: tuple[Contrast, str],
-    known: Throughputs,
-    seed: int,
-) -> Result:
-    whole, middle = chain
-    number = SHARE(contrast=name, batch=batch)
-    arms = (whole.denominator, middle, whole.numerator)
-    if any(batch not in known.arms.get(arm, {}) for arm in arms):
-        return absent(number, missing_of(dataset, whole.numerator, middle) or NOT_RUN)
-    places = [(tuple(alike(dataset, arm, known.arms)), batch) for arm in arms]
-
-    def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
-        slow, between, fast = logs
-        return fast - between, fast - slow
-
-    words = ("the headline speed-up", "share of the logarithm of the headline speed-up")
-    return _quotient(number, places, known, parts, words, seed)
 
 
 def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
