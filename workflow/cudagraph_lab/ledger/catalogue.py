@@ -147,12 +147,6 @@ CAPTURE_S = Quantity("capture/seconds", "s", "capture", MEAN, "lower")
 CAPTURE_GIB = Quantity("capture/gib", "GiB", "memory of the graphs", MEAN, "lower")
 CAPTURE_S_PER_GRAPH = Quantity(
     "capture/seconds_per_graph", "s", "capture of one more graph", CAPTURE_FIT, "lower")
-CAPTURE_MIB_PER_GRAPH = Quantity(
-    "capture/mib_per_graph", "MiB", "memory of one more graph", CAPTURE_FIT, "lower")
-CAPTURE_S_FIXED = Quantity(
-    "capture/seconds_fixed", "s", "capture, beside its graphs", CAPTURE_FIT, "lower")
-CAPTURE_MIB_FIXED = Quantity(
-    "capture/mib_fixed", "MiB", "memory beside the graphs", CAPTURE_FIT, "lower")
 GRAPHS_OF_ARM = Quantity("capture/graphs/{arm}", "graphs", "graphs captured", COUNT)
 STARTUP = Quantity("startup/{phase}/{arm}", "s", "start-up", MEAN, "lower")
 KV_TOKENS = Quantity("kv/tokens/{arm}", "tokens", "KV cache", COUNT, "higher")
@@ -164,9 +158,6 @@ COMPILE_COLD_S = Quantity(
     "compile_cache/cold_s", "s", "compilation with an empty cache", MEAN, "lower")
 COMPILE_WARM_S = Quantity(
     "compile_cache/warm_s", "s", "compilation with a warm cache", MEAN, "lower")
-COMPILE_SAVED_S = Quantity(
-    "compile_cache/saved_s", "s", "compilation saved by the cache",
-    ("ledger.quantities.startup.compile_cache_results",), "higher")
 
 # Of a profile.
 KERNELS = Quantity(

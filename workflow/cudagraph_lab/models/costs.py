@@ -14,20 +14,10 @@ from cudagraph_lab.errors import LabError
 
 @dataclass(frozen=True)
 class CostFit:
-    """Least-squares line: intercept and slope per captured graph, with standard errors."""
+    """Slope of a least-squares line per captured graph, with its standard error."""
 
     per_graph: float
     per_graph_se: float
-    intercept: float
-    intercept_se: float
-
-
-@dataclass(frozen=True)
-class CaptureCost:
-    """Capture seconds and graph-pool MiB as lines in the number of graphs captured."""
-
-    seconds: CostFit
-    mib: CostFit
     points: int
 
 
@@ -48,28 +38,14 @@ def launch_break_even_call(num_ops: float, replay_launches: float = 1) -> int | 
     return 2 if num_ops > replay_launches else None
 
 
-def fit_capture_cost(
-    graphs: Sequence[float], seconds: Sequence[float], mib: Sequence[float]
-) -> CaptureCost | None:
-    """Cost per graph from captures of several ladder lengths, as lines with an intercept.
+def fit_capture_cost(captures: Sequence[tuple[float, float]]) -> CostFit | None:
+    """Seconds per graph from captures of several ladder lengths, as a line with an intercept.
 
-    One point per capture: graphs captured over all passes, seconds, MiB. None with fewer than
+    One point per capture: graphs captured over all passes, and seconds. None with fewer than
     three different numbers of graphs, which leave no room to see that a line is wrong.
-    Raises LabError where the three differ in length.
     """
-    if not len(graphs) == len(seconds) == len(mib):
-        raise LabError(
-            f"graphs, seconds, mib: one value each per capture, "
-            f"got {len(graphs)}, {len(seconds)} and {len(mib)}"
-        )
-    if len(set(graphs)) < 3:
+    if len({graphs for graphs, _ in captures}) < 3:
         return None
-    return CaptureCost(_line(graphs, seconds), _line(graphs, mib), len(graphs))
-
-
-def _line(x: Sequence[float], y: Sequence[float]) -> CostFit:
-    (slope, intercept), covariance = np.polyfit(
-        np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64), 1, cov=True
-    )
-    slope_se, intercept_se = np.sqrt(np.diag(covariance))
-    return CostFit(float(slope), float(slope_se), float(intercept), float(intercept_se))
+    graphs, seconds = np.array(captures, dtype=np.float64).T
+    (slope, _), covariance = np.polyfit(graphs, seconds, 1, cov=True)
+    return CostFit(float(slope), float(np.sqrt(covariance[0, 0])), len(captures))

@@ -58,7 +58,7 @@ def _saved(startup: Cells, fewer: int) -> Result:
         return absent(LADDER_SAVED_S(), "fewer than three ladder lengths were captured")
     return Result(
         id=LADDER_SAVED_S(),
-        value=fewer * fit.seconds.per_graph,
+        value=fewer * fit.per_graph,
         n=fit.points,
         note="captures left out times the fitted seconds per graph, per start",
         arms=arms,

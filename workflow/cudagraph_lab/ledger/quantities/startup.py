@@ -5,13 +5,9 @@ import math
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import (
     CAPTURE_GIB,
-    CAPTURE_MIB_FIXED,
-    CAPTURE_MIB_PER_GRAPH,
     CAPTURE_S,
-    CAPTURE_S_FIXED,
     CAPTURE_S_PER_GRAPH,
     COMPILE_COLD_S,
-    COMPILE_SAVED_S,
     COMPILE_WARM_S,
     GRAPHS_OF_ARM,
     KV_REQUESTS_LOST,
@@ -75,46 +71,36 @@ def startup_results(dataset: Dataset, cells: Cells) -> list[Result]:
     return results
 
 
-def fit_of_captures(startup: Cells) -> tuple[costs.CaptureCost | None, list[str]]:
-    """Seconds and MiB per graph over all captures of a data set, and the arms that entered."""
+def fit_of_captures(startup: Cells) -> tuple[costs.CostFit | None, list[str]]:
+    """Seconds per graph over all captures of a data set, and the arms that entered."""
     points = [
-        (graphs, seconds, gib * 1024)
+        (graphs, seconds)
         for (arm, quantity, _), cell in startup.items()
         if quantity == "capture_graphs"
-        for (graphs,), (seconds,), (gib,) in zip(
-            cell,
-            startup.get((arm, "capture_seconds", None), []),
-            startup.get((arm, "capture_gib", None), []),
-            strict=False,
+        for (graphs,), (seconds,) in zip(
+            cell, startup.get((arm, "capture_seconds", None), []), strict=False
         )
     ]
     arms = sorted({arm for arm, quantity, _ in startup if quantity == "capture_graphs"})
-    columns = [list(column) for column in zip(*points, strict=True)] if points else [[], [], []]
-    return costs.fit_capture_cost(*columns), arms
+    return costs.fit_capture_cost(points), arms
 
 
 def capture_fit_results(cells: Cells) -> list[Result]:
-    """What one more graph costs, and what a capture costs beside its graphs."""
+    """What one more graph costs."""
     fit, arms = fit_of_captures(cells)
     if fit is None:
         return []
-    quantile = t_quantile(fit.points - 2)
+    margin = t_quantile(fit.points - 2) * fit.per_graph_se
     return [
         Result(
-            id=quantity(),
-            value=value,
+            id=CAPTURE_S_PER_GRAPH(),
+            value=fit.per_graph,
             n=fit.points,
-            low=value - quantile * error,
-            high=value + quantile * error,
+            low=fit.per_graph - margin,
+            high=fit.per_graph + margin,
             method="t on the least-squares line",
             note=f"least-squares slope over {fit.points} captures of different ladders",
             arms=arms,
-        )
-        for quantity, value, error in (
-            (CAPTURE_S_PER_GRAPH, fit.seconds.per_graph, fit.seconds.per_graph_se),
-            (CAPTURE_MIB_PER_GRAPH, fit.mib.per_graph, fit.mib.per_graph_se),
-            (CAPTURE_S_FIXED, fit.seconds.intercept, fit.seconds.intercept_se),
-            (CAPTURE_MIB_FIXED, fit.mib.intercept, fit.mib.intercept_se),
         )
     ]
 
@@ -155,19 +141,4 @@ def compile_cache_results(dataset: Dataset, headline: Contrast, startup: Cells) 
             return absent(number, f"no start with a {state} compile cache was run")
         return mean(number, [[value] for value in seconds], alike)
 
-    cold, warm = compilation(COMPILE_COLD_S(), "cold"), compilation(COMPILE_WARM_S(), "warm")
-    saved = COMPILE_SAVED_S()
-    if cold.value is None or warm.value is None:
-        return [cold, warm, absent(saved, "needs a cold and a warm start")]
-    return [
-        cold,
-        warm,
-        Result(
-            id=saved,
-            value=float(cold.value) - float(warm.value),
-            n=min(cold.n, warm.n),
-            note="of the seconds that vLLM counts as compilation; a start saves more, see "
-            "startup/boot; the capture runs again regardless",
-            arms=alike,
-        ),
-    ]
+    return [compilation(COMPILE_COLD_S(), "cold"), compilation(COMPILE_WARM_S(), "warm")]
