@@ -25,7 +25,7 @@ OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATI
 MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
-BACK_TESTED = ("models.anchors.backtest", "statistics.scores.score")
+BACK_TESTED = ("models.anchors.backtest",)
 SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
 START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
 PAID_BACK = (
@@ -253,14 +253,8 @@ BACKTEST_HITS = Quantity(
 BACKTEST_TESTED = Quantity("backtest/tested", "pairs", "published pairs tested", BACK_TESTED)
 BACKTEST_INFEASIBLE = Quantity(
     "backtest/infeasible", "pairs", "published pairs faster than the roofline", BACK_TESTED)
-BACKTEST_HIT_RATE = Quantity(
-    "backtest/hit_rate", "share", "share of published pairs inside their bounds", BACK_TESTED,
-    "higher")
 BACKTEST_WIDTH = Quantity(
     "backtest/median_width", "x", "median width of the bounds", BACK_TESTED, "lower")
-BACKTEST_WIS = Quantity(
-    "backtest/interval_score", "log", "weighted interval score", BACK_TESTED, "lower")
-BACKTEST_ERROR = Quantity("backtest/median_error", "relative", "median error", BACK_TESTED, "lower")
 BACKTEST = Quantity("backtest/{pair}", "x", "published speed-up", BACK_TESTED, "higher")
 
 # Of predictions.
