@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from cudagraph_lab.statistics.blocks import find_blocks
 from cudagraph_lab.statistics.cells import log_means
 from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
-from cudagraph_lab.statistics.locations import Estimate
+from cudagraph_lab.statistics.means import Estimate
 from cudagraph_lab.statistics.shapes import fade_samples, pair_samples, ratio_samples
 from cudagraph_lab.statistics.spread import variance_components
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.statistics.error import Error
 from cudagraph_lab.statistics.power import chance_of_settling, repeats_to_settle
+from cudagraph_lab.statistics.uncertainty import Error
 
 
 def error(deviation, n):

@@ -22,12 +22,12 @@ OF_UPGRADE: frozenset[Role] = frozenset({"upgrade"})
 OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION - OF_UPGRADE
 
 # What computes several quantities, from the top of the package.
-MEAN = ("observations.table.observe", "statistics.locations.estimate_mean")
+MEAN = ("observations.table.observe", "statistics.means.estimate_mean")
 PROFILE = ("engine.profile_trace.summarise_decode_steps",)
 CAPTURE_FIT = ("models.costs.fit_capture_cost",)
 BACK_TESTED = ("models.anchors.backtest",)
 SAVING = ("ledger.quantities.savings.read_savings", "statistics.contrasts.draw_together")
-START = ("ledger.quantities.starts.read_start_costs", "statistics.contrasts.draw_together")
+START = ("ledger.quantities.start_costs.read_start_costs", "statistics.contrasts.draw_together")
 PAID_BACK = (
     "ledger.quantities.costs.break_even_results",
     "statistics.quotients.quotient_of_draws",
@@ -55,7 +55,7 @@ FIRST_TOKEN = Quantity(
     "first_token/{arm}/b{batch}", "s", "first token", MEAN, "lower", mean_of="first_token_s")
 STEP = Quantity(
     "step/{arm}/b{batch}", "s", "decode step",
-    ("ledger.cells.step_cell", "statistics.locations.estimate_mean"), "lower")
+    ("ledger.cells.step_cell", "statistics.means.estimate_mean"), "lower")
 SPREAD_BETWEEN = Quantity(
     "spread/between/{arm}/b{batch}", "relative", "spread between processes",
     ("statistics.spread.variance_components",), "lower")
@@ -67,7 +67,7 @@ ENERGY = Quantity(
     mean_of="energy_j_per_token")
 TIMED_SHARE = Quantity(
     "measurement/timed_share", "share", "time of the measurement inside timed calls",
-    ("observations.table.observe", "ledger.quantities.measurement.timed_share"), "higher")
+    ("observations.table.observe", "ledger.quantities.timed_share.timed_share"), "higher")
 REPLAYED_SHARE = Quantity(
     "replay/full_share/{arm}/b{batch}", "share", "steps that replayed a full graph",
     ("observations.steps.decode_steps", "observations.steps.share_in_mode"), "higher",
@@ -230,7 +230,7 @@ LADDER_SAVED_S = Quantity("ladder/best/saved_s", "s", "saved at every start", CA
 # Of no data set: forecasts, and the back-test on published pairs.
 EXTRAPOLATION = Quantity(
     "extrapolation/{device}/{model}/tp{tp}/{dtype}/b{batch}", "x", "extrapolated speed-up",
-    ("models.forecast.answer", "ledger.outlook.extrapolate"), "higher")
+    ("models.forecast.answer", "ledger.extrapolations.extrapolate"), "higher")
 CURVE = Quantity(
     "curve/{host}/{device}/{model}/tp{tp}/b{batch}", "x", "speed-up by model size", FORECAST,
     "higher")

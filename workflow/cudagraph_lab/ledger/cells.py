@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.locations import draw_locations, estimate_mean
+from cudagraph_lab.statistics.means import draw_locations, estimate_mean
 
 Floats = NDArray[np.float64]
 Place = tuple[str, str, int | None]  # arm, quantity, and batch size, None at start-up

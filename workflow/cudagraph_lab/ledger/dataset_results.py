@@ -36,11 +36,10 @@ from cudagraph_lab.ledger.quantities.launch_models import (
     launch_model_results,
     profile_of,
 )
-from cudagraph_lab.ledger.quantities.measurement import timed_share
 from cudagraph_lab.ledger.quantities.profile import profile_results
 from cudagraph_lab.ledger.quantities.savings import launch_cost, read_savings, saving_results
 from cudagraph_lab.ledger.quantities.speculation import speculation_results
-from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_results
+from cudagraph_lab.ledger.quantities.start_costs import read_start_costs, start_results
 from cudagraph_lab.ledger.quantities.startup import (
     capture_fit_results,
     capture_results,
@@ -48,6 +47,7 @@ from cudagraph_lab.ledger.quantities.startup import (
     kv_results,
     startup_results,
 )
+from cudagraph_lab.ledger.quantities.timed_share import timed_share
 from cudagraph_lab.ledger.quantities.upgrades import upgrade_results
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.ledger.settings import Settings

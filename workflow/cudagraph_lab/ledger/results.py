@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.statistics.locations import Estimate, estimate_mean
+from cudagraph_lab.statistics.means import Estimate, estimate_mean
 from cudagraph_lab.statistics.power import Settling
 
 # How many more repeats would settle the value against two bounds; None where none can be told.

@@ -26,8 +26,8 @@ from cudagraph_lab.ledger.catalogue import (
     CURVE_HOST_S,
     CURVE_LAUNCH,
 )
+from cudagraph_lab.ledger.extrapolations import SEED, machine, outlook_number, with_own
 from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context
-from cudagraph_lab.ledger.outlook import SEED, machine, outlook_number, with_own
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.models.architecture import DEVICES, MODELS, Model, read_devices, read_models
 from cudagraph_lab.models.forecast import Answer, Question, answer, forecast

@@ -33,7 +33,7 @@ Observed = tuple[int | None, str, int, Numbers]
 def observe(record: Record, cache: Literal["warm", "cold"] | None) -> list[Row]:
     """All numbers of one believed record as rows of the table.
 
-    `cache` is what its start found, as `starts.found_cache` tells.
+    `cache` is what its start found, as `compile_cache.found_cache` tells.
     """
     observed = [
         *_of_calls(record),

@@ -16,9 +16,9 @@ import numpy as np
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics.cells import ROUNDING, Floats, Logs
-from cudagraph_lab.statistics.error import Error
-from cudagraph_lab.statistics.locations import Estimate, estimate_with
+from cudagraph_lab.statistics.means import Estimate, estimate_with
 from cudagraph_lab.statistics.moderation import Prior, Variance, moderated, prior_of
+from cudagraph_lab.statistics.uncertainty import Error
 
 BLOCKED_METHOD = "t over repeats as blocks"
 INDEPENDENT_METHOD = "Welch t over independent repeats"

@@ -8,7 +8,7 @@ from scipy import stats
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics.cells import ROUNDING
-from cudagraph_lab.statistics.error import Error, t_quantile
+from cudagraph_lab.statistics.uncertainty import Error, t_quantile
 
 MOST_REPEATS = 10_000  # beyond it, "run more repeats" is no advice
 WANTED = 0.8  # the chance that a plan for more repeats is made for, as is customary

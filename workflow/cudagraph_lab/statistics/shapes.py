@@ -24,7 +24,7 @@ from cudagraph_lab.statistics.contrasts import (
     error_of,
     sample_of,
 )
-from cudagraph_lab.statistics.error import Error
+from cudagraph_lab.statistics.uncertainty import Error
 
 Outcome = Literal["supported", "contradicted", "not settled"]
 Arm = Mapping[int, Blocks]  # by batch size: the arm's cell there

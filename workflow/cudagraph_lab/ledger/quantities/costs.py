@@ -13,12 +13,12 @@ from cudagraph_lab.ledger.catalogue import (
 )
 from cudagraph_lab.ledger.cells import NOT_RUN, Cells, Floats, central, missing_side
 from cudagraph_lab.ledger.quantities.savings import Saving
-from cudagraph_lab.ledger.quantities.starts import StartCost
+from cudagraph_lab.ledger.quantities.start_costs import StartCost
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.results import Result, absent, bounded
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.locations import estimate_mean
+from cudagraph_lab.statistics.means import estimate_mean
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 
 COUNTED = "what a start with graphs takes longer, over what a step saves"

@@ -13,7 +13,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
-from cudagraph_lab.ledger.speculated import drafted
+from cudagraph_lab.ledger.speculation_pairs import drafted
 from cudagraph_lab.ledger.throughputs import Throughputs, alike, sample_of_arms, samples_of
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.contrasts import estimate_sample

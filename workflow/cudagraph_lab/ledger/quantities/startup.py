@@ -24,7 +24,7 @@ from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.error import t_quantile
+from cudagraph_lab.statistics.uncertainty import t_quantile
 
 NO_LOG = "the start-up log was not kept"
 KV_GIVEN = "the size of the KV cache was given, so that graphs could take nothing of it"

@@ -11,7 +11,7 @@ from cudagraph_lab.ledger.catalogue import (
     UPGRADE_STARTUP,
 )
 from cudagraph_lab.ledger.cells import missing_side, repeats_of
-from cudagraph_lab.ledger.quantities.starts import starting_alike
+from cudagraph_lab.ledger.quantities.start_costs import starting_alike
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
 from cudagraph_lab.ledger.throughputs import ArmCells, Throughputs, sides_of, timed_by_arm

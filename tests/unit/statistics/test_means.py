@@ -12,7 +12,7 @@ from scipy import stats as reference
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics.cells import log_means
 from cudagraph_lab.statistics.contrasts import Side, estimate_sample, sample_of
-from cudagraph_lab.statistics.locations import WIDEST, draw_locations, estimate_mean
+from cudagraph_lab.statistics.means import WIDEST, draw_locations, estimate_mean
 from cudagraph_lab.statistics.spread import variance_components
 
 # Five significant digits, as a timer of a real run resolves at least: no hits on rounding.

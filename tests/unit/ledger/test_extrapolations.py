@@ -3,7 +3,7 @@
 import pytest
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.outlook import OUTLOOK, extrapolate, outlook_numbers
+from cudagraph_lab.ledger.extrapolations import OUTLOOK, extrapolate, outlook_numbers
 
 QUESTION = {
     "device": "h100", "model": "llama-70b", "batch": 32, "tp": 2, "dtype": "bf16", "context": 1024,

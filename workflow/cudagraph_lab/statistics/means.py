@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cudagraph_lab.statistics.cells import ROUNDING, Cell, Floats, ReadCell, read_cell
-from cudagraph_lab.statistics.error import Error
+from cudagraph_lab.statistics.uncertainty import Error
 
 T_METHOD = "Welch t on log repeat means"
 FEW_REPEATS = 5  # with 4 repeats of one cell, t is still 1.6 times the normal quantile

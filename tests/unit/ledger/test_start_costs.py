@@ -8,7 +8,7 @@ import pytest
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.quantities.costs import break_even_results, tax_results
 from cudagraph_lab.ledger.quantities.savings import launch_cost, read_savings, saving_results
-from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_results
+from cudagraph_lab.ledger.quantities.start_costs import read_start_costs, start_results
 from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.models.launch import Profile
 from cudagraph_lab.observations.table import COLUMNS
