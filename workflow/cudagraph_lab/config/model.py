@@ -171,9 +171,10 @@ class Config(Part):
     )
     cache_dir: Text = Field(
         "auto",
-        description="where vLLM's environments and compile caches are kept; `auto` is the user's "
-        "cache directory. The lock of the device stays in the user's cache (`XDG_CACHE_HOME`) in "
-        "any case, and what uv downloads in uv's own (`UV_CACHE_DIR` moves it)",
+        description="where vLLM's environments, compile caches and the tables of shipped records "
+        "are kept; `auto` is the user's cache directory. The lock of the device stays in the "
+        "user's cache (`XDG_CACHE_HOME`) in any case, and what uv downloads in uv's own "
+        "(`UV_CACHE_DIR` moves it)",
     )
     model: Model = Field(Model(), description="a map of the keys in this table")
     workload: Workload = Field(Workload(), description="a map of the keys in this table")
