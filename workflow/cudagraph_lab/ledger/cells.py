@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.observations.table import grouped
 from cudagraph_lab.statistics.means import draw_locations, estimate_mean
 
 Floats = NDArray[np.float64]
@@ -28,18 +28,20 @@ class Location:
     draws: Floats | None
 
 
-def repeats_of(table: pd.DataFrame, role: str) -> dict[Place, dict[int, list[float]]]:
+def repeats_of(
+    table: pd.DataFrame, role: str, only: str | None = None
+) -> dict[Place, dict[int, list[float]]]:
     """What was observed in one role: by arm, quantity and batch size, each repeat's iterations.
 
-    `table` has the columns of `observations.table`.
+    `table` has the columns of `observations.table`; `only` names the one quantity that is wanted.
     """
     cells: dict[Place, dict[int, list[float]]] = {}
     chosen = table[table["role"] == role]
+    if only is not None:
+        chosen = chosen[chosen["quantity"] == only]
     keys = ["arm", "quantity", "batch", "repeat"]
-    for group_key, group in chosen.groupby(keys, dropna=False, sort=True):
-        arm, quantity, batch, repeat = cast("tuple[str, str, Any, int]", group_key)
-        key = (arm, quantity, None if pd.isna(batch) else int(batch))
-        cells.setdefault(key, {})[int(repeat)] = group["value"].tolist()
+    for (arm, quantity, batch, repeat), values in grouped(chosen, keys).items():
+        cells.setdefault((arm, quantity, batch), {})[repeat] = values
     return cells
 
 

@@ -22,14 +22,15 @@ def co_residence(index: Index) -> list[Line]:
         faster = any(n.low is not None and n.low > 1 for n in numbers)
         lines.append(
             say(
-                "{what} {name}: in turn over alone, the speed at batch {size} is {speeds}.{but}",
-                what=Strong(("Does company on the device change an arm?",)),
+                "{what} {name}, speed beside the others over speed alone, at batch {size}: "
+                "{speeds}.{but}",
+                what=Strong(("Do arms on one device slow each other down?",)),
                 name=Exempt(short_title(index, dataset)),
                 size=batch(smallest),
                 speeds=join(speeds),
                 but=(
-                    " A neighbour takes time and cannot give any, so that the difference comes "
-                    "from the machine, its load or the way of measuring: these data do not tell."
+                    " A neighbour cannot make an arm faster. The difference comes from the "
+                    "machine, its load or the way of measuring; these data do not tell which."
                 )
                 if faster
                 else (),
