@@ -12,6 +12,7 @@ from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number, build_ledger
 from cudagraph_lab.ledger.catalogue import QUANTITIES
 from cudagraph_lab.ledger.index import make_index
+from cudagraph_lab.ledger.number_format import unit_of
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import VERDICTS
 from cudagraph_lab.observations.dataset import Dataset, read_dataset
@@ -28,7 +29,6 @@ CONTRASTS = {
         (REPOSITORY / "config" / file).read_text(encoding="utf-8")
     )["contrasts"].items()
 }
-FACTORS = {"%": 100.0, "ms": 1e3, "µs": 1e6}
 CELLS = {"td", "th"}
 VOID = {"meta", "input", "br", "path", "use", "rect"}
 BUNDLE = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
@@ -141,8 +141,8 @@ class Reader(HTMLParser):
         if "data-count" in attributes and families_around:
             attributes["data-family"] = families_around[-1]
         counted = {"data-count", "data-fact", "data-repeats"} & attributes.keys()
-        if tag == "data" and not counted:
-            attributes.setdefault("data-part", "value")
+        if tag == "var" and not counted:
+            attributes.setdefault("part", "value")
             for key in ("data-dataset", "data-id"):
                 attributes[key] = next(a[key] for _, a in reversed(self.stack) if key in a)
             said = [a for _, a in self.stack if "data-prediction" in a]
@@ -167,6 +167,10 @@ class Reader(HTMLParser):
             self.stack.pop()
 
     def handle_data(self, data):
+        if self.stack and self.stack[-1][0] == "code":
+            for _, attributes in self.stack:
+                if attributes.get("data-prediction", "named") is None:
+                    attributes["data-prediction"] = data
         self.texts.append((data, list(self.stack)))
 
 
@@ -221,13 +225,13 @@ def _counted(index, attributes):
 
 
 def check_datum(index, attributes, text):
-    """What a <data> element says must be the ledger's number, and be rounded, not changed."""
+    """What a <var> element says must be the ledger's number, and be rounded, not changed."""
     name = attributes.get("data-dataset")
     if "data-id" in attributes:
         source = index.numbers[name, attributes["data-id"]]
         if "data-prediction" in attributes:
             (source,) = [p for p in source.predictions if p.id == attributes["data-prediction"]]
-        value = getattr(source, attributes["data-part"])
+        value = getattr(source, attributes["part"])
     elif "data-fact" in attributes:
         fact = attributes["data-fact"].split(":")
         value = getattr(index.datasets[name], fact[-1])
@@ -237,11 +241,10 @@ def check_datum(index, attributes, text):
     else:
         value = _counted(index, attributes)
     if isinstance(value, bool):
-        assert attributes["value"] == str(value).lower()
         assert not re.search(r"\d", text)
         return
-    assert abs(float(attributes["value"]) - value) <= 1e-5 * abs(value), attributes
-    exact = value * FACTORS.get(attributes.get("data-unit"), 1.0)
+    counted = "data-id" not in attributes or attributes["part"] == "n"
+    exact = value if counted else value * unit_of(index.numbers[name, attributes["data-id"]])[0]
     whole, _, decimals = text.partition(".")
     # 1,200 may be rounded to hundreds, 0.50 to hundredths.
     zeros = 0 if decimals or parsed(text) == 0 else len(whole) - len(whole.rstrip("0,"))
@@ -263,7 +266,7 @@ def strings_of(value):
 
 
 def check_exempt(index, strings, why, text):
-    """Digits outside <data> must stand in a record or the configuration, or be a label."""
+    """Digits outside <var> must stand in a record or the configuration, or be a label."""
     ledger = index.ledger
     if why == "batch":
         sizes = {s for d in ledger.datasets for s in d.batch_sizes}
@@ -302,7 +305,7 @@ def stray_digits(ledger, html):
             continue
         tags = [tag for tag, _ in around]
         exempt = [a["data-why"] or "said" for _, a in around if "data-why" in a]
-        if tags[-1] == "data":
+        if tags[-1] == "var":
             check_datum(index, around[-1][1], text)
         elif exempt:
             exemptions.add((exempt[-1], text))

@@ -26,8 +26,8 @@ class Datum:
 
     def html(self) -> Markup:
         """The digits with their origin as attributes."""
-        pairs = " ".join(f"{key}={_attribute(value)}" for key, value in self.attributes)
-        return Markup(f"<data {pairs}>{escape(self.text)}</data>")  # noqa: S704
+        pairs = "".join(f" {key}={_attribute(value)}" for key, value in self.attributes)
+        return Markup(f"<var{pairs}>{escape(self.text)}</var>")  # noqa: S704
 
     def plain(self) -> str:
         """The digits."""
@@ -121,16 +121,17 @@ class Strong:
 
 @dataclass(frozen=True)
 class Link:
-    """A link to a place on the page."""
+    """A link to a place on the page; a quiet one looks like the text around it."""
 
     anchor: str
     line: "Line"
+    quiet: bool = False
 
     def html(self) -> Markup:
         """The line as a link."""
-        return Markup(f"<a href={_attribute('#' + self.anchor)}>{{}}</a>").format(  # noqa: S704
-            html(self.line)
-        )
+        look = " class=bare" if self.quiet else ""
+        address = _attribute(f"#{self.anchor}")
+        return Markup(f"<a{look} href={address}>{html(self.line)}</a>")  # noqa: S704
 
     def plain(self) -> str:
         """The line; Markdown has no such places."""
@@ -157,14 +158,15 @@ class About:
 
 @dataclass(frozen=True)
 class Predicted:
-    """The prediction that the parts inside are of."""
+    """The prediction that the parts inside are of; where it is "", its name stands inside."""
 
     prediction: str
     line: "Line"
 
     def html(self) -> Markup:
         """The line, which names its prediction to scripts."""
-        name = f"data-prediction={_attribute(self.prediction)}"
+        named = f"={_attribute(self.prediction)}" if self.prediction else ""
+        name = f"data-prediction{named}"
         return Markup(f"<span {name}>") + html(self.line) + Markup("</span>")  # noqa: S704
 
     def plain(self) -> str:
@@ -177,17 +179,12 @@ class Noted:
     """A number with a mark that opens what is known of it: predictions, verdicts, repeats."""
 
     line: "Line"
-    verdict: Verdict | None  # the mark; None where nothing was predicted
+    verdict: Verdict  # the mark
     note: tuple["Line", ...]
 
     def html(self) -> Markup:
         """The number, its mark and, hidden until asked for, the note."""
         note = Markup("").join(Markup("<span>{}</span>").format(html(one)) for one in self.note)
-        if self.verdict is None:
-            return Markup(
-                '<span class="num" tabindex="0"><span class="bare">{}</span>'
-                '<span class="note">{}</span></span>'
-            ).format(html(self.line), note)
         return Markup(
             '<span class="num">{}\N{WORD JOINER}<span class="mark {}" tabindex="0" role="img" '
             'aria-label="{}; details follow">{}</span><span class="note">{}</span></span>'
@@ -201,7 +198,7 @@ class Noted:
 
     def plain(self) -> str:
         """The number and its verdict's sign, without the note."""
-        return plain(self.line) + (f" {WORDINGS[self.verdict].sign}" if self.verdict else "")
+        return f"{plain(self.line)} {WORDINGS[self.verdict].sign}"
 
 
 Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Predicted | Noted

@@ -78,6 +78,12 @@ def bounds(number: Number, judged: Judged, about: bool = True) -> Line:
     return (About(number.dataset, str(number.id), line),) if about else line
 
 
+def named_bounds(number: Number, judged: Judged, about: bool = True) -> Line:
+    """What a prediction says, after its name."""
+    line = (Predicted("", (Code(judged.id), ": ", *_bounds(number, judged))),)
+    return (About(number.dataset, str(number.id), line),) if about else line
+
+
 def _bounds(number: Number, judged: Judged) -> Line:
     if isinstance(judged.value, bool):
         words = "holds" if judged.value else "does not hold"
@@ -169,23 +175,26 @@ def weakness(number: Number, judged: Judged) -> Line:
 
 
 def noted(index: Index, number: Number) -> Line:
-    """A number for the flow of the text: value, interval, and a mark that opens the rest."""
+    """A number for the flow of the text: value, interval, and a mark that opens the rest.
+
+    A number of which nothing was predicted is a link to its row.
+    """
+    verdict = worst(number)
+    if verdict is None:
+        return (Link(row_anchor(index, number), value(number), quiet=True),)
     note: list[Line] = [
         say(
-            "predicted {b} by {id}: {chip}{weak}",
-            b=bounds(number, p),
-            id=Code(p.id),
+            "predicted by {b}: {chip}{weak}",
+            b=named_bounds(number, p),
             chip=Chip(p.verdict),
             weak=weakness(number, p),
         )
         for p in number.predictions
     ]
-    if not note:
-        note.append(("No prediction was registered for this number.",))
     if number.n:
         note.append(say("n = {n}{method}", n=repeats(number), method=_method(number)))
     note.append((Link(row_anchor(index, number), ("its row, with its records",)),))
-    return (Noted(value(number), worst(number), tuple(note)),)
+    return (Noted(value(number), verdict, tuple(note)),)
 
 
 def _method(number: Number) -> Line:
@@ -230,23 +239,19 @@ def label(index: Index, number: Number) -> Line:
 
 def count(size: int, what: str, **more: str) -> Datum:
     """A count of verdicts; the attributes say what was counted, so that it can be checked."""
-    attributes = {
-        "value": str(size),
-        "data-count": what,
-        **{f"data-{key}": text for key, text in more.items()},
-    }
+    attributes = {"data-count": what, **{f"data-{key}": text for key, text in more.items()}}
     return Datum(f"{size:,}", tuple(attributes.items()))
 
 
 def fact(dataset: str, name: str, given: float) -> Datum:
     """A count that the data set itself carries, such as `iterations`."""
-    attributes = {"value": repr(given), "data-dataset": dataset, "data-fact": name}
+    attributes = {"data-dataset": dataset, "data-fact": name}
     return Datum(trimmed(given), tuple(attributes.items()))
 
 
 def arm_repeats(dataset: str, arm: str, given: int) -> Datum:
     """How many repeats of an arm there are."""
-    attributes = {"value": str(given), "data-dataset": dataset, "data-repeats": arm}
+    attributes = {"data-dataset": dataset, "data-repeats": arm}
     return Datum(str(given), tuple(attributes.items()))
 
 
@@ -266,16 +271,8 @@ def level() -> Exempt:
 
 
 def _part(number: Number, part: str, text: str, judged: Judged | None = None) -> Datum:
-    given = getattr(number if judged is None else judged, part)
-    attributes = [
-        ("value", str(given).lower() if isinstance(given, bool) else f"{given:.6g}"),
-    ]
-    if part != "value":  # which is what a datum is of where it says nothing
-        attributes.append(("data-part", part))
-    factor, unit = unit_of(number)
-    if factor != 1 and part != "n":
-        attributes.append(("data-unit", unit))
-    return Datum(text, tuple(attributes))
+    # A datum that says nothing is of the value; the number and the prediction stand around it.
+    return Datum(text, () if part == "value" else (("part", part),))
 
 
 def _unit(text: str) -> Exempt:

@@ -69,7 +69,7 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
 
 _KEY = say(
     "{yes} predicted and confirmed, {no} refuted, {open} not settled. Point at a mark, or tap it, "
-    "for the prediction.",
+    "for the prediction. A dotted line leads to a number’s row in the table of all numbers.",
     yes=WORDINGS["confirmed"].sign,
     no=WORDINGS["refuted"].sign,
     open=WORDINGS["inconclusive"].sign,

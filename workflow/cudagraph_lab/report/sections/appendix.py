@@ -11,7 +11,7 @@ from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, clean, join, say
 from cudagraph_lab.report.numbers import (
     arm_repeats,
-    bounds,
+    named_bounds,
     repeats,
     row_anchor,
     runs_anchor,
@@ -77,9 +77,8 @@ def _computed(index: Index) -> Table:
 def _row(index: Index, number: Number) -> Row:
     predicted = [
         say(
-            "{b} by {id}: {chip}",
-            b=bounds(number, p, about=False),
-            id=Code(p.id),
+            "{b}: {chip}",
+            b=named_bounds(number, p, about=False),
             chip=Chip(p.verdict),
         )
         for p in number.predictions
@@ -120,7 +119,7 @@ def _missing(numbers: list[Number]) -> list[Block]:
 
 
 def _unmeasured(number: Number) -> Line:
-    predicted = [say("{b} by {id}", b=bounds(number, p), id=Code(p.id)) for p in number.predictions]
+    predicted = [named_bounds(number, judged) for judged in number.predictions]
     name: Line = (Code(str(number.id)),)
     return (*name, " (predicted ", *join(predicted), ")") if predicted else name
 

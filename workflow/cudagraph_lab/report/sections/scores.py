@@ -39,7 +39,7 @@ from cudagraph_lab.report.numbers import (
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
 LISTED = 3  # numbers that a refuted prediction names; of more it says how many
-UNFOLDED = 2  # numbers of a verdict that a family lists; the appendix has all of them
+UNFOLDED = 1  # numbers of a verdict that a family lists; the appendix has all of them
 
 
 def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
