@@ -10,8 +10,8 @@ from cudagraph_lab.figures.catalogue import FIGURES
 from cudagraph_lab.ledger.build import read_ledger
 
 SCREENS = {1280: 900, 390: 844}
-MENU = ("answer", "sizes", "why", "speculation", "startup", "production", "scores", "wrong",
-        "trust", "again", "appendix")  # fmt: skip
+MENU = ("answer", "sizes", "why", "speculation", "startup", "production", "upgrade", "scores",
+        "wrong", "trust", "again", "appendix")  # fmt: skip
 
 
 def outside(page):

@@ -6,7 +6,7 @@ from cudagraph_lab.report.markup import Exempt, Strong
 from cudagraph_lab.report.strip import strip, strip_arms, strip_words
 from cudagraph_lab.report.view import Block, Paragraph, Strips
 
-SHOWN = 4  # data sets
+SHOWN = 3  # data sets
 
 
 def raw_calls(index: Index) -> list[Block]:

@@ -43,10 +43,13 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
         Paragraph((Strong(("What was checked:",)),)),
         Bullets(_spread(index) + _replay(index) + _outputs(index) + co_residence(index)),
     ]
+    alike: dict[str, list[Line]] = {}
+    for d in datasets:
+        if d.caveat:
+            alike.setdefault(d.caveat, []).append((Exempt(short_title(index, d)),))
     caveats = [
-        say("{name}: {text}", name=Strong((Exempt(short_title(index, d)),)), text=_prose(d.caveat))
-        for d in datasets
-        if d.caveat
+        say("{names}: {text}", names=Strong(join(names, "; ", "; ")), text=_prose(text))
+        for text, names in alike.items()
     ]
     simulated = [
         say(
