@@ -280,9 +280,10 @@ def priority_of_turn(name, repeat):
     """Arms in turn start size by size, repeat by repeat."""
     try:
         check_hardware()
+        within = design.priority_of_turn(PLANS[name], PLATFORM, repeat)
+        return within + before_later_sizes(name)
     except LabError as error:
         sys.exit(f"cudagraph-lab: {error}")
-    return 1_000_000 - repeat * 1_000 + before_later_sizes(name)
 
 
 def minutes_of_run(name):

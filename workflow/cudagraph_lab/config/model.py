@@ -171,6 +171,11 @@ class Arm(Part):
     repeats: Positive | None = Field(
         None, description="processes of this arm; `null` takes the general `repeats`"
     )
+    alone: bool = Field(
+        False,
+        description="measured apart also where the others take turns, to see what their company "
+        "changes: in a contrast of role `co_resident`, and in no other",
+    )
     note: str = Field("", description="what a reader should know")
 
 

@@ -122,7 +122,7 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
         )
     if config.order != "auto":
         return config
-    timed = [arm for arm in needs if config.arms[arm].purpose == "timed"]
+    timed = [a for a in needs if config.arms[a].purpose == "timed" and not config.arms[a].alone]
     share = _share(max(needs[arm].total for arm in timed), whole) if timed else 1.0
     # The waiting workers of several ranks keep cores busy, so that arms disturb each other.
     several = any(ranks_of_arms(config, [arm], platform) > 1 for arm in timed)
