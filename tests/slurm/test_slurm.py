@@ -36,6 +36,7 @@ def configuration(repository, arms):
             "architecture": str(repository / "tests" / "models" / "opt-2-layers"),
         },
         "workload": {"output_tokens": 8, "batch_sizes": [1, 4], "max_model_len": 64},
+        "order": "apart",
         "repeats": 1,
         "iterations": 2,
         "arms": {arm: {"engine_args": {"enforce_eager": True}} for arm in arms},

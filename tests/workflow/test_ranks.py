@@ -32,6 +32,7 @@ def directory(tmp_path_factory):
         "compare": [],
         "model": {"name": "tests/llama-2-layers", "architecture": str(shape), "weights": "dummy"},
         "workload": {"output_tokens": 8, "batch_sizes": [1, 4], "max_model_len": 64},
+        "order": "apart",
         "repeats": 1,
         "iterations": 1,
         "warmups": 0,

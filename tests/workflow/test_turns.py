@@ -24,6 +24,7 @@ MINE: dict[str, Any] = {
     "model": {"name": "tests/opt-2-layers", "weights": "dummy"},
     "workload": {"output_tokens": 4, "batch_sizes": BATCH_SIZES, "max_model_len": 64},
     "order": "in_turn",
+    "boots": "together",
     "repeats": REPEATS,
     "iterations": ROUNDS,
     "warmups": 0,
@@ -228,7 +229,11 @@ def test_an_arm_is_measured_in_turn_and_alone_in_the_same_repeats(company, jobs)
     assert measured == {"measure": 2, "measure_in_turn_1": 1, "measure_in_turn_2": 1}
     begun = []
     for repeat in (1, 2):
-        for arm, how in (("eager", "in_turn"), ("eager-again", "in_turn"), ("eager-alone", "apart")):
+        for arm, how in (
+            ("eager", "in_turn"),
+            ("eager-again", "in_turn"),
+            ("eager-alone", "apart"),
+        ):
             record = read_record(lab.path(arm, repeat), "turns")
             assert (record.status, record.request.measured) == ("ok", how)
             assert record.request.workload == read_record(lab.path("eager", 1)).request.workload

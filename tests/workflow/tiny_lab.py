@@ -29,6 +29,7 @@ class Lab:
                 "batch_sizes": BATCH_SIZES,
                 "max_model_len": 64,
             },
+            "order": "apart",
             "repeats": 1,
             "iterations": ITERATIONS,
         }

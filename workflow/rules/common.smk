@@ -153,7 +153,7 @@ if workflow.is_main_process:
         with one_line_error():
             earlier.refuse_conflicts(plan, PLATFORM, name)
         if (going := plan_of_dataset(plan, PLATFORM, name)) is not None:
-            known = {"runs": going.runs, "seconds_of_run": going.seconds_of_run}
+            known = {"runs": going.runs, "seconds_of_job": going.seconds_of_job}
             logger.info(going.line, extra={"lab_plan": known})
 
 

@@ -103,7 +103,11 @@ def test_arms_apart_have_no_such_number():
 TOGETHER = {arm: facts | {"measured": "in_turn"} for arm, facts in IN_TURN.items()}
 COMPANY = {"numerator": "eager", "denominator": "eager-alone", "role": "co_resident"}
 BUNDLE = {"numerator": "graphs", "denominator": "eager", "role": "primary"}
-IN_TURN_S = {"eager": [4, 5, 6, 5], "eager-again": [5, 5, 5, 6], "graphs": [2, 2.2, 1.9, 2.1]}
+IN_TURN_S: dict[str, list[float]] = {
+    "eager": [4, 5, 6, 5],
+    "eager-again": [5, 5, 5, 6],
+    "graphs": [2, 2.2, 1.9, 2.1],
+}
 ALONE_S = [4.4, 4.5, 5.0, 5.2]
 
 

@@ -34,9 +34,10 @@ class Contrast(BaseModel):
     role: Role = Field(
         "other",
         description="what the report takes it for: `primary`, `graph`, `compile`, `a_a` (an arm "
-        "against itself), `co_resident` (an arm in turn against the same arm alone), `observer`, `piecewise`, `graph_compiled`, `graph_uncompiled`, "
-        "`compile_graphed`, `compile_ungraphed`, `speculation` (an arm with speculative decoding "
-        "against the same without), `upgrade` or `other`",
+        "against itself), `co_resident` (an arm in turn against the same arm alone), `observer`, "
+        "`piecewise`, `graph_compiled`, `graph_uncompiled`, `compile_graphed`, "
+        "`compile_ungraphed`, `speculation` (an arm with speculative decoding against the same "
+        "without), `upgrade` or `other`",
     )
     note: str = Field("", description="what a reader should know")
 

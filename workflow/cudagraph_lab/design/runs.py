@@ -224,7 +224,7 @@ def request_of_run(
     together = arms_in_turn(config, platform)
     in_turn = arm in together
     arguments = engine_args_of(config, arm, platform)
-    if together and platform == "cuda":
+    if together and config.boots == "together" and platform == "cuda":
         arguments = {"kv_cache_memory_bytes": KV_CACHE_BYTES_IN_TURN} | arguments
     order = order_of_repeat(config, platform, repeat)
     return {
@@ -243,6 +243,7 @@ def request_of_run(
         "observed": "messages",
         "order": [name for name in order if name in together] if in_turn else order,
         "measured": "in_turn" if in_turn else "apart",
+        "boots": config.boots if together else "together",
         "rounds": timed,
         "seconds": config.seconds_per_repeat if timed else None,
         # Counts do not differ between repeats.
