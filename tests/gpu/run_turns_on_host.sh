@@ -35,6 +35,9 @@ export PYTHONPATH=\$(sed "s#$scratch/vllm/site#$directory/site#" <<<"\$PYTHONPAT
 exec "${PYTHON:-python3}" "\$@"
 END
   chmod +x "$python"
+  # Here, before minutes of boots are spent on arms that cannot start.
+  "$python" -c 'import sys, vllm; sys.exit(vllm.__version__ != sys.argv[1])' "$version" ||
+    { echo "OTHERS: $directory holds no vLLM $version; unpack it there" >&2; exit 1; }
   pythons+=", $version: $python"
   "${PYTHON:-python3}" -m compileall -q -j 0 "$directory/site" >"$out/compileall-$version.log" 2>&1 &
 done

@@ -5,7 +5,6 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from cudagraph_lab.cli.calibrate import add_calibrate
@@ -15,6 +14,7 @@ from cudagraph_lab.cli.extrapolate import add_extrapolate
 from cudagraph_lab.cli.forecast import add_forecast
 from cudagraph_lab.cli.ladder import add_ladder
 from cudagraph_lab.cli.startup_log import add_startup_log
+from cudagraph_lab import __version__
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.errors import LabError, one_line_errors
 from cudagraph_lab.files import write_json
@@ -40,7 +40,7 @@ def parser_of_commands() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version",
         action="version",
-        version=f"cudagraph-lab {version('cudagraph-lab')}, for vLLM {VLLM_VERSION}",
+        version=f"cudagraph-lab {__version__}, for vLLM {VLLM_VERSION}",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
