@@ -160,14 +160,16 @@ def idle(monkeypatch):
 
 
 def test_a_turn_ends_once_the_engine_hardly_uses_a_processor(idle):
-    used, slept = iter([1.0, 1.1, 1.2, 1.25, 1.26, 2.0]), []
+    used = iter([1.0, 1.1, 1.2, 1.25, 1.26, 2.0])
+    slept: list[float] = []
     idle.wait_until_idle(lambda: next(used), slept.append)
     assert slept == [idle.LOOK_S] * 4
     assert next(used) == 2.0
 
 
 def test_an_engine_that_never_rests_is_not_waited_for_for_ever(idle):
-    used, slept = iter(range(1000)), []
+    used = iter(range(1000))
+    slept: list[float] = []
     idle.wait_until_idle(lambda: float(next(used)), slept.append)
     assert len(slept) == idle.PATIENCE_LOOKS
 

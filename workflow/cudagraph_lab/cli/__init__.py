@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cudagraph_lab import __version__
 from cudagraph_lab.cli.calibrate import add_calibrate
 from cudagraph_lab.cli.doctor import add_doctor
 from cudagraph_lab.cli.examples import show_examples
@@ -14,7 +15,6 @@ from cudagraph_lab.cli.extrapolate import add_extrapolate
 from cudagraph_lab.cli.forecast import add_forecast
 from cudagraph_lab.cli.ladder import add_ladder
 from cudagraph_lab.cli.startup_log import add_startup_log
-from cudagraph_lab import __version__
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.errors import LabError, one_line_errors
 from cudagraph_lab.files import write_json
