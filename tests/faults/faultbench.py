@@ -61,6 +61,7 @@ def changes(**more: Any) -> dict[str, Any]:
             "architecture": str(REPOSITORY / "tests" / "models" / "opt-2-layers"),
         },
         "workload": {"output_tokens": 4, "batch_sizes": [1, 2], "max_model_len": 64},
+        "order": "apart",
         "repeats": 1,
         "iterations": 1,
         "warmups": 0,
@@ -73,6 +74,7 @@ IN_TURN = ("eager", "eager-again", "compiled")
 # Three arms in turn; laid over the changes above.
 TURNS: dict[str, Any] = {
     "order": "in_turn",
+    "boots": "together",
     "iterations": 3,
     "arms": {"eager-again": {"engine_args": {"enforce_eager": True}}},
     "contrasts": {"noise": {"numerator": "eager-again", "denominator": "eager", "role": "a_a"}},

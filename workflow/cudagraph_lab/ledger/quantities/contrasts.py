@@ -31,6 +31,7 @@ from cudagraph_lab.ledger.throughputs import (
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import Floats, log_means
 from cudagraph_lab.statistics.contrasts import (
+    Priors,
     Sample,
     Side,
     error_of,
@@ -56,12 +57,15 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     contrast = dataset.contrasts[name]
     reason = missing_arm(dataset, contrast.numerator) or missing_arm(dataset, contrast.denominator)
     sides = sides_of(dataset, contrast, known)
+    if sides and contrast.role == "co_resident" and dataset.measured != "in_turn":
+        sides, reason = None, "no arms took turns, so that none had company"
     samples = samples_of(known, sides) if sides else {}
     arms = [*sides[0], *sides[1]] if sides else []
+    priors = None if contrast.role == "co_resident" else known.ratio_priors
     results: list[Result] = []
     for batch in dataset.batch_sizes:
         if batch in samples:
-            results.append(_speed_up(name, batch, samples[batch], known, arms))
+            results.append(_speed_up(name, batch, samples[batch], priors, arms))
         else:
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
     if sides is None:
@@ -78,8 +82,10 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     return results
 
 
-def _speed_up(name: str, batch: int, sample: Sample, known: Throughputs, arms: list[str]) -> Result:
-    error = error_of(sample, known.ratio_priors)
+def _speed_up(
+    name: str, batch: int, sample: Sample, priors: Priors | None, arms: list[str]
+) -> Result:
+    error = error_of(sample, priors)
 
     def settle(low: float, high: float) -> Settling | None:
         lower, upper = low if low > 0 else None, high if math.isfinite(high) else None
@@ -87,7 +93,7 @@ def _speed_up(name: str, batch: int, sample: Sample, known: Throughputs, arms: l
             return None
         return repeats_to_settle(sample.log, error, lower, upper)
 
-    estimate = estimate_sample(sample, known.ratio_priors)
+    estimate = estimate_sample(sample, priors)
     return estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
 
 

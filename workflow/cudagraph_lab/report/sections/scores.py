@@ -58,7 +58,8 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         for verdict in VERDICTS
     ]
     lead = say(
-        "Each prediction has bounds. {counts}. Of the confirmed, {n} were read from the same data "
+        "Each prediction has bounds. {counts}; one of several numbers counts once for a data set, "
+        "by the worst of them. Of the confirmed, {n} were read from the same data "
         "and prove nothing; {late} predictions were registered only after the measurement, the "
         "others before it. Open a row for its numbers.",
         counts=join(counts),
