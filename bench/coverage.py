@@ -28,11 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cudagraph_lab.statistics.blocks import find_blocks
-from cudagraph_lab.statistics.cells import Term, log_means
+from cudagraph_lab.statistics.cells import log_means
 from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
-from cudagraph_lab.statistics.locations import Estimate, estimate_contrast
+from cudagraph_lab.statistics.means import Estimate
 from cudagraph_lab.statistics.shapes import fade_samples, pair_samples, ratio_samples
-from cudagraph_lab.statistics.spread import spread_intervals
+from cudagraph_lab.statistics.spread import variance_components
 
 EXPERIMENTS = 150
 SEED = 20240504
@@ -113,14 +113,14 @@ def experiment(rates: Rates, in_turn: bool, truth: tuple[float, float], tally: T
         for column, sample in zip(("fade", "slope"), fades.values(), strict=True):
             found = estimate_sample(sample, of_fades)
             tally.add(column, found.low, found.high, 1)
-        first, second = (list(rates[name][1].values()) for name in names)
-        welch = estimate_contrast([Term(first, 1, names[0]), Term(second, -1, names[1])], 0)
+        alone = ([means[name]] for name in names)
+        welch = estimate_sample(ratio_samples(*alone, names=names, blocks=False)[1], None)
         tally.widths["±Welch"].append(half_width(welch))
     for sample in itself.values():
         found = estimate_sample(sample, of_ratios)
         tally.add("itself", found.low, found.high, 1)
     for batch in BATCHES:
-        spread = spread_intervals(list(rates["compiled"][batch].values()))
+        spread = variance_components(list(rates["compiled"][batch].values()))
         for column, interval, sd in (
             ("between", spread.between, truth[0]),
             ("within", spread.within, truth[1]),

@@ -20,7 +20,10 @@ import pytest
             "numpy scipy matplotlib pandas jsonschema snakemake",
         ),
         ("report.page", "matplotlib snakemake"),
-        ("ledger.dataset_results ledger.build ledger.outlook", "matplotlib jinja2 snakemake"),
+        (
+            "ledger.dataset_results ledger.build ledger.extrapolations",
+            "matplotlib jinja2 snakemake",
+        ),
     ],
 )
 def test_a_step_imports_no_more_than_it_needs(modules, spared):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab.config.contrast import Contrast, Role
-from cudagraph_lab.ledger.catalogue import NO_INVERSION, RATIO, SHARE
+from cudagraph_lab.ledger.catalogue import NO_INVERSION, RATIO, STEP_RATIO
 from cudagraph_lab.ledger.registered_names import named_here, predicted_as, registered_name
 from tests.report_builders import CONTRASTS, shipped_ledger
 
@@ -62,7 +62,7 @@ def test_a_name_taken_from_another_role_does_not_count():
 )
 def test_a_predicted_number_is_found_under_the_name_that_it_has_here(role, name):
     contrasts = {name: Contrast(numerator="a", denominator="b", role=role)}
-    for number in (NO_INVERSION(contrast=name), SHARE(contrast=name, batch=1)):
+    for number in (NO_INVERSION(contrast=name), STEP_RATIO(contrast=name, batch=1)):
         registered = number.replace(contrast=registered_name(role))
         assert named_here(registered, contrasts) == number
         assert str(registered) in predicted_as(number, contrasts)

@@ -3,8 +3,8 @@
 import pytest
 
 from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.extrapolations import extrapolate
 from cudagraph_lab.ledger.hosts import read_measured
-from cudagraph_lab.ledger.outlook import extrapolate
 from cudagraph_lab.ledger.size_curves import QUICK, QUICK_US, crossing, curve_numbers
 
 

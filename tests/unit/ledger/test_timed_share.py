@@ -2,7 +2,7 @@
 
 import pytest
 
-from cudagraph_lab.ledger.quantities.measurement import timed_share
+from cudagraph_lab.ledger.quantities.timed_share import timed_share
 from cudagraph_lab.observations.dataset import read_dataset
 
 

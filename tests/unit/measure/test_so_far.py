@@ -7,7 +7,7 @@ import pytest
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.job import job_of
 from cudagraph_lab.measure.so_far import earlier_rates, ratio_so_far
-from cudagraph_lab.statistics.locations import t_quantile
+from cudagraph_lab.statistics.uncertainty import t_quantile
 
 ARMS = ("graphs", "eager")
 

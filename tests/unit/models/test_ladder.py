@@ -16,7 +16,7 @@ from cudagraph_lab.engine.capture_sizes import (
     vllm_defaults,
 )
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.ladder import best_ladder, compare_ladders, ladder_cost, read_histogram
+from cudagraph_lab.models.ladder import best_ladder, ladder_cost, read_histogram
 
 VLLM_VERSIONS = ("0.11.0", "0.17.1", "0.22.1", "0.26.0", "0.28.0", "0.32.0", "0.33.0")
 
@@ -167,13 +167,6 @@ def test_best_ladder_equals_brute_force(histogram, rungs):
         for chosen in combinations(others, size)
     )
     assert ladder_cost(histogram, best_ladder(histogram, rungs)).padded_tokens == least
-
-
-def test_comparison_holds_both_costs():
-    histogram = {9: 100, 33: 100}
-    both = compare_ladders(histogram, vllm_capture_sizes(256, 8192, "0.22.1"), 2)
-    assert both.default.padded_tokens == 100 * 7 + 100 * 7
-    assert (both.best.padded_tokens, both.best.sizes) == (0, (9, 33))
 
 
 @pytest.mark.parametrize("rungs", [0, -1])

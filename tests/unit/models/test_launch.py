@@ -9,20 +9,18 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.launch import (
     HIDDEN_SHARE,
     Profile,
+    eager_over_graph,
     eager_step_s,
     hidden_share_from_pair,
-    host_from_profile_s,
     launch_bill_s,
-    predict,
     predict_eager_step_s,
-    step_s,
 )
 
 SECONDS = st.floats(1e-5, 0.1)
 SHARES = st.floats(0, 1)
 BATCHES = np.array([1, 8, 64])
-EAGER_S = step_s([980.3, 6912.4, 41560.2], BATCHES)
-GRAPH_S = step_s([2473.6, 11034.8, 46883.1], BATCHES)
+EAGER_S = BATCHES / [980.3, 6912.4, 41560.2]
+GRAPH_S = BATCHES / [2473.6, 11034.8, 46883.1]
 
 
 def close(x, y):
@@ -96,63 +94,38 @@ def test_no_share_where_the_second_pair_lies_outside():
 
 
 def test_published_l4_cells_lie_between_the_two_models():
-    rows = {
-        (row.model, row.batch): row
-        for row in predict([1, 8, 64], EAGER_S[0], GRAPH_S[0], GRAPH_S.tolist())
+    said = {
+        name: eager_over_graph(share, EAGER_S[0], GRAPH_S[0], GRAPH_S)
+        for name, share in HIDDEN_SHARE.items()
     }
-    published = dict(zip(BATCHES.tolist(), EAGER_S / GRAPH_S, strict=True))
-    assert [round(float(x), 2) for x in published.values()] == [2.52, 1.60, 1.13]
+    published = EAGER_S / GRAPH_S
+    assert published.round(2).tolist() == [2.52, 1.60, 1.13]
+    close(said["additive"][0], published[0])
     # By hand: 1/980.3 - 1/2473.6 = 0.6158 ms of bill; batch 8: 1 + 0.6158 / 0.7250; batch 64:
     # 1 + 0.6158 / 1.3651. Overlap: 1.0201 / 0.7250, and GPU work longer than the host.
-    assert rows["additive", 8].ratio == pytest.approx(1.8494, abs=1e-4)
-    assert rows["additive", 64].ratio == pytest.approx(1.4511, abs=1e-4)
-    assert rows["overlap", 8].ratio == pytest.approx(1.4071, abs=1e-4)
-    assert rows["overlap", 64].ratio == 1.0
-    for batch in (8, 64):
-        assert rows["overlap", batch].ratio < published[batch] < rows["additive", batch].ratio
-        assert not rows["additive", batch].in_sample
-    assert rows["additive", 1].in_sample
+    assert said["additive"][1:] == pytest.approx([1.8494, 1.4511], abs=1e-4)
+    assert said["overlap"][1:] == pytest.approx([1.4071, 1.0], abs=1e-4)
+    assert (said["overlap"][1:] < published[1:]).all()
+    assert (published[1:] < said["additive"][1:]).all()
 
 
-def test_partial_model_is_in_sample_where_its_share_came_from():
-    rows = predict(
-        [8, 64],
-        EAGER_S[0],
-        GRAPH_S[0],
-        GRAPH_S[1:].tolist(),
-        second_pair=(8, EAGER_S[1], GRAPH_S[1]),
-    )
-    partial = {row.batch: row for row in rows if row.model == "partial"}
-    assert partial[8].ratio == pytest.approx(float(EAGER_S[1] / GRAPH_S[1]))
-    assert (partial[8].in_sample, partial[64].in_sample) == (True, False)
-    assert "batches 1 and 8" in partial[64].information
-    assert {row.model for row in rows} == {*HIDDEN_SHARE, "partial"}
+def test_a_fitted_share_meets_the_pair_that_it_came_from():
+    share = float(hidden_share_from_pair(EAGER_S[0], GRAPH_S[0], EAGER_S[1], GRAPH_S[1]))
+    close(eager_over_graph(share, EAGER_S[0], GRAPH_S[0], GRAPH_S[1]), EAGER_S[1] / GRAPH_S[1])
 
 
 def test_profile_gives_the_host_term_and_the_fusion_factor():
     profile = Profile(eager_launches=200, eager_busy_s=4e-4, graph_busy_s=3e-4)
-    close(host_from_profile_s(5e-4, profile), 2e-4)
-    rows = {r.model: r for r in predict([4], 1e-3, 5e-4, [8e-4], profile=profile)}
+    additive, overlap = (
+        eager_over_graph(share, 1e-3, 5e-4, 8e-4, profile) for share in HIDDEN_SHARE.values()
+    )
     # host 0.2 ms, eager GPU work at batch 4: (0.8 - 0.2) * 4/3 = 0.8 ms.
-    close(rows["additive"].ratio * 8e-4, 2e-4 + 8e-4 + (1e-3 - 2e-4 - 4e-4))
-    close(rows["overlap"].ratio * 8e-4, 2e-4 + max(8e-4, 8e-4))
-    assert "profile" in rows["overlap"].information
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "what"),
-    [
-        ({"graph_s": [1e-3, 2e-3]}, "graph_s"),
-        ({"graph_s": [0.0]}, "step seconds"),
-        ({"graph_s": [float("nan")]}, "step seconds"),
-        ({"second_pair": (8, 9e-3, 7e-4)}, "second_pair"),
-        ({"second_pair": (8, 1e-3, 7e-4), "profile": Profile(1, 1e-4, 1e-4)}, "profile"),
-    ],
-)
-def test_bad_input_ends_in_one_line(kwargs, what):
-    arguments = {"batches": [8], "eager_1_s": 1e-3, "graph_1_s": 4e-4, "graph_s": [7e-4]} | kwargs
-    with pytest.raises(LabError, match=what):
-        predict(**arguments)
+    close(additive * 8e-4, 2e-4 + 8e-4 + (1e-3 - 2e-4 - 4e-4))
+    close(overlap * 8e-4, 2e-4 + max(8e-4, 8e-4))
+    # A step below the GPU's busy time leaves no host term: all of it is GPU work.
+    close(
+        eager_over_graph(0.0, 1e-3, 2e-4, 8e-4, profile) * 8e-4, 8e-4 * 4 / 3 + 1e-3 - 2e-4 * 4 / 3
+    )
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
@@ -168,24 +141,9 @@ def test_a_host_term_that_grows_with_the_batch_is_recovered(share):
     eager = {b: float(eager_step_s(gpu[b], launch, share, host[b])) for b in gpu}
     graph = {b: gpu[b] + host[b] for b in gpu}
     profile = Profile(eager_launches=100, eager_busy_s=gpu[1], graph_busy_s=gpu[1])
-    rows = predict(
-        [8, 64], eager[1], graph[1], [graph[8], graph[64]], profile,
-        graph_busy_s=[gpu[8], gpu[64]],
-    )  # fmt: skip
-    (name,) = [name for name, hidden in HIDDEN_SHARE.items() if hidden == share]
-    for row in rows:
-        if row.model == name:
-            assert row.ratio * graph[row.batch] == pytest.approx(eager[row.batch])
+    for batch in (8, 64):
+        found = eager_over_graph(share, eager[1], graph[1], graph[batch], profile, gpu[batch])
+        assert found * graph[batch] == pytest.approx(eager[batch])
     # Held at batch 1's, the host term would be taken for GPU work.
-    flat = predict([64], eager[1], graph[1], [graph[64]], profile)
     if share == 1.0:
-        (wrong,) = [row for row in flat if row.model == name]
-        assert wrong.ratio == pytest.approx(1)
-
-
-def test_busy_times_need_a_profile_and_one_value_per_batch():
-    with pytest.raises(LabError, match="graph_busy_s"):
-        predict([8], 2e-3, 1e-3, [1e-3], graph_busy_s=[1e-3])
-    profile = Profile(eager_launches=100, eager_busy_s=4e-4, graph_busy_s=4e-4)
-    with pytest.raises(LabError, match="graph_busy_s"):
-        predict([8], 2e-3, 1e-3, [1e-3], profile, graph_busy_s=[])
+        assert eager_over_graph(1.0, eager[1], graph[1], graph[64], profile) == pytest.approx(1)

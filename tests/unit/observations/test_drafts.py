@@ -11,7 +11,8 @@ from cudagraph_lab.observations.drafts import (
     tokens_per_step,
 )
 from cudagraph_lab.observations.validity import judge_arm
-from cudagraph_lab.records.record import Acceptance, Call, Cell, DraftPasses, ResolvedDraft
+from cudagraph_lab.records.call import Acceptance, Call, Cell, DraftPasses
+from cudagraph_lab.records.record import ResolvedDraft
 from tests.unit.observations.test_validity import EAGER, GRAPHS
 
 OUTPUT = 25

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cudagraph_lab.observations.steps import never_replayed
 from cudagraph_lab.observations.validity import judge_arm
 from cudagraph_lab.observations.warnings import foreign_load
-from cudagraph_lab.records.record import Cell, Conditions, Record, StepCount
+from cudagraph_lab.records.call import Cell, StepCount
+from cudagraph_lab.records.record import Conditions, Record
 from cudagraph_lab.records.store import read_record
 
 SHIPPED = Path(__file__).parents[3] / "resources/datasets/h100-opt-125m/runs"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.records.record import Call
+from cudagraph_lab.records.call import Call
 from cudagraph_lab.records.store import read_record, write_record
 
 SHARED_TMP = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -11,8 +11,8 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.ledger.build import Ledger, build_ledger
+from cudagraph_lab.ledger.extrapolations import outlook_numbers
 from cudagraph_lab.ledger.index import has_value, make_index
-from cudagraph_lab.ledger.outlook import outlook_numbers
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import read_dataset
 from tests.report_builders import read, rendered, stray_digits, words_of

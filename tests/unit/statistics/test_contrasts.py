@@ -141,8 +141,6 @@ def test_unusable_contrasts_are_refused_by_name():
         sample_of([Side(1, ({},), "eager")], blocks=True, name="noise")
     with pytest.raises(LabError, match="noise, eager: weight 0"):
         sample_of([Side(0, ({1: 1.0},), "eager")], blocks=True, name="noise")
-    with pytest.raises(LabError, match="level"):
-        estimate_sample(compare({1: 0.5}, {1: 0.0}), None, level=95)
     with pytest.raises(LabError, match="eager, repeat 2, iteration 1"):
         log_means({1: [1.0], 2: [-1.0]}, name="eager")
     with pytest.raises(LabError, match=r"eager: no cell at batch size \[64\]"):

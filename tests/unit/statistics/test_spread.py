@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.statistics.spread import spread_intervals, variance_components
+from cudagraph_lab.statistics.spread import variance_components
 
 values = st.floats(0.5, 2.0).map(lambda x: float(f"{x:.4g}"))
 
@@ -21,7 +21,7 @@ def simulate(rng, repeats, iterations, between, within):
 
 def test_the_interval_within_is_chi_square():
     cell = [[1.0, 1.1, 1.2], [1.4, 1.5, 1.3], [0.9, 1.0, 1.0]]
-    found = spread_intervals(cell)
+    found = variance_components(cell)
     variance = np.log(cell).var(axis=1, ddof=1).mean()
     ends = 6 * variance / reference.chi2.ppf([0.975, 0.025], 6)
     assert found.within == pytest.approx(np.sqrt(np.expm1(ends)))
@@ -32,7 +32,7 @@ def test_the_interval_between_is_chi_square_where_iterations_hardly_differ():
     cell = simulate(rng, 6, 200, 0.2, 1e-4)
     variance = np.log(cell).mean(axis=1).var(ddof=1)
     ends = 5 * variance / reference.chi2.ppf([0.975, 0.025], 5)
-    assert spread_intervals(cell).between == pytest.approx(np.sqrt(np.expm1(ends)), rel=1e-3)
+    assert variance_components(cell).between == pytest.approx(np.sqrt(np.expm1(ends)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("repeats", "between"), [(3, 0.15), (5, 0.05), (8, 0.02), (5, 0.0)])
@@ -41,7 +41,7 @@ def test_intervals_cover_the_truth(repeats, between):
     held, held_within = 0, 0
     truth, truth_within = (math.sqrt(math.expm1(s**2)) for s in (between, 0.1))
     for _ in range(1000):
-        found = spread_intervals(simulate(rng, repeats, 5, between, 0.1))
+        found = variance_components(simulate(rng, repeats, 5, between, 0.1))
         held += found.between[0] <= truth <= found.between[1]
         held_within += found.within[0] <= truth_within <= found.within[1]
     assert 0.93 <= held / 1000 <= 0.985
@@ -55,15 +55,15 @@ def test_intervals_cover_the_truth(repeats, between):
     st.randoms(use_true_random=False),
 )
 def test_intervals_hold_their_value_and_ignore_unit_and_order(cell, factor, random):
-    found, components = spread_intervals(cell), variance_components(cell)
-    if found.within is not None and components.within_cv is not None:
-        assert found.within[0] <= components.within_cv <= found.within[1]
+    found = variance_components(cell)
+    if found.within is not None:
+        assert found.within[0] <= found.within_cv <= found.within[1]
     if found.between is not None:
-        assert 0 <= found.between[0] <= components.between_cv <= found.between[1]
+        assert 0 <= found.between[0] <= found.between_cv <= found.between[1]
     other = [[factor * x for x in repeat] for repeat in cell]
     random.shuffle(other)
-    again = spread_intervals(other)
-    assert again.reason == found.reason
+    again = variance_components(other)
+    assert (again.note is None) == (found.note is None)
     for one, two in ((found.within, again.within), (found.between, again.between)):
         assert (one is None) == (two is None)
         if one is not None:
@@ -71,18 +71,18 @@ def test_intervals_hold_their_value_and_ignore_unit_and_order(cell, factor, rand
 
 
 def test_what_has_no_interval_says_why():
-    assert spread_intervals([[1.0, 2.0]]).between is None
-    assert spread_intervals([[1.0, 2.0]]).reason.startswith("one repeat")
-    assert spread_intervals([[1.0], [2.0]]).reason.startswith("one iteration per repeat")
-    assert spread_intervals([[1.0, 1.0], [2.0, 2.0]]).reason.startswith("equal iterations")
-    two = spread_intervals([[1.0, 1.1, 1.2], [1.5, 1.6, 1.7]])
-    assert (two.between, two.reason) == (None, "spread too wide for 2 repeats: no interval")
+    assert variance_components([[1.0, 2.0]]).between is None
+    assert variance_components([[1.0, 2.0]]).note.startswith("one repeat")
+    assert variance_components([[1.0], [2.0]]).note.startswith("one iteration per repeat")
+    assert variance_components([[1.0, 1.0], [2.0, 2.0]]).note.startswith("equal iterations")
+    two = variance_components([[1.0, 1.1, 1.2], [1.5, 1.6, 1.7]])
+    assert (two.between, two.note) == (None, "spread too wide for 2 repeats: no interval")
     assert two.within is not None
-    assert spread_intervals([[1e-300, 1e300], [1e300, 1e-300]]).within is None
-    with pytest.raises(LabError, match="level"):
-        spread_intervals([[1.0, 2.0]], level=95)
+    assert variance_components([[1e-4, 1e4], [1e3, 1e-3]]).within is None
+    with pytest.raises(LabError, match="eager: the values span too many orders"):
+        variance_components([[1e-300, 1e300], [1e300, 1e-300]], name="eager")
     with pytest.raises(LabError, match="eager, repeat 1, iteration 2"):
-        spread_intervals([[1.0, 0.0]], name="eager")
+        variance_components([[1.0, 0.0]], name="eager")
 
 
 def test_variance_components_match_the_analysis_of_variance():

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cudagraph_lab.ledger.beside import Measured
-    from cudagraph_lab.ledger.outlook import Extrapolated
-    from cudagraph_lab.ledger.speculation_outlook import Speculated
+    from cudagraph_lab.ledger.extrapolated_speculation import Speculated
+    from cudagraph_lab.ledger.extrapolations import Extrapolated
+    from cudagraph_lab.ledger.measured_answers import Measured
     from cudagraph_lab.models.forecast import Forecast
 
 WIDTH = 98
@@ -72,9 +72,9 @@ def add_extrapolate(commands: Any) -> None:
 
 def _extrapolate(options: argparse.Namespace) -> None:
     from cudagraph_lab.errors import LabError
-    from cudagraph_lab.ledger.beside import measured_beside
-    from cudagraph_lab.ledger.outlook import answered, pose
-    from cudagraph_lab.ledger.speculation_outlook import extrapolate_speculation
+    from cudagraph_lab.ledger.extrapolated_speculation import extrapolate_speculation
+    from cudagraph_lab.ledger.extrapolations import answered, pose
+    from cudagraph_lab.ledger.measured_answers import measured_beside
 
     if options.host and options.launch_us:
         raise LabError("--launch-us: --host knows the cost of a launch; give one of the two")

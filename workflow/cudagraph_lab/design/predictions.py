@@ -14,6 +14,15 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.files import parse_yaml, write_json
 
+# How an id begins, which says who predicts: the course lab, our step model, or a simple rule that
+# the step model is scored against. Registered ids are never edited, so these words stay.
+LAB, FORECAST, BASELINE = "lab", "forecast", "baseline"
+
+
+def predicted_by(prediction: str) -> str:
+    """Who predicts, by the id of a prediction: the first word of it."""
+    return prediction.partition("/")[0]
+
 
 class AppliesTo(BaseModel):
     """Which data sets a prediction speaks about; shell patterns, all must match."""

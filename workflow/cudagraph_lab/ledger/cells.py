@@ -1,17 +1,20 @@
 """The observations of a data set as cells: per arm, quantity and batch size, its repeats."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.observations.table import grouped
-from cudagraph_lab.statistics.locations import draw_locations, estimate_mean
+from cudagraph_lab.statistics.means import draw_locations, estimate_mean
 
 Floats = NDArray[np.float64]
-Cells = dict[tuple[str, str, int | None], list[list[float]]]  # (arm, quantity, batch)
+Place = tuple[str, str, int | None]  # arm, quantity, and batch size, None at start-up
+Cells = dict[Place, list[list[float]]]
 DRAWS = 4_000  # the ends of an interval are then steady to about a tenth of its width
 NOT_RUN = "this batch size was not run"
 
@@ -25,14 +28,22 @@ class Location:
     draws: Floats | None
 
 
-def cells_of(table: pd.DataFrame, role: str) -> Cells:
-    """{(arm, quantity, batch): per repeat, its iterations} of one role; batch None at start-up."""
-    cells: Cells = {}
+def repeats_of(table: pd.DataFrame, role: str) -> dict[Place, dict[int, list[float]]]:
+    """What was observed in one role: by arm, quantity and batch size, each repeat's iterations.
+
+    `table` has the columns of `observations.table`.
+    """
+    cells: dict[Place, dict[int, list[float]]] = {}
     chosen = table[table["role"] == role]
     keys = ["arm", "quantity", "batch", "repeat"]
-    for (arm, quantity, batch, _), values in grouped(chosen, keys).items():
-        cells.setdefault((arm, quantity, batch), []).append(values)
+    for (arm, quantity, batch, repeat), values in grouped(chosen, keys).items():
+        cells.setdefault((arm, quantity, batch), {})[repeat] = values
     return cells
+
+
+def cells_of(table: pd.DataFrame, role: str) -> Cells:
+    """`repeats_of` without the numbers of the repeats."""
+    return {place: list(repeats.values()) for place, repeats in repeats_of(table, role).items()}
 
 
 def step_cell(cells: Cells, arm: str, batch: int) -> list[list[float]] | None:
@@ -58,6 +69,16 @@ def missing_arm(dataset: Dataset, arm: str) -> str | None:
     return f"{arm}: {facts.reason}" if facts.status != "ok" else None
 
 
+def missing_of(dataset: Dataset, *arms: str) -> str | None:
+    """Why the first of these arms that has no numbers has none, or None where all have."""
+    return next(filter(None, (missing_arm(dataset, arm) for arm in arms)), None)
+
+
+def missing_side(dataset: Dataset, contrast: Contrast) -> str | None:
+    """Why a contrast has no numbers in this data set, or None where both arms have."""
+    return missing_of(dataset, contrast.numerator, contrast.denominator)
+
+
 def shadowed_arm(dataset: Dataset, arm: str) -> str:
     """The timed arm that a profiled one is the shadow of: the one with its settings."""
     settings = dataset.arms[arm].settings
@@ -77,7 +98,7 @@ def profiled(dataset: Dataset, arm: str, quantity: str, batch: int, cells: Cells
 
 def location_of(cell: list[list[float]], name: str) -> float:
     """The location of a cell without its interval."""
-    return estimate_mean(cell, 0, name=name).value
+    return estimate_mean(cell, name=name).value
 
 
 def locate(cell: list[list[float]], name: str, seed: int) -> Location:
@@ -94,12 +115,26 @@ def locate_step(timed: Cells, arm: str, batch: int, seed: int) -> Location | Non
     return locate(cell, f"{arm} at batch {batch}", seed * 1_000 + batch)
 
 
-def central(draws: Floats | None) -> tuple[float | None, float | None]:
-    """The central 95% of draws; (None, None) where there are none or an end is infinite."""
+def locate_pair(
+    timed: Cells, eager: str, graphs: str, batch: int, seed: int
+) -> tuple[Location, Location] | None:
+    """Seconds per decode step of both arms; None where one of them was not measured."""
+    pair = locate_step(timed, eager, batch, seed), locate_step(timed, graphs, batch, seed + 1)
+    return None if pair[0] is None or pair[1] is None else (pair[0], pair[1])
+
+
+Ends = tuple[float | None, float | None]
+
+
+def central(draws: Floats | None, made_of: Callable[[float], float] = float) -> Ends:
+    """The central 95% of draws, or of what `made_of` makes of them.
+
+    (None, None) where there are no draws or an end is infinite.
+    """
     if draws is None or np.isnan(draws).any():
         return None, None
     # Whole draws, not points between two: an infinite one must not spread to its neighbour.
     low, high = np.quantile(draws, [0.025, 0.975], method="nearest")
     if not (np.isfinite(low) and np.isfinite(high)):
         return None, None
-    return float(low), float(high)
+    return made_of(float(low)), made_of(float(high))

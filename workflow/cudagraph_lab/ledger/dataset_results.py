@@ -32,7 +32,6 @@ from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, outpu
 from cudagraph_lab.ledger.quantities.contrasts import (
     contrast_results,
     interaction_results,
-    share_results,
     step_ratio_results,
 )
 from cudagraph_lab.ledger.quantities.costs import break_even_results, tax_results
@@ -42,11 +41,10 @@ from cudagraph_lab.ledger.quantities.launch_models import (
     launch_model_results,
     profile_of,
 )
-from cudagraph_lab.ledger.quantities.measurement import timed_share
 from cudagraph_lab.ledger.quantities.profile import profile_results
 from cudagraph_lab.ledger.quantities.savings import launch_cost, read_savings, saving_results
 from cudagraph_lab.ledger.quantities.speculation import speculation_results
-from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_results
+from cudagraph_lab.ledger.quantities.start_costs import read_start_costs, start_results
 from cudagraph_lab.ledger.quantities.startup import (
     capture_fit_results,
     capture_results,
@@ -54,10 +52,11 @@ from cudagraph_lab.ledger.quantities.startup import (
     kv_results,
     startup_results,
 )
+from cudagraph_lab.ledger.quantities.timed_share import timed_share
 from cudagraph_lab.ledger.quantities.upgrades import upgrade_results
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.ledger.settings import Settings
-from cudagraph_lab.ledger.throughputs import read_throughputs
+from cudagraph_lab.ledger.throughputs import Throughputs, read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
 # What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
@@ -89,7 +88,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     profiled = cells_of(table, role="profile")
     name = headline_of(dataset.contrasts, settings.headline)
     headline = dataset.contrasts[name] if name else None
-    results = _of_arms(dataset, table, timed, seed)
+    results = _of_arms(dataset, known, timed)
     decoding = read_throughputs(dataset, table, decode_alone=True)
     for contrast, facts in dataset.contrasts.items():
         if dataset.series in ("sizes", "speculation") and facts.role != "primary":
@@ -109,11 +108,10 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
         results += profile_results(dataset, headline, profiled)
         return [result for result in results if result.id.quantity in OF_DRAFTS]
     if dataset.series == "upgrade":
-        results += startup_results(dataset, startup, seed)
+        results += startup_results(dataset, startup)
         return [result for result in results if result.id.quantity in OF_UPGRADES]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
-        results += share_results(dataset, headline, known, seed)
         results += interaction_results(dataset, known)
         results += capture_results(dataset, headline, startup)
         results += launch_model_results(dataset, headline, timed, profiled, seed)
@@ -124,28 +122,29 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
             results.append(launch_cost(savings[CALIBRATED_AT], counts))
         starts = read_start_costs(dataset, headline, table, seed)
         results += start_results(starts)
-        results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day, seed)
+        results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day)
         results += break_even_results(dataset, headline, starts, savings)
         results += kv_results(dataset, headline, startup)
         results += compile_cache_results(dataset, headline, startup)
-        results += ladder_results(dataset, headline, timed, startup, mix, rungs)
+        results += ladder_results(dataset, startup, mix, rungs)
     return [
         *results,
         timed_share(dataset, table),
         *output_results(dataset),
-        *startup_results(dataset, startup, seed),
+        *startup_results(dataset, startup),
         *capture_fit_results(startup),
         *profile_results(dataset, headline, profiled),
     ]
 
 
-def _of_arms(dataset: Dataset, table: pd.DataFrame, timed: Cells, seed: int) -> list[Result]:
+def _of_arms(dataset: Dataset, known: Throughputs, timed: Cells) -> list[Result]:
     results = []
     for arm, facts in dataset.arms.items():
         if facts.purpose != "timed":
             continue
         for batch in dataset.batch_sizes:
-            results += arm_results(arm, batch, timed, facts.reason, seed)
+            results += arm_results(arm, batch, timed, facts.reason)
             if len(dataset.nodes) > 1:
-                results.append(node_spread(dataset, table, arm, batch))
+                repeats = known.arms.get(arm, {}).get(batch, {})
+                results.append(node_spread(dataset, repeats, arm, batch))
     return results

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cudagraph_lab.design.predictions import BASELINE, FORECAST
 from cudagraph_lab.ledger.catalogue import (
     GRAPHS_NEED_LESS,
     NEEDED_IN_EAGER,
@@ -18,6 +19,7 @@ from cudagraph_lab.ledger.catalogue import (
     TOKENS_TO_PAY,
 )
 from cudagraph_lab.ledger.hosts import CalibratedHost, speed_on
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.models.architecture import Device, Dtype, Model
 from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
 from cudagraph_lab.models.launch import IN_WORDS, model_ratios
@@ -57,26 +59,16 @@ def forecasts(
     """
     entries = []
     speed = speed_on(host, plan.device_name, plan.device, assumed, seed)
+    source = _source(plan, host) + (f", all-reduce of {host.all_reduce}" if host.all_reduce else "")
     for batch in plan.batch_sizes:
-        question = Question(
-            plan.model, plan.device, batch, plan.tp, plan.dtype, plan.context,
-            same_model=plan.model_name == host.model,
-        )  # fmt: skip
-        said = answer(question, host.calibration.host, speed, assumed, seed)
-        source = (
-            f"step model, host of {host.dataset}, {plan.model_name} on "
-            f"{plan.tp} x {plan.device_name}"
-            + (f", all-reduce of {host.all_reduce}" if host.all_reduce else "")
-        )
+        said = answer(_question(plan, host, batch), host.calibration.host, speed, assumed, seed)
         for arm in plan.arms:
-            number = str(STEP(arm=arm, batch=batch))
-            entries.append(_entry(plan, number, "s", said.steps[arm].step_s, source))
-        if not {"eager", "graphs"} <= set(plan.arms):
-            continue
-        number = str(STEP_RATIO(contrast="bundle", batch=batch))
-        entries.append(_entry(plan, number, "x", said.ratio, source))
-        for name, value in _baselines(said, host, measured_ratios, batch).items():
-            entries.append(_baseline(plan, number, name, value))
+            entries.append(_entry(plan, STEP(arm=arm, batch=batch), said.steps[arm].step_s, source))
+        if {"eager", "graphs"} <= set(plan.arms):
+            number = STEP_RATIO(contrast="bundle", batch=batch)
+            entries.append(_entry(plan, number, said.ratio, source))
+            for name, value in _baselines(said, host, measured_ratios, batch).items():
+                entries.append(_baseline(plan, number, name, value))
     return entries
 
 
@@ -100,70 +92,77 @@ def speculation_forecasts(
     speed = speed_on(host, plan.device_name, plan.device, assumed, seed)
     draft = drafting.draft
     read = 0.0 if draft is None else draft.parameters_used(1) / plan.model.parameters_used(1)
-    source = (
-        f"step model, host of {host.dataset}, {plan.model_name} on {plan.tp} x "
-        f"{plan.device_name}, {drafting.tokens} tokens drafted by {draft_name}"
-        + (", scheduled asynchronously" if drafting.asynchronous else "")
+    source = f"{_source(plan, host)}, {drafting.tokens} tokens drafted by {draft_name}" + (
+        ", scheduled asynchronously" if drafting.asynchronous else ""
     )
     where = replace(plan, model_name=f"{plan.model_name}/{draft_name}-k{drafting.tokens}")
     for batch in plan.batch_sizes:
-        question = Question(
-            plan.model, plan.device, batch, plan.tp, plan.dtype, plan.context,
-            same_model=plan.model_name == host.model,
-        )  # fmt: skip
+        question = _question(plan, host, batch)
         said = speculate(question, drafting, host.calibration.host, speed, assumed, seed)
         for arm, name in arms.items():
             step_s = said[arm].speculative.step_s
-            entries.append(_entry(where, str(STEP(arm=name, batch=batch)), "s", step_s, source))
-            number = str(TOKENS_TO_PAY(arm=name, batch=batch))
-            entries.append(_entry(where, number, "tokens", said[arm].needed, source))
-            entries.append(
-                _baseline(where, number, "weights-read", 1 + drafting.tokens * read, "tokens")
-            )
+            entries.append(_entry(where, STEP(arm=name, batch=batch), step_s, source))
+            number = TOKENS_TO_PAY(arm=name, batch=batch)
+            entries.append(_entry(where, number, said[arm].needed, source))
+            entries.append(_baseline(where, number, "weights-read", 1 + drafting.tokens * read))
         if {"eager", "graphs"} <= arms.keys():
             ratio = said["eager"].needed / said["graphs"].needed
-            number = str(NEEDED_IN_EAGER(arm=arms["graphs"], batch=batch))
-            entries.append(_entry(where, number, "x", ratio, source))
-            number = str(GRAPHS_NEED_LESS(arm=arms["graphs"], batch=batch))
+            number = NEEDED_IN_EAGER(arm=arms["graphs"], batch=batch)
+            entries.append(_entry(where, number, ratio, source))
+            number = GRAPHS_NEED_LESS(arm=arms["graphs"], batch=batch)
             claim = bool(np.median(ratio) > 1)
-            entries.append(
-                {
-                    "id": f"forecast/{_place(where)}/{_slug(number)}",
-                    "number": number,
-                    "applies_to": _applies(plan),
-                    "value": claim,
-                    "unit": "holds",
-                    "source": f"{source}; in {float(np.mean(ratio > 1)):.0%} of its draws",
-                }
-            )
+            share = f"{source}; in {float(np.mean(ratio > 1)):.0%} of its draws"
+            entries.append(_said(where, FORECAST, number, {"value": claim}, share))
     return entries
 
 
-def _entry(plan: Plan, number: str, unit: str, draws: Floats, source: str) -> dict[str, Any]:
+def _question(plan: Plan, host: CalibratedHost, batch: int) -> Question:
+    return Question(
+        plan.model, plan.device, batch, plan.tp, plan.dtype, plan.context,
+        same_model=plan.model_name == host.model,
+    )  # fmt: skip
+
+
+def _source(plan: Plan, host: CalibratedHost) -> str:
+    return (
+        f"step model, host of {host.dataset}, {plan.model_name} on {plan.tp} x {plan.device_name}"
+    )
+
+
+def _entry(plan: Plan, number: NumberId, draws: Floats, source: str) -> dict[str, Any]:
     said = forecast(draws)
-    return {
-        "id": f"forecast/{_place(plan)}/{_slug(number)}",
-        "number": number,
-        "applies_to": _applies(plan),
-        "value": _short(said.median),
-        "low": _short(said.low_90),
-        "high": _short(said.high_90),
-        "low_50": _short(said.low_50),
-        "high_50": _short(said.high_50),
-        "unit": unit,
-        "source": source,
+    bounds = {
+        "value": said.median,
+        "low": said.low_90,
+        "high": said.high_90,
+        "low_50": said.low_50,
+        "high_50": said.high_50,
     }
+    return _said(plan, FORECAST, number, {k: _short(v) for k, v in bounds.items()}, source)
 
 
-def _baseline(plan: Plan, number: str, name: str, value: float, unit: str = "x") -> dict[str, Any]:
+def _baseline(plan: Plan, number: NumberId, name: str, value: float) -> dict[str, Any]:
+    said = {"value": _short(value), "baseline": name}
+    return _said(plan, f"{BASELINE}/{name}", number, said, BASELINES[name])
+
+
+def _said(
+    plan: Plan, kind: str, number: NumberId, said: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """One entry. Its id tells the same forecast for another data set apart."""
+    applies = {"platform": "cuda", "dataset": plan.dataset}
+    if plan.device.reported_as:
+        applies["device"] = f"{plan.device.reported_as}*"
+    if plan.model.hub:
+        applies["model"] = plan.model.hub
+    place = f"{_slug(plan.dataset.strip('*-'))}/{plan.device_name}/{plan.model_name}/tp{plan.tp}"
     return {
-        "id": f"baseline/{name}/{_place(plan)}/{_slug(number)}",
-        "number": number,
-        "applies_to": _applies(plan),
-        "value": _short(value),
-        "baseline": name,
-        "unit": unit,
-        "source": BASELINES[name],
+        "id": f"{kind}/{place}/{_slug(str(number))}",
+        "number": str(number),
+        "applies_to": applies,
+        **said,
+        "unit": number.quantity.unit,
+        "source": source,
     }
 
 
@@ -197,20 +196,6 @@ def interpolated(ratios: Mapping[int, float], batch: int) -> float:
     sizes = sorted(ratios)
     logs = np.interp(np.log(batch), np.log(sizes), np.log([ratios[size] for size in sizes]))
     return float(np.exp(logs))
-
-
-def _applies(plan: Plan) -> dict[str, Any]:
-    applies = {"platform": "cuda", "dataset": plan.dataset}
-    if plan.device.reported_as:
-        applies["device"] = f"{plan.device.reported_as}*"
-    if plan.model.hub:
-        applies["model"] = plan.model.hub
-    return applies
-
-
-def _place(plan: Plan) -> str:
-    """What tells the same forecast for another data set apart."""
-    return f"{_slug(plan.dataset.strip('*-'))}/{plan.device_name}/{plan.model_name}/tp{plan.tp}"
 
 
 def _slug(number: str) -> str:

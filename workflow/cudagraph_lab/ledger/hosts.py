@@ -9,7 +9,7 @@ import yaml
 
 from cudagraph_lab.design.datasets import RESULTS, SHIPPED, description_of, record_files
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.cells import Cells, cells_of, locate_step, profiled
+from cudagraph_lab.ledger.cells import Cells, cells_of, locate_pair, locate_step, profiled
 from cudagraph_lab.models.architecture import (
     CONFIG,
     DEVICES,
@@ -234,13 +234,11 @@ def measured_ratios(name: str, model: str | None = None) -> dict[int, float]:
     if model not in (None, dataset.model):
         raise LabError(f"{name} is of {dataset.model}, not of {model}; name a data set of that")
     timed, arms = cells_of(table, "timed"), step_arms(dataset)
-    ratios = {}
-    for batch in dataset.batch_sizes:
-        eager = locate_step(timed, arms["eager"], batch, 0)
-        graphs = locate_step(timed, arms["graphs"], batch, 0)
-        if eager is not None and graphs is not None:
-            ratios[batch] = eager.value / graphs.value
-    return ratios
+    return {
+        batch: pair[0].value / pair[1].value
+        for batch in dataset.batch_sizes
+        if (pair := locate_pair(timed, arms["eager"], arms["graphs"], batch, 0)) is not None
+    }
 
 
 def speed_on(host: CalibratedHost, name: str, device: Device, assumed: Assumed, seed: int) -> Speed:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.statistics.locations import Estimate, estimate_mean
+from cudagraph_lab.statistics.means import Estimate, estimate_mean
 from cudagraph_lab.statistics.power import Settling
 
 # How many more repeats would settle the value against two bounds; None where none can be told.
@@ -57,9 +57,35 @@ def estimated(
     )
 
 
-def mean(number: NumberId, cell: list[list[float]], seed: int, arms: list[str]) -> Result:
+def bounded(
+    number: NumberId,
+    value: float,
+    ends: tuple[float | None, float | None],
+    method: str,
+    *,
+    n: int,
+    arms: list[str],
+    note: str | None = None,
+    unpredicted: str | None = None,
+) -> Result:
+    """A number with the ends of its interval, by `method`; an interval without ends is none."""
+    low, high = ends
+    return Result(
+        id=number,
+        value=value,
+        n=n,
+        low=low,
+        high=high,
+        method=None if low is None else method,
+        note=note,
+        arms=arms,
+        unpredicted=unpredicted,
+    )
+
+
+def mean(number: NumberId, cell: list[list[float]], arms: list[str]) -> Result:
     """The mean over the repeats of a cell, with its interval."""
-    return estimated(number, estimate_mean(cell, seed, name=str(number)), arms)
+    return estimated(number, estimate_mean(cell, name=str(number)), arms)
 
 
 def counted(number: NumberId, cell: list[list[float]], arms: list[str]) -> Result:

@@ -7,19 +7,31 @@ was not read from it.
 from collections.abc import Mapping, Sequence
 
 from cudagraph_lab.design.predictions import Prediction
-from cudagraph_lab.ledger.catalogue import SCORE_50, SCORE_90, SCORE_ERROR, SCORE_WIS, SKILL
-from cudagraph_lab.ledger.quantity import NumberId
+from cudagraph_lab.ledger.catalogue import (
+    NEEDED_IN_EAGER,
+    RATIO,
+    SCORE_50,
+    SCORE_90,
+    SCORE_ERROR,
+    SCORE_WIS,
+    SKILL,
+    STEP,
+    STEP_RATIO,
+    TOKENS_TO_PAY,
+)
+from cudagraph_lab.ledger.quantity import NumberId, Quantity
 from cudagraph_lab.ledger.registered_names import predicted_as, speaks_of
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.scores import Scored, score, skill
 
-# By the first part of a number's template.
-FAMILIES = {
-    "step": "steps",
-    "step_ratio": "step-ratios",
-    "ratio": "ratios",
-    "speculation": "speculation",
+# What is forecast with two pairs of bounds.
+FAMILIES: dict[Quantity, str] = {
+    STEP: "steps",
+    STEP_RATIO: "step-ratios",
+    RATIO: "ratios",
+    TOKENS_TO_PAY: "speculation",
+    NEEDED_IN_EAGER: "speculation",
 }
 
 
@@ -42,7 +54,7 @@ def score_results(
     baselines = [one for one in in_time if one.baseline is not None]
     found: dict[str, list[tuple[Result, Prediction]]] = {}
     for result in results:
-        family = FAMILIES.get(result.id.quantity.template.partition("/")[0])
+        family = FAMILIES.get(result.id.quantity)
         if not (family and result.value):
             continue
         names = predicted_as(result.id, dataset.contrasts)

@@ -11,6 +11,7 @@ name OUTLOOK; `cudagraph-lab extrapolate` gives the same for the same question:
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,19 +26,12 @@ from cudagraph_lab.ledger.catalogue import (
     CURVE_HOST_S,
     CURVE_LAUNCH,
 )
-from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context, speed_on
-from cudagraph_lab.ledger.outlook import SEED, outlook_number, with_own
+from cudagraph_lab.ledger.extrapolations import SEED, machine, outlook_number, with_own
+from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.models.architecture import (
-    DEVICES,
-    MODELS,
-    Device,
-    Model,
-    read_devices,
-    read_models,
-)
+from cudagraph_lab.models.architecture import DEVICES, MODELS, Model, read_devices, read_models
 from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
-from cudagraph_lab.models.step import Assumed, Host, assumed_speed, read_assumed, unknown_host
+from cudagraph_lab.models.step import Assumed, Host, read_assumed, unknown_host
 from cudagraph_lab.observations.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -67,19 +61,24 @@ def curve_numbers(datasets: "Sequence[tuple[Dataset, pd.DataFrame]]") -> list[Nu
         if any(device.reported_as == dataset.device for dataset, _ in datasets)
     ]
     largest = max(there, key=lambda name: devices[name].memory_gib or 0)
-    quick = unknown_host(with_own(assumed, QUICK_US, None).unknown_host, SEED)
+    quick = with_own(assumed, QUICK_US, None)
     numbers = [
         _launch_cost(host.dataset, host.calibration.host),
-        _launch_cost(QUICK, quick),
+        _launch_cost(QUICK, unknown_host(quick.unknown_host, SEED)),
     ]
     asked = [(host.dataset, name, 1) for name in there if name != largest]
     asked += [(name, largest, tp) for name in (host.dataset, QUICK) for tp in RANKS]
     for name, on, tp in asked:
-        answers = {
-            model: said
-            for model in MODELS_SHOWN
-            if (said := _ask(host, quick, name, on, devices[on], models[model], model, tp, context))
-        }
+        calibrated, assumptions = (None, quick) if name == QUICK else (host, assumed)
+        constants = machine(calibrated, on, devices[on], assumptions)
+        answers = {}
+        for model in MODELS_SHOWN:
+            same = calibrated is not None and calibrated.model == model
+            question = Question(
+                models[model], devices[on], BATCH, tp, "bf16", context, same_model=same
+            )
+            with suppress(LabError):  # it does not fit or does not divide
+                answers[model] = answer(question, *constants, assumptions, SEED)
         whole = (name, on, tp) == (host.dataset, largest, 1)
         numbers += _curve(name, on, tp, answers, models, context, parts=whole)
     return numbers
@@ -99,34 +98,6 @@ def _first_host(
         except LabError:
             continue  # too few arms, or a model that is too large: the next may do
     return None
-
-
-def _ask(
-    measured: CalibratedHost,
-    quick: Host,
-    host: str,
-    on: str,
-    device: Device,
-    model: Model,
-    name: str,
-    tp: int,
-    context: int,
-) -> Answer | None:
-    """The step model's answer; None where the model does not fit or does not divide."""
-    assumed = read_assumed()
-    is_quick = host == QUICK
-    there = quick if is_quick else measured.calibration.host
-    speed = (
-        assumed_speed(device, assumed.device, SEED)
-        if is_quick
-        else speed_on(measured, on, device, assumed, SEED)
-    )
-    same = not is_quick and measured.model == name
-    question = Question(model, device, BATCH, tp, "bf16", context, None, same_model=same)
-    try:
-        return answer(question, there, speed, assumed, SEED)
-    except LabError:
-        return None
 
 
 def _curve(

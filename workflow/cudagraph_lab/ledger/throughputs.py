@@ -7,10 +7,11 @@ from itertools import combinations
 import pandas as pd
 
 from cudagraph_lab.config.contrast import Contrast
+from cudagraph_lab.ledger.cells import repeats_of
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.observations.table import grouped
 from cudagraph_lab.statistics.blocks import find_blocks
-from cudagraph_lab.statistics.contrasts import Priors, Sample, priors_of
+from cudagraph_lab.statistics.cells import log_means
+from cudagraph_lab.statistics.contrasts import Priors, Sample, Side, priors_of, sample_of
 from cudagraph_lab.statistics.shapes import pair_samples, ratio_samples
 
 # Batch size, repeat, and the values of its timed calls.
@@ -79,10 +80,10 @@ def timed_by_arm(
     table: pd.DataFrame, quantity: str
 ) -> dict[str, dict[int, dict[int, list[float]]]]:
     """What the timed calls observed of a quantity: by arm, batch size and repeat."""
-    chosen = table[(table["role"] == "timed") & (table["quantity"] == quantity)]
     arms: dict[str, dict[int, dict[int, list[float]]]] = {}
-    for (arm, batch, repeat), values in grouped(chosen, ["arm", "batch", "repeat"]).items():
-        arms.setdefault(arm, {}).setdefault(batch, {})[repeat] = values
+    for (arm, observed, batch), repeats in repeats_of(table, "timed").items():
+        if observed == quantity and batch is not None:
+            arms.setdefault(arm, {})[batch] = repeats
     return arms
 
 
@@ -131,6 +132,19 @@ def alike(dataset: Dataset, arm: str, measured: Mapping[str, ArmCells]) -> list[
 def samples_of(known: Throughputs, sides: Sides) -> dict[int, Sample]:
     """The speed-up at each batch size that both sides have."""
     return ratio_samples(*_cells(known, sides), names=_names(sides), blocks=known.blocks)
+
+
+def sample_of_arms(
+    known: Throughputs, weights: Mapping[str, float], batch: int, name: str
+) -> Sample | None:
+    """The product of arms' rates, each to the power of its weight; None where one was not run."""
+    if any(batch not in known.arms.get(arm, {}) for arm in weights):
+        return None
+    sides = [
+        Side(weight, (log_means(known.arms[arm][batch], name=arm),), arm)
+        for arm, weight in weights.items()
+    ]
+    return sample_of(sides, blocks=known.blocks, name=name)
 
 
 def pairs_of(known: Throughputs, sides: Sides) -> dict[tuple[int, int], Sample]:

@@ -4,73 +4,21 @@ The cost of graphs lies at start-up (capture, and compilation where the arm comp
 the memory of the graph pool; the gain is time saved per decode step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cudagraph_lab.engine.capture_sizes import pad
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.ladder import ladder_cost
-
-
-@dataclass(frozen=True)
-class BreakEven:
-    """When serving at one batch has won back the start-up cost.
-
-    `steps` and `tokens` are exact quotients, not rounded up; both are None, with the reason, where
-    nothing is saved.
-    """
-
-    steps: float | None
-    tokens: float | None
-    reason: str | None
 
 
 @dataclass(frozen=True)
 class CostFit:
-    """Least-squares line: intercept and slope per captured graph, with standard errors."""
+    """Slope of a least-squares line per captured graph, with its standard error."""
 
     per_graph: float
     per_graph_se: float
-    intercept: float
-    intercept_se: float
-
-
-@dataclass(frozen=True)
-class CaptureCost:
-    """Capture seconds and graph-pool MiB as lines in the number of graphs captured."""
-
-    seconds: CostFit
-    mib: CostFit
     points: int
-
-
-@dataclass(frozen=True)
-class GraphMemory:
-    """Graph memory in what it displaces: KV-cache tokens, and requests of full length."""
-
-    tokens: float
-    requests: float
-
-
-def break_even(
-    startup_cost_s: float, eager_step_s: float, graph_step_s: float, batch: int
-) -> BreakEven:
-    """Steps and tokens of serving at `batch` that repay the start-up cost.
-
-    `startup_cost_s` is what the graph arm's start takes longer than the eager arm's. Raises
-    LabError for a negative cost or a step that is not above 0.
-    """
-    if not startup_cost_s >= 0:
-        raise LabError(f"startup_cost_s: must not be negative, got {startup_cost_s}")
-    if not (eager_step_s > 0 and graph_step_s > 0):
-        raise LabError("step seconds: must be above 0 in both arms")
-    saved_s = eager_step_s - graph_step_s
-    if saved_s <= 0:
-        return BreakEven(None, None, f"the graph arm saves nothing per step at batch {batch}")
-    steps = startup_cost_s / saved_s
-    return BreakEven(steps, steps * batch, None)
 
 
 def deploy_tax_min_per_day(startup_cost_s: float, restarts_per_day: float) -> float:
@@ -90,74 +38,14 @@ def launch_break_even_call(num_ops: float, replay_launches: float = 1) -> int | 
     return 2 if num_ops > replay_launches else None
 
 
-def fit_capture_cost(
-    graphs: Sequence[float], seconds: Sequence[float], mib: Sequence[float]
-) -> CaptureCost | None:
-    """Cost per graph from captures of several ladder lengths, as lines with an intercept.
+def fit_capture_cost(captures: Sequence[tuple[float, float]]) -> CostFit | None:
+    """Seconds per graph from captures of several ladder lengths, as a line with an intercept.
 
-    One point per capture: graphs captured over all passes, seconds, MiB. None with fewer than
+    One point per capture: graphs captured over all passes, and seconds. None with fewer than
     three different numbers of graphs, which leave no room to see that a line is wrong.
-    Raises LabError where the three differ in length.
     """
-    if not len(graphs) == len(seconds) == len(mib):
-        raise LabError(
-            f"graphs, seconds, mib: one value each per capture, "
-            f"got {len(graphs)}, {len(seconds)} and {len(mib)}"
-        )
-    if len(set(graphs)) < 3:
+    if len({graphs for graphs, _ in captures}) < 3:
         return None
-    return CaptureCost(_line(graphs, seconds), _line(graphs, mib), len(graphs))
-
-
-def kv_tokens_lost(eager_tokens: int, graph_tokens: int, max_model_len: int) -> GraphMemory:
-    """KV tokens and requests of full length that the graph pool took.
-
-    From the cache sizes, in tokens, that the two arms reported at equal memory.
-    """
-    tokens = eager_tokens - graph_tokens
-    return GraphMemory(tokens, tokens / max_model_len)
-
-
-def mix_step_s(
-    histogram: Mapping[int, int],
-    sizes: tuple[int, ...],
-    batches: Sequence[int],
-    eager_step_s: Sequence[float],
-    graph_step_s: Sequence[float],
-) -> float:
-    """Mean seconds per step of a batch mix with the given capture sizes, from measured steps.
-
-    A step runs at its rung's graph time, or above the top rung at its own batch's eager
-    time. Times between the measured `batches` are read off straight lines; `histogram` is
-    {batch size: number of steps}.
-
-    Raises LabError for a size outside the measured batches, and for lengths that differ or
-    batches that do not ascend.
-    """
-    measured = np.asarray(batches, dtype=np.float64)
-    if not len(measured) == len(eager_step_s) == len(graph_step_s) or len(measured) == 0:
-        raise LabError("batches, eager_step_s, graph_step_s: give as many of each, at least one")
-    if np.any(np.diff(measured) <= 0):
-        raise LabError("batches: must ascend without repeats")
-    cost = ladder_cost(histogram, sizes)
-    seconds = 0.0
-    for batch, count in histogram.items():
-        if not count:
-            continue
-        rung = pad(batch, cost.sizes)
-        size, arm = (batch, eager_step_s) if rung is None else (rung, graph_step_s)
-        if not measured[0] <= size <= measured[-1]:
-            raise LabError(
-                f"batch size {batch}: runs at size {size}, outside the measured batches "
-                f"{batches[0]} to {batches[-1]}; measure that size"
-            )
-        seconds += count * float(np.interp(size, measured, np.asarray(arm, dtype=np.float64)))
-    return seconds / cost.steps
-
-
-def _line(x: Sequence[float], y: Sequence[float]) -> CostFit:
-    (slope, intercept), covariance = np.polyfit(
-        np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64), 1, cov=True
-    )
-    slope_se, intercept_se = np.sqrt(np.diag(covariance))
-    return CostFit(float(slope), float(slope_se), float(intercept), float(intercept_se))
+    graphs, seconds = np.array(captures, dtype=np.float64).T
+    (slope, _), covariance = np.polyfit(graphs, seconds, 1, cov=True)
+    return CostFit(float(slope), float(np.sqrt(covariance[0, 0])), len(captures))

@@ -35,15 +35,6 @@ class LadderCost:
         return self.padded_tokens / computed if computed else None
 
 
-@dataclass(frozen=True)
-class LadderComparison:
-    """The ladder in use against the best one with the allowed number of rungs."""
-
-    default: LadderCost
-    best: LadderCost
-    rungs_allowed: int
-
-
 def ladder_cost(histogram: Mapping[int, int], sizes: tuple[int, ...]) -> LadderCost:
     """Padding and misses of a ladder over a histogram {batch size: number of steps}.
 
@@ -106,17 +97,6 @@ def best_ladder(histogram: Mapping[int, int], rungs: int) -> tuple[int, ...]:
         ladder.append(int(batches[top]))
         top = int(start[level, top]) - 1
     return tuple(reversed(ladder))
-
-
-def compare_ladders(
-    histogram: Mapping[int, int], default: tuple[int, ...], rungs: int
-) -> LadderComparison:
-    """The cost of the ladder in use beside that of the best ladder; see `best_ladder`."""
-    return LadderComparison(
-        default=ladder_cost(histogram, default),
-        best=ladder_cost(histogram, best_ladder(histogram, rungs)),
-        rungs_allowed=rungs,
-    )
 
 
 def read_histogram(path: Path) -> dict[int, int]:

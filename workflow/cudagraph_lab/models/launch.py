@@ -19,7 +19,6 @@ The launch bill does not grow with the batch. Everything here takes arrays of an
 that broadcast, so that bootstrap replicates go through in one call.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,30 +43,6 @@ class Profile:
     eager_launches: int
     eager_busy_s: float
     graph_busy_s: float
-
-
-@dataclass(frozen=True)
-class LaunchPrediction:
-    """What one launch model says about one batch.
-
-    `information` says in words what the prediction was allowed to see; `in_sample` is true
-    where that includes the eager cell it predicts.
-    """
-
-    model: str
-    hidden_share: float
-    batch: int
-    ratio: float
-    information: str
-    in_sample: bool
-
-
-def step_s(tokens_per_s: ArrayLike, batch: ArrayLike) -> Floats:
-    """Seconds per decode step of a run that reports tokens per second: batch / rate.
-
-    On an end-to-end rate this spreads prefill and start over the steps.
-    """
-    return _floats(batch) / _floats(tokens_per_s)
 
 
 def eager_step_s(
@@ -126,9 +101,30 @@ def predict_eager_step_s(
     return eager_step_s((_floats(graph_s) - _floats(host_s)) * scale, bill, hidden_share, host_s)
 
 
-def host_from_profile_s(graph_1_s: ArrayLike, profile: Profile) -> Floats:
-    """The host term at batch 1 in seconds: the part of the graph step with the GPU idle."""
-    return _floats(graph_1_s) - profile.graph_busy_s
+def eager_over_graph(
+    hidden_share: float,
+    eager_1_s: ArrayLike,
+    graph_1_s: ArrayLike,
+    graph_s: ArrayLike,
+    profile: Profile | None = None,
+    busy_s: float | None = None,
+) -> Floats:
+    """Eager over graph step at some batch, from the pair at batch 1 and the graph step there.
+
+    With a `profile` the time in which the graph arm's GPU is idle at batch 1 is the host term, and
+    the ratio of busy times the scale of GPU work. The host term is the same at every batch, unless
+    `busy_s` gives the graph arm's busy time at this one.
+    """
+    host_1_s, host_s, scale = _floats(0.0), _floats(0.0), 1.0
+    if profile is not None:
+        # A graph step drawn below the GPU's busy time leaves no host term.
+        host_1_s = np.maximum(_floats(graph_1_s) - profile.graph_busy_s, 0.0)
+        host_s = host_1_s if busy_s is None else np.maximum(_floats(graph_s) - busy_s, 0.0)
+        scale = profile.eager_busy_s / profile.graph_busy_s
+    eager_s = predict_eager_step_s(
+        eager_1_s, graph_1_s, graph_s, hidden_share, host_1_s, host_s, scale
+    )
+    return np.asarray(eager_s / _floats(graph_s), dtype=np.float64)
 
 
 def hidden_share_from_pair(
@@ -154,85 +150,6 @@ def hidden_share_from_pair(
     apart = most - least > 1e-9 * most
     identified = (e1 > g1) & (g >= g1) & apart & (least <= e) & (e <= most)
     return np.where(identified, high, np.nan)
-
-
-def predict(
-    batches: Sequence[int],
-    eager_1_s: float,
-    graph_1_s: float,
-    graph_s: Sequence[float],
-    profile: Profile | None = None,
-    second_pair: tuple[int, float, float] | None = None,
-    graph_busy_s: Sequence[float] | None = None,
-) -> list[LaunchPrediction]:
-    """What additive, overlap and, given `second_pair`, partial say about each batch.
-
-    `graph_s` holds the graph step in seconds at each of `batches`. `second_pair` is (batch, eager
-    seconds, graph seconds). With a `profile` the graph arm's idle time at batch 1 is taken
-    as the host term at every batch, and the ratio of busy times as `gpu_scale`; the share of
-    the partial model is fitted without it, so the two cannot be given together. With
-    `graph_busy_s`, the profiled GPU-busy seconds of the graph arm at each of `batches`, the
-    host term is that arm's idle time at each batch, and so may grow with it.
-
-    Raises LabError for steps that are not above 0, for lengths that differ, for both
-    `profile` and `second_pair`, or for a second pair that no share explains.
-    """
-    if len(batches) != len(graph_s):
-        raise LabError(
-            f"graph_s: {len(graph_s)} steps for {len(batches)} batches; give one per batch"
-        )
-    seconds = [eager_1_s, graph_1_s, *graph_s, *(second_pair[1:] if second_pair else ())]
-    if not all(np.isfinite(second) and second > 0 for second in seconds):
-        raise LabError("step seconds: every one must be a number above 0")
-    if graph_busy_s is not None and (profile is None or len(graph_busy_s) != len(batches)):
-        raise LabError("graph_busy_s: goes with a profile and needs one value per batch")
-    if profile is not None and second_pair is not None:
-        raise LabError(
-            "profile, second_pair: the hidden share is fitted without a profile; give one of them"
-        )
-    host_s, gpu_scale = 0.0, 1.0
-    here = "the graph step measured at this batch"
-    seen = f"the pair at batch 1 and {here}; host term taken as 0"
-    if profile is not None:
-        host_s = float(host_from_profile_s(graph_1_s, profile))
-        gpu_scale = profile.eager_busy_s / profile.graph_busy_s
-        seen = (
-            f"the pair and the profile at batch 1, and {here}; host term taken as that of batch 1"
-            if graph_busy_s is None
-            else f"the pair and the profile at batch 1, {here}, and the graph arm's profile there; "
-            "host term from its idle time"
-        )
-    models = [(name, share, seen, {1}) for name, share in HIDDEN_SHARE.items()]
-    if second_pair is not None:
-        batch, eager_k_s, graph_k_s = second_pair
-        share = float(hidden_share_from_pair(eager_1_s, graph_1_s, eager_k_s, graph_k_s))
-        if np.isnan(share):
-            raise LabError(
-                f"second_pair: no hidden share explains the pair at batch {batch}; "
-                "leave the partial model out or use another batch"
-            )
-        fitted = f"the pairs at batches 1 and {batch} and {here}; host term taken as 0"
-        models.append(("partial", share, fitted, {1, batch}))
-    predictions = []
-    for name, share, information, calibrated_on in models:
-        for position, (batch, graph) in enumerate(zip(batches, graph_s, strict=True)):
-            host_b_s = host_s if graph_busy_s is None else graph - graph_busy_s[position]
-            eager = float(
-                predict_eager_step_s(
-                    eager_1_s, graph_1_s, graph, share, host_s, host_b_s, gpu_scale
-                )
-            )
-            predictions.append(
-                LaunchPrediction(
-                    model=name,
-                    hidden_share=share,
-                    batch=batch,
-                    ratio=eager / graph,
-                    information=information,
-                    in_sample=batch in calibrated_on,
-                )
-            )
-    return predictions
 
 
 def _floats(values: ArrayLike) -> Floats:

@@ -13,7 +13,8 @@ from pydantic import Field
 from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.launch import eager_step_s
-from cudagraph_lab.records.record import Call, Cell, Environment, Record
+from cudagraph_lab.records.call import Call, Cell
+from cudagraph_lab.records.record import Environment, Record
 from cudagraph_lab.records.request import Model, Request, Workload
 from cudagraph_lab.records.store import write_record
 

@@ -15,10 +15,10 @@ from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.engine.versions import oldest_first
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations.believed import read_believed, reasons_aside
+from cudagraph_lab.observations.compile_cache import first_starts, found_cache
 from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
 from cudagraph_lab.observations.nodes import apart, nodes_of
 from cudagraph_lab.observations.outputs import Outputs, compare_outputs
-from cudagraph_lab.observations.starts import first_starts, found_cache
 from cudagraph_lab.observations.table import COLUMNS, Row, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
 from cudagraph_lab.records.record import Record

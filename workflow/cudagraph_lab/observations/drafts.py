@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from cudagraph_lab.records.record import Call, Cell, Record
+from cudagraph_lab.records.call import Call, Cell
+from cudagraph_lab.records.record import Record
 
 
 def accepted_share(calls: Sequence[Call]) -> float | None:

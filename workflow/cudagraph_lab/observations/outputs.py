@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from cudagraph_lab.records.record import Cell, Record
+from cudagraph_lab.records.call import Cell
+from cudagraph_lab.records.record import Record
 
 
 class Outputs(BaseModel):

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from cudagraph_lab.records.record import Call, Record, Resolved
+from cudagraph_lab.records.call import Call
+from cudagraph_lab.records.record import Record, Resolved
 
 
 def speculative_tokens(record: Record) -> int | None:

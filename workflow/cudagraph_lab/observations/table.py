@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from cudagraph_lab.engine.profile_trace import StepProfile
 from cudagraph_lab.observations.drafts import accepted_share, replayed_share, tokens_per_step
 from cudagraph_lab.observations.steps import decode_steps, share_in_mode, step_tokens
-from cudagraph_lab.records.record import Call, Cell, Record, StartUp
+from cudagraph_lab.records.call import Call, Cell
+from cudagraph_lab.records.record import Record, StartUp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ Observed = tuple[int | None, str, int, Numbers]
 def observe(record: Record, cache: Literal["warm", "cold"] | None) -> list[Row]:
     """All numbers of one believed record as rows of the table.
 
-    `cache` is what its start found, as `starts.found_cache` tells.
+    `cache` is what its start found, as `compile_cache.found_cache` tells.
     """
     observed = [
         *_of_calls(record),

@@ -20,7 +20,8 @@ from cudagraph_lab.observations.warnings import (
     rank_warnings,
     steps_without_drafts,
 )
-from cudagraph_lab.records.record import Call, Record, Resolved
+from cudagraph_lab.records.call import Call
+from cudagraph_lab.records.record import Record, Resolved
 
 # Decode steps that may run in another mode than the arm's before it is not believed:
 # the last and first steps of a staggered batch are mixed.

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from cudagraph_lab.config.contrast import Role
+from cudagraph_lab.design.predictions import FORECAST, LAB, predicted_by
 from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.catalogue import (
     CAPTURE_GIB,
@@ -23,14 +24,14 @@ from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 
 # Who speaks, by the first word of a prediction's id.
 SPEAKERS = {
-    "lab": "the course lab",
+    LAB: "the course lab",
     "claim": "the course lab",
     "vllm": "vLLM’s own rules",
     "expect": "our expectation",
     "trial": "a trial on the same kind of device",
     "model": "our extrapolation",
     "extrapolation": "our extrapolation",
-    "forecast": "our step model",
+    FORECAST: "our step model",
     "backtest": "our step model",
     "transfer": "carried over from another device",
 }
@@ -126,7 +127,7 @@ def families(index: Index) -> list[Claims]:
             contrast = index.datasets[number.dataset].contrasts.get(key.contrast)
             role = contrast.role if contrast else "other"
         for judged in number.predictions:
-            prefix = judged.id.split("/")[0]
+            prefix = predicted_by(judged.id)
             found.setdefault((prefix, key.quantity, role), []).append((number, judged))
     claims = [Claims(*key, pairs) for key, pairs in found.items()]
     return sorted(claims, key=lambda family: VERDICTS.index(family.worst))

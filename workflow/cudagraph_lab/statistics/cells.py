@@ -23,23 +23,12 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Term:
-    """A cell in a log-linear contrast: it enters as location(cell) ** weight."""
-
-    cell: Cell
-    weight: float
-    name: str
-
-
-@dataclass(frozen=True)
 class ReadCell:
-    """A term made ready: logs over the cell's smallest value, which are exact zeros there.
+    """A cell made ready: logs over the cell's smallest value, which are exact zeros there.
 
     Repeats and iterations are sorted, so that nothing downstream depends on their order.
     """
 
-    name: str
-    weight: float
     reference: float
     logs: Floats  # repeats x iterations of the longest; 0 beyond those of a shorter one
     counts: NDArray[np.int64]  # iterations, one per repeat
@@ -53,8 +42,7 @@ class ReadCell:
     @property
     def location(self) -> float:
         """Geometric mean over repeats, in the cell's unit."""
-        with np.errstate(over="ignore"):
-            return float(self.reference * np.exp(self.means.mean()))
+        return float(self.reference * np.exp(self.means.mean()))
 
 
 def log_means(cell: Blocks, *, name: str = "cell") -> dict[int, float]:
@@ -111,27 +99,14 @@ def positive(values: Sequence[float], where: str) -> Floats:
     return array
 
 
-def read(terms: Sequence[Term]) -> list[ReadCell]:
-    """The terms made ready. Raises LabError for a term without a name of its own."""
-    names = [term.name for term in terms]
-    if not terms or len(set(names)) < len(names):
-        raise LabError(f"cells {names}: each must enter once, under a name of its own")
-    return [read_cell(term) for term in terms]
-
-
-def read_cell(term: Term) -> ReadCell:
-    """One term made ready. Raises LabError, with its name, for what is no cell."""
-    if not math.isfinite(term.weight) or term.weight == 0:
-        raise LabError(f"{term.name}: weight {term.weight}; give a finite one or leave it out")
-    if len(term.cell) == 0:
-        raise LabError(f"{term.name}: the cell is empty; it needs at least one repeat")
-    values = _flat(term.cell)
-    if values is None:  # some repeat is at fault: say which
-        for i, iterations in enumerate(term.cell, 1):
-            positive(iterations, f"{term.name}, repeat {i}")
-        raise LabError(f"{term.name}: not a list of lists of numbers; check the records")
+def read_cell(cell: Cell, name: str) -> ReadCell:
+    """A cell made ready. Raises LabError, with `name`, for what is no cell."""
+    if len(cell) == 0:
+        raise LabError(f"{name}: the cell is empty; it needs at least one repeat")
+    repeats = [positive(values, f"{name}, repeat {i}") for i, values in enumerate(cell, 1)]
+    values = np.concatenate(repeats)
     reference = float(values.min())
-    counts = np.array([len(iterations) for iterations in term.cell])
+    counts = np.array([len(repeat) for repeat in repeats])
     present = np.arange(counts.max()) < counts[:, None]
     logs = np.full(present.shape, np.inf)
     logs[present] = np.log(values) - np.log(reference)
@@ -139,24 +114,7 @@ def read_cell(term: Term) -> ReadCell:
     logs[~present] = 0.0
     order = np.lexsort((*logs.T[::-1], counts))
     logs, counts = logs[order], counts[order]
-    return ReadCell(term.name, term.weight, reference, logs, counts, logs.sum(axis=1) / counts)
-
-
-def _flat(cell: Cell) -> Floats | None:
-    """All values of a cell, or None where some repeat is empty or not of positive numbers."""
-    try:
-        repeats = [np.asarray(iterations, dtype=np.float64) for iterations in cell]
-        values = np.concatenate(repeats)
-    except (TypeError, ValueError):
-        return None
-    whole = values.ndim == 1 and all(repeat.size for repeat in repeats)
-    return values if whole and bool(((values > 0) & (values < np.inf)).all()) else None
-
-
-def check_level(level: float) -> None:
-    """Raises LabError for a level outside 0 to 1."""
-    if not 0 < level < 1:
-        raise LabError(f"level: {level} is not between 0 and 1; give a share such as 0.95")
+    return ReadCell(reference, logs, counts, logs.sum(axis=1) / counts)
 
 
 def expm1(log: float, name: str) -> float:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.statistics import LEVEL
-from cudagraph_lab.statistics.cells import ROUNDING, Floats, Logs, check_level
-from cudagraph_lab.statistics.error import Error
-from cudagraph_lab.statistics.locations import FEW_REPEATS, WIDEST, Estimate
+from cudagraph_lab.statistics.cells import ROUNDING, Floats, Logs
+from cudagraph_lab.statistics.means import Estimate, estimate_with
 from cudagraph_lab.statistics.moderation import Prior, Variance, moderated, prior_of
+from cudagraph_lab.statistics.uncertainty import Error
 
 BLOCKED_METHOD = "t over repeats as blocks"
 INDEPENDENT_METHOD = "Welch t over independent repeats"
@@ -139,23 +138,17 @@ def error_of(sample: Sample, priors: Priors | None) -> Error | None:
     return Error(variances * scales, np.array([float(len(v)) for v in sample.groups]), degrees)
 
 
-def estimate_sample(sample: Sample, priors: Priors | None, level: float = LEVEL) -> Estimate:
+def estimate_sample(sample: Sample, priors: Priors | None) -> Estimate:
     """The contrast as a ratio, exp(log), with its interval.
 
     `priors` moderates the variances (`priors_of`); None leaves them as they are. `n` is the
-    number of repeats of the side that has the fewest. Raises LabError for a level outside 0 to 1.
+    number of repeats of the side that has the fewest.
     """
-    return _estimated(
-        sample.log, error_of(sample, priors), sample.repeats, _method(sample, priors), level
-    )
+    return _estimated(sample.log, error_of(sample, priors), sample.repeats, _method(sample, priors))
 
 
 def estimate_quotient(
-    first: Sample,
-    first_priors: Priors | None,
-    second: Sample,
-    second_priors: Priors | None,
-    level: float = LEVEL,
+    first: Sample, first_priors: Priors | None, second: Sample, second_priors: Priors | None
 ) -> Estimate:
     """First contrast over second, where the two come from different data sets.
 
@@ -171,7 +164,7 @@ def estimate_quotient(
         )
     methods = {_method(first, first_priors), _method(second, second_priors)}
     repeats = min(first.repeats, second.repeats)
-    return _estimated(first.log - second.log, both, repeats, "; ".join(sorted(methods)), level)
+    return _estimated(first.log - second.log, both, repeats, "; ".join(sorted(methods)))
 
 
 def draw_together(cells: Sequence[Logs], size: int, seed: int) -> list[Floats] | None:
@@ -215,23 +208,9 @@ def _standard_draws(
     )
 
 
-def _estimated(log: float, error: Error | None, n: int, method: str, level: float) -> Estimate:
-    check_level(level)
+def _estimated(log: float, error: Error | None, n: int, method: str) -> Estimate:
     value = float(np.exp(log))
-    if error is None:
-        why = "one repeat" if n == 1 else "equal repeats, spread not resolved"
-        return Estimate(value, None, None, n, None, f"{why}: no interval", exact=n > 1)
-    note = None
-    if n < FEW_REPEATS:
-        note = (
-            f"{n} repeats are few: the interval rests on a t distribution with "
-            f"{error.total_degrees:.1f} degrees of freedom"
-        )
-    half_width = error.half_width(level)
-    if not math.isfinite(half_width) or half_width > math.log(WIDEST) / 2:
-        return Estimate(value, None, None, n, None, "spread too wide: no interval")
-    low, high = (float(np.exp(log + sign * half_width)) for sign in (-1, 1))
-    return Estimate(value, low, high, n, method, note)
+    return estimate_with(value, n, error, method, lambda away: np.exp(log + away))
 
 
 def _method(sample: Sample, priors: Priors | None) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from scipy import special
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.statistics import LEVEL
 from cudagraph_lab.statistics.cells import ROUNDING
-from cudagraph_lab.statistics.error import Error
+from cudagraph_lab.statistics.uncertainty import Error, t_quantile
 
 MOST_REPEATS = 10_000  # beyond it, "run more repeats" is no advice
 WANTED = 0.8  # the chance that a plan for more repeats is made for, as is customary
@@ -23,9 +22,7 @@ class Settling:
     chance: float
 
 
-def chance_of_settling(
-    log: float, error: Error, lower: float | None, upper: float | None, level: float = LEVEL
-) -> float:
+def chance_of_settling(log: float, error: Error, lower: float | None, upper: float | None) -> float:
     """The chance that an interval with this error lies inside the bounds, or off them.
 
     `log` is the contrast's logarithm, taken to be the truth; `lower` and `upper` bound the
@@ -43,19 +40,13 @@ def chance_of_settling(
     distances = [abs(log - bound) for bound in bounds if bound is not None]
     if outside:  # one bound alone is to be left, the nearest
         distances = [min(distances)]
-    return max(0.0, 1 - math.fsum(1 - _power(distance, error, level) for distance in distances))
+    return max(0.0, 1 - math.fsum(1 - _power(distance, error) for distance in distances))
 
 
 def repeats_to_settle(
-    log: float,
-    error: Error | None,
-    lower: float | None,
-    upper: float | None,
-    *,
-    chance: float = WANTED,
-    level: float = LEVEL,
+    log: float, error: Error | None, lower: float | None, upper: float | None
 ) -> Settling | None:
-    """The fewest further repeats that settle a prediction with a chance of at least `chance`.
+    """The fewest further repeats that settle a prediction with a chance of at least WANTED.
 
     See `chance_of_settling`: the present value is taken to be the truth and the present
     variances stay. (0, 1) where it is settled already. None where it cannot be said: no
@@ -67,21 +58,21 @@ def repeats_to_settle(
     distance = min(abs(log - bound) for bound in bounds if bound is not None)
     if distance <= ROUNDING:
         return None
-    if error.half_width(level) <= distance:
+    if error.half_width() <= distance:
         return Settling(0, 1.0)
 
     def after(extra: int) -> float:
-        return chance_of_settling(log, error.after(extra), lower, upper, level)
+        return chance_of_settling(log, error.after(extra), lower, upper)
 
     choices = range(1, MOST_REPEATS + 1)
-    place = bisect_left(choices, True, key=lambda extra: after(extra) >= chance)
+    place = bisect_left(choices, True, key=lambda extra: after(extra) >= WANTED)
     return Settling(choices[place], after(choices[place])) if place < len(choices) else None
 
 
-def _power(distance: float, error: Error, level: float) -> float:
+def _power(distance: float, error: Error) -> float:
     """The chance that the half-width stays below the distance seen, if this is the true one."""
     degrees = error.total_degrees
-    quantile = float(special.stdtrit(degrees, (1 + level) / 2))
+    quantile = t_quantile(degrees)
     shift = distance / error.standard_error
     # Not scipy.stats, whose import takes longer than all that is computed here.
     power = 1 - float(special.nctdtr(degrees, shift, quantile))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cudagraph_lab.statistics import LEVEL
-from cudagraph_lab.statistics.cells import ROUNDING, Floats, check_level
+from cudagraph_lab.statistics.cells import ROUNDING, Floats
 
 
 @dataclass(frozen=True)
@@ -23,31 +23,25 @@ class Quotient:
 
 
 def quotient_of_draws(
-    numerator: float,
-    denominator: float,
-    draws: tuple[Floats, Floats] | None,
-    *,
-    whole: str,
-    level: float = LEVEL,
+    numerator: float, denominator: float, draws: tuple[Floats, Floats] | None, *, whole: str
 ) -> Quotient:
     """`numerator` over `denominator`, with an interval from draws of both.
 
     `draws` holds draws of numerator and denominator, element by element from the same draw,
     or is None where there is no interval. `whole` names the denominator in the reason.
 
-    The interval holds every q for which the central `level` of the draws of
+    The interval holds every q for which the central 95% of the draws of
     numerator - q * denominator holds 0 (Fieller 1954, with draws in place of the bivariate t).
-    It is bounded where the central `level` of the denominator's draws leaves out 0; elsewhere
-    the quotient says nothing and there is none. Raises LabError for a level outside 0 to 1.
+    It is bounded where the central 95% of the denominator's draws leave out 0; elsewhere the
+    quotient says nothing and there is none.
     """
-    check_level(level)
     scale = max(abs(numerator), abs(denominator), ROUNDING)
     if abs(denominator) <= ROUNDING * scale or abs(denominator) <= ROUNDING:
         return Quotient(None, None, None, f"{whole} is 0: nothing to divide by")
     if draws is None:
         return Quotient(numerator / denominator, None, None, "one repeat or no spread: no interval")
     above, below = draws
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     low, high = np.quantile(below, [tail, 1 - tail], method="inverted_cdf")
     if low <= 0 <= high:
         reason = f"{whole} does not differ from 0 by more than its interval"

@@ -22,44 +22,57 @@ from cudagraph_lab.statistics.contrasts import (
     Sample,
     Side,
     error_of,
-    estimate_sample,
     sample_of,
 )
-from cudagraph_lab.statistics.locations import Estimate
+from cudagraph_lab.statistics.uncertainty import Error
 
 Outcome = Literal["supported", "contradicted", "not settled"]
 Arm = Mapping[int, Blocks]  # by batch size: the arm's cell there
 ArmLogs = Mapping[int, Logs]  # by batch size: the arm's mean logs there
-TValue = tuple[float, float] | None  # t and its degrees of freedom
+THRESHOLD = (1 - LEVEL) / 2
 
 
 @dataclass(frozen=True)
 class Look:
-    """One of several looks at the data: the claim is that the estimate's value exceeds 1.
+    """One of several looks at the data: the claim is that a contrast exceeds 1.
 
     `p_above` and `p_below` are one-sided, after Holm's correction over all looks: small
     `p_above` is evidence that the true value lies above 1. None where there is no interval.
     """
 
     batch_sizes: tuple[int, ...]
-    estimate: Estimate
     p_above: float | None
     p_below: float | None
-    outcome: Outcome
+
+    @property
+    def outcome(self) -> Outcome:
+        """A look is settled at half of what lies outside an interval, on one side."""
+        if self.p_above is not None and self.p_above <= THRESHOLD:
+            return "supported"
+        if self.p_below is not None and self.p_below <= THRESHOLD:
+            return "contradicted"
+        return "not settled"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """All looks at one claim, and the outcome over them.
+    """All looks at one claim.
 
-    Supported: every look is. Contradicted: at least one look is. `points_agree` says whether
-    the point estimates alone lie as claimed, which is all a single observation can show.
+    `points_agree` says whether the point estimates alone lie as claimed, which is all a single
+    observation can show.
     """
 
     looks: tuple[Look, ...]
-    outcome: Outcome
     points_agree: bool
     note: str | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Supported: every look is. Contradicted: at least one look is."""
+        outcomes = {look.outcome for look in self.looks}
+        if "contradicted" in outcomes:
+            return "contradicted"
+        return "supported" if outcomes == {"supported"} else "not settled"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -127,29 +140,27 @@ def pair_samples(
 
 
 def judge_fade_within(
-    samples: Mapping[tuple[int, ...], Sample], priors: Priors | None, level: float = LEVEL
+    samples: Mapping[tuple[int, ...], Sample], priors: Priors | None
 ) -> Judgement:
     """Whether the speed-up falls over the batch sizes, from `fade_samples`.
 
     One look at the end points and one at the slope, with Holm's correction. `priors` are those
     of `pair_samples` over all contrasts of the data set; None leaves variances as they are.
     """
-    return _judge_samples(samples, priors, level, lambda value: value > 1)
+    return _judge(samples, priors, lambda value: value > 1)
 
 
-def judge_no_inversion_within(
-    samples: Mapping[int, Sample], priors: Priors | None, level: float = LEVEL
-) -> Judgement:
+def judge_no_inversion_within(samples: Mapping[int, Sample], priors: Priors | None) -> Judgement:
     """Whether the speed-up is at least 1 at every batch size, from `ratio_samples`.
 
     One one-sided look per batch size, with Holm's correction: one finding, whatever their
-    number. `priors` are those of the ratios of all contrasts of the data set. A look is settled
-    at (1 - level) / 2, so never while its interval covers 1. Raises LabError without a look.
+    number. `priors` are those of the ratios of all contrasts of the data set. A look is never
+    settled while its interval covers 1. Raises LabError without a look.
     """
     if not samples:
         raise LabError("no inversion: no batch size given; give at least one")
     looks: dict[tuple[int, ...], Sample] = {(batch,): sample for batch, sample in samples.items()}
-    return _judge_samples(looks, priors, level, lambda value: value >= 1)
+    return _judge(looks, priors, lambda value: value >= 1)
 
 
 def _read_sides(
@@ -179,56 +190,30 @@ def _sample(
     return sample_of(entering, blocks=blocks, name=" over ".join(names))
 
 
-def _judge_samples(
+def _judge(
     samples: Mapping[tuple[int, ...], Sample],
     priors: Priors | None,
-    level: float,
     as_claimed: Callable[[float], bool],
 ) -> Judgement:
-    looks = {}
-    for batch_sizes, sample in samples.items():
+    above: list[float | None] = []
+    below: list[float | None] = []
+    for sample in samples.values():
         error = error_of(sample, priors)
-        t = None if error is None else (sample.log / error.standard_error, error.total_degrees)
-        looks[batch_sizes] = (estimate_sample(sample, priors, level), t)
-    return _judged(looks, level, as_claimed)
-
-
-def _judged(
-    looks: Mapping[tuple[int, ...], tuple[Estimate, TValue]],
-    level: float,
-    as_claimed: Callable[[float], bool],
-) -> Judgement:
-    estimates = [estimate for estimate, _ in looks.values()]
-    t_values = [t for _, t in looks.values()]
-    above = _holm_where_known([None if t is None else _upper_tail(*t) for t in t_values])
-    below = _holm_where_known([None if t is None else _upper_tail(-t[0], t[1]) for t in t_values])
-    threshold = (1 - level) / 2
-    judged = []
-    for batch_sizes, estimate, up, down in zip(looks, estimates, above, below, strict=True):
-        outcome: Outcome = "not settled"
-        if up is not None and up <= threshold:
-            outcome = "supported"
-        elif down is not None and down <= threshold:
-            outcome = "contradicted"
-        judged.append(Look(batch_sizes, estimate, up, down, outcome))
-
-    outcomes = {look.outcome for look in judged}
-    overall: Outcome = "not settled"
-    if "contradicted" in outcomes:
-        overall = "contradicted"
-    elif outcomes == {"supported"}:
-        overall = "supported"
+        above.append(None if error is None else _tail(-sample.log, error))
+        below.append(None if error is None else _tail(sample.log, error))
+    looks = map(Look, samples, _holm_where_known(above), _holm_where_known(below))
     note = None
-    if all(estimate.n == 1 for estimate in estimates):
+    if all(sample.repeats == 1 for sample in samples.values()):
         note = "single observation: order only"
-    elif None in t_values:
+    elif None in above:
         note = "not every look has an interval: order only where it has none"
-    agree = all(as_claimed(estimate.value) for estimate in estimates)
-    return Judgement(tuple(judged), overall, agree, note)
+    agree = all(as_claimed(float(np.exp(sample.log))) for sample in samples.values())
+    return Judgement(tuple(looks), agree, note)
 
 
-def _upper_tail(t: float, degrees: float) -> float:
-    return float(special.stdtr(degrees, -t))
+def _tail(log: float, error: Error) -> float:
+    """The chance of a value this far below 0, or farther, if the truth is 0."""
+    return float(special.stdtr(error.total_degrees, log / error.standard_error))
 
 
 def _holm_where_known(p_values: Sequence[float | None]) -> list[float | None]:

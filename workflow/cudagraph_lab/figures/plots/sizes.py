@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from cudagraph_lab.design.predictions import FORECAST, predicted_by
 from cudagraph_lab.figures.ranks import largest_ranked, ranks_finding, ranks_panel
 from cudagraph_lab.figures.style import (
     INK,
@@ -119,7 +120,7 @@ def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str) -> Non
         (size, judged)
         for size, number in known
         for judged in number.predictions
-        if judged.id.startswith("forecast/")
+        if predicted_by(judged.id) == FORECAST
     ]
     if not said:
         return

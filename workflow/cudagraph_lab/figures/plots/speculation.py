@@ -11,7 +11,7 @@ from cudagraph_lab.figures.style import INK, WIDTH, Drawn, colour_of, nothing, p
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain
-from cudagraph_lab.ledger.speculated import Speculated, speculated, with_drafts
+from cudagraph_lab.ledger.speculation_pairs import Speculated, speculated, with_drafts
 
 DRAFT = "#de8f05"  # the same in every figure that divides a step
 

@@ -1,9 +1,6 @@
 """What one arm does at one batch size: rates, steps, spreads, replays; and its outputs."""
 
-from typing import cast
-
 import numpy as np
-import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import (
     OUTPUTS_DIFFERING,
@@ -17,21 +14,22 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, Cells, step_cell
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.spread import spread_intervals, variance_components
+from cudagraph_lab.statistics.cells import Blocks
+from cudagraph_lab.statistics.spread import variance_components
 
 
-def arm_results(arm: str, batch: int, timed: Cells, reason: str | None, seed: int) -> list[Result]:
+def arm_results(arm: str, batch: int, timed: Cells, reason: str | None) -> list[Result]:
     """Rates, steps, spreads and replays of an arm; `reason` says why it has none."""
     throughput = timed.get((arm, "throughput", batch))
     if throughput is None:
         return [absent(THROUGHPUT(arm=arm, batch=batch), reason or NOT_RUN)]
     results = [_spread(arm, batch, throughput)]
     if step := step_cell(timed, arm, batch):
-        results.append(mean(STEP(arm=arm, batch=batch), step, seed, [arm]))
+        results.append(mean(STEP(arm=arm, batch=batch), step, [arm]))
     replayed = timed.get((arm, "full_share", batch))
     for quantity in QUANTITIES:
         if quantity.mean_of and (cell := timed.get((arm, quantity.mean_of, batch))):
-            results.append(mean(quantity(arm=arm, batch=batch), cell, seed, [arm]))
+            results.append(mean(quantity(arm=arm, batch=batch), cell, [arm]))
         if quantity.count_of and (cell := timed.get((arm, quantity.count_of, batch))):
             if quantity is PADDED_TOKENS and not any(map(any, replayed or [])):
                 continue  # nothing was padded, since nothing was replayed
@@ -44,37 +42,27 @@ def _spread(arm: str, batch: int, throughput: list[list[float]]) -> Result:
     components = variance_components(throughput, name=name)
     if components.between_cv is None:
         return absent(number, "one observation has no spread")
-    intervals = spread_intervals(throughput, name=name)
-    low, high = intervals.between or (None, None)
+    low, high = components.between or (None, None)
     return Result(
         id=number,
         value=components.between_cv,
         n=components.repeats,
         low=low,
         high=high,
-        method="chi-square on log variances" if intervals.between else None,
-        note=components.note or (None if intervals.between else intervals.reason),
+        method="chi-square on log variances" if components.between else None,
+        note=components.note,
         arms=[arm],
     )
 
 
-def node_spread(dataset: Dataset, table: pd.DataFrame, arm: str, batch: int) -> Result:
+def node_spread(dataset: Dataset, repeats: Blocks, arm: str, batch: int) -> Result:
     """Spread of an arm's throughput between the nodes that it ran on, beyond that of repeats.
 
     One-way random effects, as between repeats and iterations: here the nodes are the groups
-    and the repeats' means, on logs, their members.
+    and the repeats' means, on logs, their members. `repeats` holds the calls' throughputs.
     """
     number = SPREAD_NODES(arm=arm, batch=batch)
-    rows = table[
-        (table["arm"] == arm)
-        & (table["batch"] == batch)
-        & (table["role"] == "timed")
-        & (table["quantity"] == "throughput")
-    ]
-    means = {
-        int(cast("int", repeat)): float(np.exp(np.log(values).mean()))
-        for repeat, values in rows.groupby("repeat")["value"]
-    }
+    means = {repeat: float(np.exp(np.log(values).mean())) for repeat, values in repeats.items()}
     nodes = [
         [means[repeat] for repeat in arms[arm] if repeat in means]
         for arms in dataset.nodes.values()
@@ -91,7 +79,7 @@ def node_spread(dataset: Dataset, table: pd.DataFrame, arm: str, batch: int) -> 
         value=components.between_cv,
         n=components.repeats,
         note="nodes differ by less than their repeats do: spread between them set to 0"
-        if components.note
+        if components.between_cv == 0
         else None,
         arms=[arm],
     )

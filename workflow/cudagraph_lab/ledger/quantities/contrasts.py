@@ -1,7 +1,7 @@
 """What a contrast says: speed-ups, their shape over batch sizes, and what makes them up."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -13,31 +13,28 @@ from cudagraph_lab.ledger.catalogue import (
     NO_INVERSION,
     POSITION_OF_B8,
     RATIO,
-    SHARE,
     STEP_RATIO,
 )
-from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
+from cudagraph_lab.ledger.cells import NOT_RUN, missing_of, missing_side
 from cudagraph_lab.ledger.draws import Place, draw_cells
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
 from cudagraph_lab.ledger.throughputs import (
     Sides,
     Throughputs,
-    alike,
     pairs_of,
+    sample_of_arms,
     samples_of,
     sides_of,
 )
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.cells import Floats, log_means
+from cudagraph_lab.statistics.cells import Floats
 from cudagraph_lab.statistics.contrasts import (
     Priors,
     Sample,
-    Side,
     error_of,
     estimate_sample,
     priors_of,
-    sample_of,
 )
 from cudagraph_lab.statistics.power import Settling, repeats_to_settle
 from cudagraph_lab.statistics.quotients import quotient_of_draws
@@ -55,7 +52,7 @@ FADE_MIDDLE = 64  # the batch size at which the fade is parted, where it was run
 def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int) -> list[Result]:
     """Speed-ups of a contrast at every batch size, their fade and their shape."""
     contrast = dataset.contrasts[name]
-    reason = missing_arm(dataset, contrast.numerator) or missing_arm(dataset, contrast.denominator)
+    reason = missing_side(dataset, contrast)
     sides = sides_of(dataset, contrast, known)
     if sides and contrast.role == "co_resident" and dataset.measured != "in_turn":
         sides, reason = None, "no arms took turns, so that none had company"
@@ -168,38 +165,21 @@ def _claim(
 
 
 def _position_of_b8(name: str, sides: Sides, known: Throughputs, seed: int) -> Result:
-    places = [(tuple(side), batch) for batch in (1, 8, 64) for side in sides]
+    places: list[Place] = [(tuple(side), batch) for batch in (1, 8, 64) for side in sides]
+    drawn = draw_cells(known.arms, places, blocks=known.blocks, seed=seed)
 
     def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
         one, eight, many = (logs[i] - logs[i + 1] for i in (0, 2, 4))
         return eight - many, one - many
 
-    note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
-    whole = "the fade from batch 1 to 64"
-    return _quotient(POSITION_OF_B8(contrast=name), places, known, parts, (whole, note), seed)
-
-
-def _quotient(
-    number: NumberId,
-    places: list[Place],
-    known: Throughputs,
-    parts: Callable[[Sequence[Log]], tuple[Log, Log]],
-    words: tuple[str, str],
-    seed: int,
-) -> Result:
-    """A quotient of the mean logs of cells, each given by its arms and batch size.
-
-    `parts` gives numerator and denominator of the means or of draws of them; `words` name the
-    denominator and note what the quotient is.
-    """
-    whole, note = words
-    drawn = draw_cells(known.arms, places, blocks=known.blocks, seed=seed)
     above, below = parts(drawn.logs)
     draws = None if drawn.draws is None else cast("tuple[Floats, Floats]", parts(drawn.draws))
+    whole = "the fade from batch 1 to 64"
     found = quotient_of_draws(float(above), float(below), draws, whole=whole)
+    note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
     bounded = found.low is not None
     return Result(
-        id=number,
+        id=POSITION_OF_B8(contrast=name),
         value=found.value,
         n=drawn.n,
         low=found.low,
@@ -211,71 +191,27 @@ def _quotient(
     )
 
 
-def share_results(dataset: Dataset, whole: Contrast, known: Throughputs, seed: int) -> list[Result]:
-    """How much of the logarithm of the headline speed-up each of its factors carries.
-
-    A factor is a contrast that has the headline's numerator and whose denominator another
-    contrast sets against the headline's denominator.
-    """
-    contrasts = dataset.contrasts
-    results = []
-    factors = [
-        (name, one.denominator)
-        for name, one in contrasts.items()
-        for other in contrasts.values()
-        if (one.numerator, other.denominator) == (whole.numerator, whole.denominator)
-        and one.denominator == other.numerator
-    ]
-    for name, middle in factors:
-        for batch in dataset.batch_sizes:
-            results.append(_share(dataset, name, batch, (whole, middle), known, seed))
-    return results
-
-
-def _share(
-    dataset: Dataset,
-    name: str,
-    batch: int,
-    chain: tuple[Contrast, str],
-    known: Throughputs,
-    seed: int,
-) -> Result:
-    whole, middle = chain
-    number = SHARE(contrast=name, batch=batch)
-    arms = (whole.denominator, middle, whole.numerator)
-    if any(batch not in known.arms.get(arm, {}) for arm in arms):
-        reason = missing_arm(dataset, whole.numerator) or missing_arm(dataset, middle)
-        return absent(number, reason or NOT_RUN)
-    places = [(tuple(alike(dataset, arm, known.arms)), batch) for arm in arms]
-
-    def parts(logs: Sequence[Log]) -> tuple[Log, Log]:
-        slow, between, fast = logs
-        return fast - between, fast - slow
-
-    words = ("the headline speed-up", "share of the logarithm of the headline speed-up")
-    return _quotient(number, places, known, parts, words, seed)
-
-
 def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
     """How much more graphs gain with compilation than without: a quotient of two speed-ups."""
     by_role = {contrast.role: contrast for contrast in reversed(dataset.contrasts.values())}
     with_compile, without = by_role.get("graph_compiled"), by_role.get("graph_uncompiled")
     if with_compile is None or without is None:
         return []
-    arms = [with_compile.numerator, with_compile.denominator,
-            without.numerator, without.denominator]  # fmt: skip
-    samples: dict[int, Sample] = {}
-    for batch in dataset.batch_sizes:
-        if all(batch in known.arms.get(arm, {}) for arm in arms):
-            sides = [
-                Side(weight, (log_means(known.arms[arm][batch], name=arm),), arm)
-                for arm, weight in zip(arms, (1, -1, -1, 1), strict=True)
-            ]
-            samples[batch] = sample_of(sides, blocks=known.blocks, name="interaction")
+    weights = {
+        with_compile.numerator: 1.0,
+        with_compile.denominator: -1.0,
+        without.numerator: -1.0,
+        without.denominator: 1.0,
+    }
+    samples = {
+        batch: sample
+        for batch in dataset.batch_sizes
+        if (sample := sample_of_arms(known, weights, batch, "interaction")) is not None
+    }
     priors = priors_of(list(samples.values()))
-    reason = next(filter(None, (missing_arm(dataset, arm) for arm in arms)), NOT_RUN)
+    reason = missing_of(dataset, *weights) or NOT_RUN
     return [
-        estimated(INTERACTION(batch=batch), estimate_sample(samples[batch], priors), arms)
+        estimated(INTERACTION(batch=batch), estimate_sample(samples[batch], priors), [*weights])
         if batch in samples
         else absent(INTERACTION(batch=batch), reason)
         for batch in dataset.batch_sizes

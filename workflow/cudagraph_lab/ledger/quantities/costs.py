@@ -1,6 +1,6 @@
 """When graphs pay: break-even, and what restarts cost a day."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from cudagraph_lab.config.contrast import Contrast
@@ -11,14 +11,14 @@ from cudagraph_lab.ledger.catalogue import (
     CAPTURE_TAX,
     DEPLOY_TAX,
 )
-from cudagraph_lab.ledger.cells import NOT_RUN, Cells, Floats, central, missing_arm
+from cudagraph_lab.ledger.cells import NOT_RUN, Cells, Floats, central, missing_side
 from cudagraph_lab.ledger.quantities.savings import Saving
-from cudagraph_lab.ledger.quantities.starts import StartCost
+from cudagraph_lab.ledger.quantities.start_costs import StartCost
 from cudagraph_lab.ledger.quantity import Quantity
-from cudagraph_lab.ledger.results import Result, absent
+from cudagraph_lab.ledger.results import Result, absent, bounded
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.locations import estimate_mean
+from cudagraph_lab.statistics.means import estimate_mean
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 
 COUNTED = "what a start with graphs takes longer, over what a step saves"
@@ -31,53 +31,47 @@ def tax_results(
     startup: Cells,
     starts: Mapping[str, StartCost],
     restarts_per_day: float,
-    seed: int,
 ) -> list[Result]:
     """Minutes a day that restarts cost, by the cost of a start, and by the capture alone."""
     per_day = partial(costs.deploy_tax_min_per_day, restarts_per_day=restarts_per_day)
     times = f"times {restarts_per_day:g} restarts a day (restarts_per_day)"
-    results = [_capture_tax(dataset, headline, startup, restarts_per_day, seed)]
+    results = [_capture_tax(dataset, headline, startup, per_day, f"capture seconds {times}")]
     for start, cost in starts.items():
-        number = DEPLOY_TAX(start=start)
+        number, said = DEPLOY_TAX(start=start), f"what graphs cost at a start, {times}"
         if cost.value is None:
             results.append(absent(number, str(cost.reason)))
             continue
-        low, high = central(cost.draws)
-        said = f"what graphs cost at a start, {times}"
         results.append(
-            Result(
-                id=number,
+            bounded(
+                number,
+                per_day(cost.value),
+                central(cost.draws, per_day),
+                "t draws through the difference",
                 n=cost.n,
-                value=per_day(cost.value),
-                low=None if low is None else per_day(low),
-                high=None if high is None else per_day(high),
-                method=None if low is None else "t draws through the difference",
-                note=said if cost.note is None else f"{said}; {cost.note}",
                 arms=cost.arms,
+                note=said if cost.note is None else f"{said}; {cost.note}",
             )
         )
     return results
 
 
 def _capture_tax(
-    dataset: Dataset, headline: Contrast, startup: Cells, restarts: float, seed: int
+    dataset: Dataset,
+    headline: Contrast,
+    startup: Cells,
+    per_day: Callable[[float], float],
+    note: str,
 ) -> Result:
     arm = headline.numerator
     capture = startup.get((arm, "capture_seconds", None))
     if capture is None:
-        reason = missing_arm(dataset, arm) or missing_arm(dataset, headline.denominator)
-        return absent(CAPTURE_TAX(), reason or "the capture's cost is not known")
-    cost = estimate_mean(capture, seed, name=str(CAPTURE_S()))
-    per_day = partial(costs.deploy_tax_min_per_day, restarts_per_day=restarts)
-    return Result(
-        id=CAPTURE_TAX(),
-        n=cost.n,
-        value=per_day(cost.value),
-        low=None if cost.low is None else per_day(cost.low),
-        high=None if cost.high is None else per_day(cost.high),
-        method=cost.method,
-        note=f"capture seconds times {restarts:g} restarts a day (restarts_per_day)",
-        arms=[arm],
+        reason = missing_side(dataset, headline) or "the capture's cost is not known"
+        return absent(CAPTURE_TAX(), reason)
+    cost = estimate_mean(capture, name=str(CAPTURE_S()))
+    low, high = (None if end is None else per_day(end) for end in (cost.low, cost.high))
+    ends, method = (low, high), str(cost.method)
+    return bounded(
+        CAPTURE_TAX(), per_day(cost.value), ends, method, n=cost.n, arms=[arm], note=note
     )
 
 
@@ -88,7 +82,7 @@ def break_even_results(
     savings: Mapping[int, Saving],
 ) -> list[Result]:
     """After how many steps and seconds of serving a start has paid, at every batch size."""
-    reason = missing_arm(dataset, headline.numerator) or missing_arm(dataset, headline.denominator)
+    reason = missing_side(dataset, headline)
     results = []
     for start, cost in starts.items():
         for batch in dataset.batch_sizes:
@@ -107,9 +101,8 @@ def _break_even(quantity: Quantity, start: str, cost: StartCost, saving: Saving)
     seconds = float(cost.value or 0)
     if seconds <= 0:
         return absent(number, NOT_LONGER)
-    even = costs.break_even(seconds, saving.eager_s, saving.graphs_s, saving.batch)
-    if even.reason is not None:
-        return absent(number, even.reason)
+    if saving.saved_s <= 0:
+        return absent(number, f"the graph arm saves nothing per step at batch {saving.batch}")
     # Steps, or the seconds of these steps in the arm with graphs.
     per_step = 1.0 if quantity is BREAK_EVEN_STEPS else saving.graphs_s
     draws: tuple[Floats, Floats] | None = None
@@ -120,14 +113,14 @@ def _break_even(quantity: Quantity, start: str, cost: StartCost, saving: Saving)
     if found.value is None:
         return absent(number, str(found.reason))
     notes = [COUNTED, cost.note, found.reason]
-    return Result(
-        id=number,
-        value=found.value,
+    # A start that costs nothing has paid at once.
+    least = None if found.low is None else max(found.low, 0.0)
+    return bounded(
+        number,
+        found.value,
+        (least, found.high),
+        "t draws through the quotient",
         n=min(cost.n, saving.n),
-        # A start that costs nothing has paid at once.
-        low=None if found.low is None else max(found.low, 0.0),
-        high=found.high,
-        method=None if found.low is None else "t draws through the quotient",
-        note="; ".join(filter(None, notes)),
         arms=list(dict.fromkeys([*saving.arms, *cost.arms])),
+        note="; ".join(filter(None, notes)),
     )

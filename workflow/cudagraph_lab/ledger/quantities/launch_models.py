@@ -1,37 +1,41 @@
 """What the launch models, calibrated at batch 1, say of the other batch sizes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import MODEL_ERROR, MODEL_RATIO
-from cudagraph_lab.ledger.cells import Cells, Floats, Location, central, locate_step, profiled
-from cudagraph_lab.ledger.results import Result, absent
+from cudagraph_lab.ledger.cells import Cells, Location, central, locate_pair, profiled
+from cudagraph_lab.ledger.results import Result, absent, bounded
 from cudagraph_lab.models.launch import (
     HIDDEN_SHARE,
-    LaunchPrediction,
     Profile,
+    eager_over_graph,
     hidden_share_from_pair,
-    predict,
-    predict_eager_step_s,
 )
 from cudagraph_lab.observations.dataset import Dataset
 
 CALIBRATED_AT = 1  # the batch size at which the launch models are given both steps
+PARTIAL = "partial"  # the model whose share is fitted
+HERE = "the graph step measured at this batch"
+Pairs = Mapping[int, tuple[Location, Location]]  # steps, eager and with graphs, by batch size
 
 
 @dataclass(frozen=True)
-class Steps:
-    """Measured steps, eager and with graphs, by batch size; that of calibration among them."""
+class Asked:
+    """A launch model as it is asked: its share, and what it was given, also in words.
 
-    known: dict[int, tuple[Location, Location]]
-    arms: list[str]
+    `busy_s` holds the GPU's busy time of the graph arm by batch size, where all were profiled.
+    """
 
-    @property
-    def batches(self) -> list[int]:
-        """The batch sizes that the models are asked about."""
-        return [batch for batch in sorted(self.known) if batch != CALIBRATED_AT]
+    model: str
+    share: float
+    given: str
+    calibrated_on: tuple[int, ...] = (CALIBRATED_AT,)
+    profile: Profile | None = None
+    busy_s: Mapping[int, float] = field(default_factory=dict)
 
 
 def launch_model_results(
@@ -42,33 +46,52 @@ def launch_model_results(
     The models are given the graph arm's step and predict the eager arm's. Intervals carry the
     uncertainty of the measured steps through the model, by simulation.
     """
-    steps = _steps(dataset, headline, timed, seed)
-    if CALIBRATED_AT not in steps.known or len(steps.known) < 2:
+    graphs, eager = headline.numerator, headline.denominator
+    known = {
+        batch: pair
+        for batch in dataset.batch_sizes
+        if (pair := locate_pair(timed, eager, graphs, batch, seed)) is not None
+    }
+    batches = [batch for batch in sorted(known) if batch != CALIBRATED_AT]
+    if CALIBRATED_AT not in known or not batches:
         return []
-    eager_1, graph_1 = steps.known[CALIBRATED_AT]
-    second = steps.batches[0]
-    eager_2, graph_2 = steps.known[second]
     profile = profile_of(dataset, headline, counts)
-    busy = [
-        value
-        for batch in steps.batches
-        if (value := profiled(dataset, headline.numerator, "device_busy_s_per_step", batch, counts))
-        is not None
-    ]
-    busy_s = busy if len(busy) == len(steps.batches) else None
-    results = _predicted(steps, None, None, None)
-    if profile is not None:
-        results += _predicted(steps, profile, None, busy_s)
-    share = hidden_share_from_pair(eager_1.value, graph_1.value, eager_2.value, graph_2.value)
+    busy = {b: profiled(dataset, graphs, "device_busy_s_per_step", b, counts) for b in batches}
+    asked = [] if profile is None else _profiled(profile, busy)
+    given = f"the pair at batch 1 and {HERE}; host term taken as 0"
+    asked += [Asked(name, share, given) for name, share in HIDDEN_SHARE.items()]
+    second = batches[0]
+    values = (one.value for at in (CALIBRATED_AT, second) for one in known[at])
+    share = float(hidden_share_from_pair(*values))
+    unexplained = []
     if np.isnan(share):
         reason = f"no hidden share explains the pairs at batches {CALIBRATED_AT} and {second}"
-        results += [
-            absent(MODEL_RATIO(model="partial", batch=batch), reason) for batch in steps.batches
-        ]
+        unexplained = [absent(MODEL_RATIO(model=PARTIAL, batch=b), reason) for b in batches]
     else:
-        results += _predicted(steps, None, (second, eager_2.value, graph_2.value), None)
-    first = {result.id: result for result in reversed(results)}  # both ways give the same twice
-    return list(reversed(first.values()))
+        given = f"the pairs at batches 1 and {second} and {HERE}; host term taken as 0"
+        asked.append(Asked(PARTIAL, share, given, (CALIBRATED_AT, second)))
+    arms = [graphs, eager]
+    answers = [r for one in asked for b in batches for r in _answers(one, b, known, arms)]
+    return answers + unexplained
+
+
+def _profiled(profile: Profile, busy: Mapping[int, float | None]) -> list[Asked]:
+    """The models of a given share, with the host term of a profile."""
+    whole = {batch: seconds for batch, seconds in busy.items() if seconds is not None}
+    if len(whole) == len(busy):
+        given = (
+            f"the pair and the profile at batch 1, {HERE}, and the graph arm's profile there; "
+            "host term from its idle time"
+        )
+    else:
+        whole = {}
+        given = (
+            f"the pair and the profile at batch 1, and {HERE}; host term taken as that of batch 1"
+        )
+    return [
+        Asked(f"{name}-profiled", share, given, profile=profile, busy_s=whole)
+        for name, share in HIDDEN_SHARE.items()
+    ]
 
 
 def profile_of(dataset: Dataset, headline: Contrast, counts: Cells) -> Profile | None:
@@ -82,93 +105,34 @@ def profile_of(dataset: Dataset, headline: Contrast, counts: Cells) -> Profile |
     return Profile(round(launches), eager_busy_s, graph_busy_s)
 
 
-def _steps(dataset: Dataset, headline: Contrast, timed: Cells, seed: int) -> Steps:
-    known = {}
-    for batch in dataset.batch_sizes:
-        eager = locate_step(timed, headline.denominator, batch, seed)
-        graphs = locate_step(timed, headline.numerator, batch, seed + 1)
-        if eager is not None and graphs is not None:
-            known[batch] = (eager, graphs)
-    return Steps(known, [headline.numerator, headline.denominator])
-
-
-def _predicted(
-    steps: Steps,
-    profile: Profile | None,
-    second_pair: tuple[int, float, float] | None,
-    busy_s: list[float] | None,
-) -> list[Result]:
-    """Speed-up and error of each model that can be asked with what is given."""
-    eager_1, graph_1 = steps.known[CALIBRATED_AT]
-    rows = predict(
-        steps.batches,
-        eager_1.value,
-        graph_1.value,
-        [steps.known[batch][1].value for batch in steps.batches],
-        profile,
-        second_pair,
-        graph_busy_s=busy_s,
-    )
-    busy = dict(zip(steps.batches, busy_s, strict=True)) if busy_s else {}
-    return [result for row in rows for result in _model(row, steps, profile, busy.get(row.batch))]
-
-
-def _model(
-    row: LaunchPrediction, steps: Steps, profile: Profile | None, busy_s: float | None
-) -> list[Result]:
-    eager_1, graph_1 = steps.known[CALIBRATED_AT]
-    eager_b, graph_b = steps.known[row.batch]
-    name = f"{row.model}-profiled" if profile else row.model
-    drawn = _drawn_ratio(row, eager_1, graph_1, graph_b, profile, busy_s)
-    error = None
-    if drawn is not None and graph_b.draws is not None and eager_b.draws is not None:
-        error = drawn * graph_b.draws / eager_b.draws - 1
-    mark = "; in-sample: calibrated on this batch" if row.in_sample else ""
-    measured = eager_b.value / graph_b.value
-    results = []
-    for quantity, value, draws, note in (
-        (MODEL_RATIO, row.ratio, drawn, row.information),
-        (MODEL_ERROR, row.ratio / measured - 1, error, "predicted over measured, minus 1"),
-    ):
-        low, high = central(draws)
-        results.append(
-            Result(
-                id=quantity(model=name, batch=row.batch),
-                value=value,
-                n=min(eager_1.n, graph_1.n, graph_b.n),
-                low=low,
-                high=high,
-                method=None if low is None else "t draws through the model",
-                note=note + mark,
-                arms=steps.arms,
-                unpredicted="this is itself a prediction; the measured ratio is beside it",
-            )
+def _answers(asked: Asked, batch: int, known: Pairs, arms: list[str]) -> list[Result]:
+    """The speed-up that a model says of a batch size, and its error."""
+    eager_1, graph_1 = known[CALIBRATED_AT]
+    eager, graph = known[batch]
+    given = asked.profile, asked.busy_s.get(batch)
+    ratio = float(eager_over_graph(asked.share, eager_1.value, graph_1.value, graph.value, *given))
+    drawn = error = None
+    e_1, g_1, g = eager_1.draws, graph_1.draws, graph.draws
+    # A share that was fitted varies too, which these draws would leave out.
+    if asked.model != PARTIAL and e_1 is not None and g_1 is not None and g is not None:
+        drawn = eager_over_graph(asked.share, e_1, g_1, g, *given)
+        if eager.draws is not None:
+            error = drawn * g / eager.draws - 1
+    mark = "; in-sample: calibrated on this batch" if batch in asked.calibrated_on else ""
+    measured = eager.value / graph.value
+    return [
+        bounded(
+            quantity(model=asked.model, batch=batch),
+            value,
+            central(draws),
+            "t draws through the model",
+            n=min(eager_1.n, graph_1.n, graph.n),
+            arms=arms,
+            note=note + mark,
+            unpredicted="this is itself a prediction; the measured ratio is beside it",
         )
-    return results
-
-
-def _drawn_ratio(
-    row: LaunchPrediction,
-    eager_1: Location,
-    graph_1: Location,
-    graph_b: Location,
-    profile: Profile | None,
-    busy_s: float | None,
-) -> Floats | None:
-    """The predicted ratio for every draw of the steps it was made from."""
-    if eager_1.draws is None or graph_1.draws is None or graph_b.draws is None:
-        return None
-    if row.model not in HIDDEN_SHARE:
-        return None  # its share was fitted too, which these draws would leave out
-    host: float | Floats = 0.0
-    host_b: float | Floats = 0.0
-    scale = 1.0
-    if profile is not None:
-        # Draws of a graph step below the GPU's busy time cannot be: no host term is left.
-        host = np.maximum(graph_1.draws - profile.graph_busy_s, 0.0)
-        host_b = host if busy_s is None else np.maximum(graph_b.draws - busy_s, 0.0)
-        scale = profile.eager_busy_s / profile.graph_busy_s
-    predicted = predict_eager_step_s(
-        eager_1.draws, graph_1.draws, graph_b.draws, row.hidden_share, host, host_b, scale
-    )
-    return np.asarray(predicted / graph_b.draws, dtype=np.float64)
+        for quantity, value, draws, note in (
+            (MODEL_RATIO, ratio, drawn, asked.given),
+            (MODEL_ERROR, ratio / measured - 1, error, "predicted over measured, minus 1"),
+        )
+    ]

@@ -7,9 +7,10 @@ import numpy as np
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import SAVED_MS, US_PER_LAUNCH
-from cudagraph_lab.ledger.cells import NOT_RUN, Floats, central, missing_arm
+from cudagraph_lab.ledger.cells import NOT_RUN, Floats, central, missing_side
 from cudagraph_lab.ledger.draws import draw_cells
-from cudagraph_lab.ledger.results import Result, absent
+from cudagraph_lab.ledger.quantity import NumberId
+from cudagraph_lab.ledger.results import Result, absent, bounded
 from cudagraph_lab.ledger.throughputs import Throughputs, alike
 from cudagraph_lab.models.launch import Profile
 from cudagraph_lab.observations.dataset import Dataset
@@ -68,27 +69,13 @@ def saving_results(
     dataset: Dataset, headline: Contrast, savings: Mapping[int, Saving]
 ) -> list[Result]:
     """Milliseconds that a step saves, at every batch size."""
-    reason = missing_arm(dataset, headline.numerator) or missing_arm(dataset, headline.denominator)
-    results = []
-    for batch in dataset.batch_sizes:
-        number = SAVED_MS(batch=batch)
-        if batch not in savings:
-            results.append(absent(number, reason or NOT_RUN))
-            continue
-        saving = savings[batch]
-        low, high = central(saving.drawn_s)
-        results.append(
-            Result(
-                id=number,
-                n=saving.n,
-                value=saving.saved_s * 1e3,
-                low=None if low is None else low * 1e3,
-                high=None if high is None else high * 1e3,
-                method=None if low is None else "t draws through the difference",
-                arms=saving.arms,
-            )
-        )
-    return results
+    reason = missing_side(dataset, headline) or NOT_RUN
+    return [
+        _saved(SAVED_MS(batch=batch), savings[batch], 1e3)
+        if batch in savings
+        else absent(SAVED_MS(batch=batch), reason)
+        for batch in dataset.batch_sizes
+    ]
 
 
 def launch_cost(saving: Saving, profile: Profile) -> Result:
@@ -96,16 +83,21 @@ def launch_cost(saving: Saving, profile: Profile) -> Result:
 
     The launches are a count, so that the interval is that of the saving.
     """
-    scale = 1e6 / profile.eager_launches
-    low, high = central(saving.drawn_s)
-    return Result(
-        id=US_PER_LAUNCH(),
-        value=saving.saved_s * scale,
-        low=None if low is None else low * scale,
-        high=None if high is None else high * scale,
-        method=None if low is None else "t draws through the difference",
+    note = (
+        "step saved at batch 1 over the launches of an eager step: a launch as the "
+        "additive model has it, Python and dispatch included"
+    )
+    return _saved(US_PER_LAUNCH(), saving, 1e6 / profile.eager_launches, note)
+
+
+def _saved(number: NumberId, saving: Saving, scale: float, note: str | None = None) -> Result:
+    """The seconds that a step saves times `scale`, with their interval."""
+    return bounded(
+        number,
+        saving.saved_s * scale,
+        central(saving.drawn_s, lambda seconds: seconds * scale),
+        "t draws through the difference",
         n=saving.n,
-        note="step saved at batch 1 over the launches of an eager step: a launch as the "
-        "additive model has it, Python and dispatch included",
         arms=saving.arms,
+        note=note,
     )

@@ -10,14 +10,13 @@ from cudagraph_lab.ledger.catalogue import (
     NEEDED_IN_EAGER,
     TOKENS_TO_PAY,
 )
-from cudagraph_lab.ledger.cells import NOT_RUN, missing_arm
+from cudagraph_lab.ledger.cells import NOT_RUN, missing_of
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
-from cudagraph_lab.ledger.speculated import drafted
-from cudagraph_lab.ledger.throughputs import Throughputs, alike, samples_of
+from cudagraph_lab.ledger.speculation_pairs import drafted
+from cudagraph_lab.ledger.throughputs import Throughputs, alike, sample_of_arms, samples_of
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.cells import log_means
-from cudagraph_lab.statistics.contrasts import Side, estimate_sample, sample_of
+from cudagraph_lab.statistics.contrasts import estimate_sample
 
 
 def speculating(dataset: Dataset) -> dict[str, tuple[str, str]]:
@@ -50,7 +49,7 @@ def speculation_results(dataset: Dataset, known: Throughputs) -> list[Result]:
 
 def _of_pair(dataset: Dataset, arm: str, plain: str, known: Throughputs) -> list[Result]:
     if arm not in known.arms or plain not in known.arms:
-        reason = missing_arm(dataset, arm) or missing_arm(dataset, plain) or NOT_RUN
+        reason = missing_of(dataset, arm, plain) or NOT_RUN
         return [absent(TOKENS_TO_PAY(arm=arm, batch=b), reason) for b in dataset.batch_sizes]
     sides = alike(dataset, plain, known.arms), alike(dataset, arm, known.arms)
     arms, most = [*sides[1], *sides[0]], drafted(dataset, arm)
@@ -70,21 +69,17 @@ def _against_eager(
     dataset: Dataset, arms: tuple[str, str, str, str], known: Throughputs
 ) -> list[Result]:
     """Tokens to pay in eager over those with graphs; above 1 graphs make speculation cheaper."""
+    # Rates: plain over speculative in eager, over the same with graphs.
+    weights = dict(zip(arms, (-1.0, 1.0, 1.0, -1.0), strict=True))
+    note = "the claim is that the tokens to pay in eager exceed those with graphs"
     results = []
     for batch in dataset.batch_sizes:
         number = NEEDED_IN_EAGER(arm=arms[2], batch=batch)
-        if any(batch not in known.arms.get(arm, {}) for arm in arms):
-            reason = next(filter(None, (missing_arm(dataset, arm) for arm in arms)), NOT_RUN)
-            results.append(absent(number, reason))
+        sample = sample_of_arms(known, weights, batch, "tokens to pay")
+        if sample is None:
+            results.append(absent(number, missing_of(dataset, *arms) or NOT_RUN))
             continue
-        # Rates: plain over speculative in eager, over the same with graphs.
-        sides = [
-            Side(weight, (log_means(known.arms[arm][batch], name=arm),), arm)
-            for arm, weight in zip(arms, (-1, 1, 1, -1), strict=True)
-        ]
-        sample = sample_of(sides, blocks=known.blocks, name="tokens to pay")
         found = estimated(number, estimate_sample(sample, known.ratio_priors), list(arms))
-        note = "the claim is that the tokens to pay in eager exceed those with graphs"
         claim = _claim(GRAPHS_NEED_LESS(arm=arms[2], batch=batch), found, 1.0, note, above=True)
         results += [found, claim]
     return results

@@ -5,13 +5,9 @@ import math
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import (
     CAPTURE_GIB,
-    CAPTURE_MIB_FIXED,
-    CAPTURE_MIB_PER_GRAPH,
     CAPTURE_S,
-    CAPTURE_S_FIXED,
     CAPTURE_S_PER_GRAPH,
     COMPILE_COLD_S,
-    COMPILE_SAVED_S,
     COMPILE_WARM_S,
     GRAPHS_OF_ARM,
     KV_REQUESTS_LOST,
@@ -28,7 +24,7 @@ from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, counted, mean
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.locations import t_quantile
+from cudagraph_lab.statistics.uncertainty import t_quantile
 
 NO_LOG = "the start-up log was not kept"
 KV_GIVEN = "the size of the KV cache was given, so that graphs could take nothing of it"
@@ -43,7 +39,7 @@ def capture_results(dataset: Dataset, headline: Contrast, cells: Cells) -> list[
         if cell is None:
             return absent(number, missing_arm(dataset, arm) or NO_LOG)
         if number.quantity.unit in ("s", "GiB"):
-            return mean(number, cell, 0, [arm])
+            return mean(number, cell, [arm])
         return counted(number, cell, [arm])
 
     return [
@@ -56,7 +52,7 @@ def capture_results(dataset: Dataset, headline: Contrast, cells: Cells) -> list[
     ]
 
 
-def startup_results(dataset: Dataset, cells: Cells, seed: int) -> list[Result]:
+def startup_results(dataset: Dataset, cells: Cells) -> list[Result]:
     """Phases of every start, and the KV cache that it left room for."""
     results = []
     for (arm, quantity, _), cell in cells.items():
@@ -64,10 +60,10 @@ def startup_results(dataset: Dataset, cells: Cells, seed: int) -> list[Result]:
             continue
         if quantity.startswith("span_") and all(value > 0 for repeat in cell for value in repeat):
             phase = quantity.removeprefix("span_").removesuffix("_s")
-            results.append(mean(STARTUP(phase=phase, arm=arm), cell, seed, [arm]))
+            results.append(mean(STARTUP(phase=phase, arm=arm), cell, [arm]))
         elif quantity.startswith("compile_"):
             phase = quantity.removesuffix("_s")
-            results.append(mean(STARTUP(phase=phase, arm=arm), cell, seed, [arm]))
+            results.append(mean(STARTUP(phase=phase, arm=arm), cell, [arm]))
         elif quantity == "kv_cache_tokens":
             results.append(counted(KV_TOKENS(arm=arm), cell, [arm]))
         elif quantity == "capture_graphs" and len(dataset.versions) > 1:
@@ -75,46 +71,36 @@ def startup_results(dataset: Dataset, cells: Cells, seed: int) -> list[Result]:
     return results
 
 
-def fit_of_captures(startup: Cells) -> tuple[costs.CaptureCost | None, list[str]]:
-    """Seconds and MiB per graph over all captures of a data set, and the arms that entered."""
+def fit_of_captures(startup: Cells) -> tuple[costs.CostFit | None, list[str]]:
+    """Seconds per graph over all captures of a data set, and the arms that entered."""
     points = [
-        (graphs, seconds, gib * 1024)
+        (graphs, seconds)
         for (arm, quantity, _), cell in startup.items()
         if quantity == "capture_graphs"
-        for (graphs,), (seconds,), (gib,) in zip(
-            cell,
-            startup.get((arm, "capture_seconds", None), []),
-            startup.get((arm, "capture_gib", None), []),
-            strict=False,
+        for (graphs,), (seconds,) in zip(
+            cell, startup.get((arm, "capture_seconds", None), []), strict=False
         )
     ]
     arms = sorted({arm for arm, quantity, _ in startup if quantity == "capture_graphs"})
-    columns = [list(column) for column in zip(*points, strict=True)] if points else [[], [], []]
-    return costs.fit_capture_cost(*columns), arms
+    return costs.fit_capture_cost(points), arms
 
 
 def capture_fit_results(cells: Cells) -> list[Result]:
-    """What one more graph costs, and what a capture costs beside its graphs."""
+    """What one more graph costs."""
     fit, arms = fit_of_captures(cells)
     if fit is None:
         return []
-    quantile = t_quantile(fit.points - 2)
+    margin = t_quantile(fit.points - 2) * fit.per_graph_se
     return [
         Result(
-            id=quantity(),
-            value=value,
+            id=CAPTURE_S_PER_GRAPH(),
+            value=fit.per_graph,
             n=fit.points,
-            low=value - quantile * error,
-            high=value + quantile * error,
+            low=fit.per_graph - margin,
+            high=fit.per_graph + margin,
             method="t on the least-squares line",
             note=f"least-squares slope over {fit.points} captures of different ladders",
             arms=arms,
-        )
-        for quantity, value, error in (
-            (CAPTURE_S_PER_GRAPH, fit.seconds.per_graph, fit.seconds.per_graph_se),
-            (CAPTURE_MIB_PER_GRAPH, fit.mib.per_graph, fit.mib.per_graph_se),
-            (CAPTURE_S_FIXED, fit.seconds.intercept, fit.seconds.intercept_se),
-            (CAPTURE_MIB_FIXED, fit.mib.intercept, fit.mib.intercept_se),
         )
     ]
 
@@ -127,13 +113,16 @@ def kv_results(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Res
         return []
     if any("kv_cache_memory_bytes" in dataset.arms[arm].engine_args for arm in arms):
         return [absent(of(), KV_GIVEN) for of in (KV_TOKENS_LOST, KV_REQUESTS_LOST)]
-    with_graphs, without = (math.fsum(value for (value,) in c) / len(c) for c in kept)
-    lost = costs.kv_tokens_lost(round(without), round(with_graphs), dataset.max_model_len)
+    with_graphs, without = (round(math.fsum(value for (value,) in c) / len(c)) for c in kept)
     n = min(len(cell) for cell in kept)
     note = f"at equal memory; a request of max_model_len has {dataset.max_model_len} tokens"
+    lost = without - with_graphs
     return [
         Result(id=number, value=value, n=n, note=note, arms=arms)
-        for number, value in ((KV_TOKENS_LOST(), lost.tokens), (KV_REQUESTS_LOST(), lost.requests))
+        for number, value in (
+            (KV_TOKENS_LOST(), lost),
+            (KV_REQUESTS_LOST(), lost / dataset.max_model_len),
+        )
     ]
 
 
@@ -150,21 +139,6 @@ def compile_cache_results(dataset: Dataset, headline: Contrast, startup: Cells) 
         seconds = [value for cell in cells for repeat in cell for value in repeat]
         if not seconds:
             return absent(number, f"no start with a {state} compile cache was run")
-        return mean(number, [[value] for value in seconds], 0, alike)
+        return mean(number, [[value] for value in seconds], alike)
 
-    cold, warm = compilation(COMPILE_COLD_S(), "cold"), compilation(COMPILE_WARM_S(), "warm")
-    saved = COMPILE_SAVED_S()
-    if cold.value is None or warm.value is None:
-        return [cold, warm, absent(saved, "needs a cold and a warm start")]
-    return [
-        cold,
-        warm,
-        Result(
-            id=saved,
-            value=float(cold.value) - float(warm.value),
-            n=min(cold.n, warm.n),
-            note="of the seconds that vLLM counts as compilation; a start saves more, see "
-            "startup/boot; the capture runs again regardless",
-            arms=alike,
-        ),
-    ]
+    return [compilation(COMPILE_COLD_S(), "cold"), compilation(COMPILE_WARM_S(), "warm")]

@@ -1,7 +1,6 @@
 """What an upgrade of vLLM changes: the newer version over the older one, in one data set."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import pandas as pd
 
@@ -11,8 +10,8 @@ from cudagraph_lab.ledger.catalogue import (
     UPGRADE_KV_TOKENS,
     UPGRADE_STARTUP,
 )
-from cudagraph_lab.ledger.cells import missing_arm
-from cudagraph_lab.ledger.quantities.starts import starting_alike
+from cudagraph_lab.ledger.cells import missing_side, repeats_of
+from cudagraph_lab.ledger.quantities.start_costs import starting_alike
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
 from cudagraph_lab.ledger.throughputs import ArmCells, Throughputs, sides_of, timed_by_arm
@@ -37,7 +36,7 @@ def upgrade_results(
     if not UPGRADE_STARTUP.is_for(contrast.role):
         return []
     sides = contrast.numerator, contrast.denominator
-    missing = missing_arm(dataset, sides[0]) or missing_arm(dataset, sides[1])
+    missing = missing_side(dataset, contrast)
     if missing is not None:
         return [
             absent(number, missing)
@@ -113,10 +112,12 @@ def _given(dataset: Dataset, arm: str) -> bool:
 
 def _started_alone(table: pd.DataFrame) -> dict[tuple[str, str], ArmCells]:
     """What starts observed, by arm and quantity: one value a repeat, under the batch size 1."""
-    starts: dict[tuple[str, str], dict[int, dict[int, list[float]]]] = {}
-    for row in table[table["role"] == "startup"].itertuples(index=False):
-        arm, quantity = str(row.arm), str(row.quantity)
-        repeat, value = int(cast("int", row.repeat)), float(cast("float", row.value))
-        if value > 0:
-            starts.setdefault((arm, quantity), {1: {}})[1].setdefault(repeat, []).append(value)
-    return dict(starts)
+    return {
+        (arm, quantity): {1: seen}
+        for (arm, quantity, _), repeats in repeats_of(table, "startup").items()
+        if (seen := {r: above for r, values in repeats.items() if (above := _positive(values))})
+    }
+
+
+def _positive(values: Sequence[float]) -> list[float]:
+    return [value for value in values if value > 0]

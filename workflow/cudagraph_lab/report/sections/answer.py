@@ -1,5 +1,6 @@
 """The first screen: one picture, one sentence, and a line each on what follows from it."""
 
+from cudagraph_lab.design.predictions import LAB, predicted_by
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP
@@ -257,7 +258,9 @@ def larger(index: Index) -> Line:
         device, row = max(rows, key=lambda pair: pair[1].parameters)
         numbers = ratios(index, row.dataset, "primary")
         first, last = numbers[min(numbers)], numbers[max(numbers)]
-        claimed = [(n, p) for n in numbers.values() for p in n.predictions if p.id[:4] == "lab/"]
+        claimed = [
+            (n, p) for n in numbers.values() for p in n.predictions if predicted_by(p.id) == LAB
+        ]
         return say(
             "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}."
             "{why}{several}",

@@ -1,5 +1,6 @@
 """Every prediction: by family with its score, and those that were wrong in words."""
 
+from cudagraph_lab.design.predictions import FORECAST, LAB, predicted_by
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.index import Index, count_verdicts, short_title
@@ -75,7 +76,7 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         small=True,
     )
     measured = [f for f in found if f.worst != "not measured"]
-    open_rows = [f for f in measured if f.speaker == SPEAKERS["lab"] or f.counts["refuted"]]
+    open_rows = [f for f in measured if f.speaker == SPEAKERS[LAB] or f.counts["refuted"]]
     folded = [f for f in measured if f not in open_rows]
     columns = ["claim", "predicted", "measured", "verdict", "bounds"]
     blocks: list[Block] = [Paragraph(lead)]
@@ -121,7 +122,7 @@ def _family(index: Index, claims: Claims) -> Family:
         (width_words(claims),),
     ]
     told = [(n, p) for n, p in claims.pairs if p.verdict != "not measured"]
-    if claims.prefix == "forecast":
+    if claims.prefix == FORECAST:
         told = []
     listed = {
         verdict: [pair for pair in told if pair[1].verdict == verdict] for verdict in VERDICTS
@@ -144,7 +145,7 @@ def _family(index: Index, claims: Claims) -> Family:
     ]
     if len(told) > len(kept):
         lines.append(say("All of them: {link}.", link=Link("appendix", ("every number",))))
-    if claims.prefix == "forecast":
+    if claims.prefix == FORECAST:
         lines.append((Link("appendix", ("Each stands in the table of all numbers.",)),))
     missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
     if missing:
@@ -196,7 +197,7 @@ def wrong(index: Index, drawings: dict[str, Drawing]) -> Section:
     ]
     told = [(name, pairs) for name, pairs in tested if pairs]
     told.sort(key=lambda one: _place(*one))
-    alone = [one for one in told if one[0].split("/")[0] != "forecast"]
+    alone = [one for one in told if predicted_by(one[0]) != FORECAST]
     lines = [_miss(index, name, pairs) for name, pairs in alone]
     missed_steps = [pair for one in told if one not in alone for pair in one[1]]
     forecasts = _forecasts_missed(index, missed_steps)
@@ -219,7 +220,7 @@ def _place(name: str, pairs: list[tuple[Number, Judged]]) -> tuple[bool, int]:
     """The course lab's claims first, and what a reader wants to know first."""
     order = list(IMPORTANT)
     quantity = pairs[0][0].id.quantity
-    lab = SPEAKERS.get(name.split("/")[0]) == SPEAKERS["lab"]
+    lab = SPEAKERS.get(predicted_by(name)) == SPEAKERS[LAB]
     return not lab, order.index(quantity) if quantity in order else len(order)
 
 
@@ -255,7 +256,7 @@ def _cell(number: Number) -> Line:
 
 def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:
     number, judged = pairs[0]
-    prefix = name.split("/")[0]
+    prefix = predicted_by(name)
     if len(pairs) > LISTED:
         whole = [
             p

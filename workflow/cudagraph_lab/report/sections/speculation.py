@@ -8,7 +8,7 @@ from cudagraph_lab.ledger.catalogue import (
     REPLAYED_SHARE,
 )
 from cudagraph_lab.ledger.index import Index, short_title, value_at
-from cudagraph_lab.ledger.speculated import Speculated, speculated, with_drafts
+from cudagraph_lab.ledger.speculation_pairs import Speculated, speculated, with_drafts
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted

@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import CAPTURE_SHARE, START_COST
-from cudagraph_lab.ledger.cells import Floats, central, missing_arm
+from cudagraph_lab.ledger.cells import Floats, central, missing_side, repeats_of
 from cudagraph_lab.ledger.draws import QUOTIENT_DRAWS
 from cudagraph_lab.ledger.results import Result, absent
 from cudagraph_lab.observations.dataset import Dataset
@@ -53,7 +53,7 @@ def read_start_costs(
     Boots of arms that were measured apart, timed and start-up arms with equal settings as one.
     """
     runs = _startups(table)
-    missing = missing_arm(dataset, headline.numerator) or missing_arm(dataset, headline.denominator)
+    missing = missing_side(dataset, headline)
     return {
         start: _absent(missing) if missing else _cost(dataset, headline, runs, start, seed)
         for start in STARTS
@@ -105,12 +105,10 @@ def _capture_share(start: str, cost: StartCost) -> Result:
 
 
 def _startups(table: pd.DataFrame) -> Runs:
-    runs: dict[tuple[str, str], dict[int, float]] = {}
-    chosen = table[table["role"] == "startup"]
-    for row in chosen.itertuples(index=False):
-        arm, quantity, repeat, value = cast("Any", (row.arm, row.quantity, row.repeat, row.value))
-        runs.setdefault((str(arm), str(quantity)), {})[int(repeat)] = float(value)
-    return runs
+    return {
+        (arm, quantity): {repeat: values[0] for repeat, values in repeats.items()}
+        for (arm, quantity, _), repeats in repeats_of(table, "startup").items()
+    }
 
 
 def _absent(reason: str) -> StartCost:

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from scipy import special
 
 from cudagraph_lab.statistics import LEVEL
-from cudagraph_lab.statistics.cells import Floats, check_level
+from cudagraph_lab.statistics.cells import Floats
+
+
+def t_quantile(degrees: float) -> float:
+    """Student's t quantile that bounds the central interval."""
+    return float(special.stdtrit(degrees, (1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,9 @@ class Error:
         shares = self.variances / self.repeats
         return float(shares.sum() ** 2 / (shares**2 / self.degrees).sum())
 
-    def half_width(self, level: float = LEVEL) -> float:
-        """Of the central interval at `level`, on the log scale."""
-        check_level(level)
-        return float(special.stdtrit(self.total_degrees, (1 + level) / 2)) * self.standard_error
+    def half_width(self) -> float:
+        """Of the central interval, on the log scale."""
+        return t_quantile(self.total_degrees) * self.standard_error
 
     def after(self, extra: int) -> "Error":
         """With `extra` more repeats in every group, and the variances as they are."""

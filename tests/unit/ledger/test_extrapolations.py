@@ -3,7 +3,7 @@
 import pytest
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.outlook import OUTLOOK, extrapolate, outlook_numbers
+from cudagraph_lab.ledger.extrapolations import OUTLOOK, extrapolate, outlook_numbers
 
 QUESTION = {
     "device": "h100", "model": "llama-70b", "batch": 32, "tp": 2, "dtype": "bf16", "context": 1024,
@@ -45,7 +45,6 @@ def test_the_back_test_counts_what_its_rows_say(numbers):
     assert numbers["backtest/tested"].value == len(possible)
     assert numbers["backtest/infeasible"].value == len(rows) - len(possible) > 0
     assert numbers["backtest/hits"].value == len(hits)
-    assert numbers["backtest/hit_rate"].value == pytest.approx(len(hits) / len(possible))
 
 
 def test_a_measured_host_takes_the_place_of_an_unknown_one():

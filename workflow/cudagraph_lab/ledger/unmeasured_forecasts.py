@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.ledger.build import Number, Origin
 from cudagraph_lab.ledger.catalogue import STEP_RATIO, WAITING, parse
-from cudagraph_lab.ledger.outlook import outlook_number
+from cudagraph_lab.ledger.extrapolations import outlook_number
 
 WILD = frozenset("*?[")  # of a shell pattern
 

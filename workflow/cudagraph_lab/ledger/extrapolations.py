@@ -5,7 +5,7 @@ data set, since no run of ours is behind them:
 
     extrapolation/<device>/<model>/tp<n>/<dtype>/b<batch>   a forecast: its median and 90%
     backtest/<pair>                                         a published ratio, forecast before
-    backtest/hits|tested|hit_rate|median_width|infeasible   over all pairs
+    backtest/hits|tested|median_width|infeasible            over all pairs
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,10 @@ import numpy as np
 from cudagraph_lab.ledger.build import Judged, Number, Origin
 from cudagraph_lab.ledger.catalogue import (
     BACKTEST,
-    BACKTEST_ERROR,
-    BACKTEST_HIT_RATE,
     BACKTEST_HITS,
     BACKTEST_INFEASIBLE,
     BACKTEST_TESTED,
     BACKTEST_WIDTH,
-    BACKTEST_WIS,
     EXTRAPOLATION,
 )
 from cudagraph_lab.ledger.hosts import CalibratedHost, read_host, speed_on
@@ -54,7 +51,6 @@ from cudagraph_lab.models.step import (
     read_assumed,
     unknown_host,
 )
-from cudagraph_lab.statistics.scores import Scored, score
 
 OUTLOOK = "outlook"
 SEED = 1  # of the draws: the same question has the same answer
@@ -118,7 +114,7 @@ def pose(
         asked.get("weight_bits"), same_model=same,
     )  # fmt: skip
     on = "of your own figures" if changed or name is None else name
-    there, speed = _machine(calibrated, on, device, assumed)
+    there, speed = machine(calibrated, on, device, assumed)
     return Posed(question, there, speed, assumed, models, calibrated, on, notes)
 
 
@@ -186,9 +182,10 @@ def read_model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]
     return find(models, name, "model"), []
 
 
-def _machine(
+def machine(
     calibrated: CalibratedHost | None, name: str, device: Device, assumed: Assumed
 ) -> tuple[Host, Speed]:
+    """A measured host with a device, or one that nobody measured, as `assumed` has it."""
     if calibrated is None:
         return unknown_host(assumed.unknown_host, SEED), assumed_speed(device, assumed.device, SEED)
     return calibrated.calibration.host, speed_on(calibrated, name, device, assumed, SEED)
@@ -295,27 +292,15 @@ def _backtested(row: BacktestRow) -> Number:
 
 
 def _summary(rows: Sequence[BacktestRow]) -> list[Number]:
-    """The back-test as a whole; what cannot be as published is counted and not scored."""
-    possible = [row for row in rows if not row.below_floor]
-    scored = [
-        Scored(
-            row.published, row.forecast.median, row.forecast.low_50, row.forecast.high_50,
-            row.forecast.low_90, row.forecast.high_90,
-        )
-        for row in possible
-    ]  # fmt: skip
-    widths = [row.forecast.high_90 / row.forecast.low_90 for row in possible]
-    whole = score(scored)
-    hits = sum(one.low_90 <= one.observed <= one.high_90 for one in scored)
-    n = len(scored)
+    """The back-test as a whole; what cannot be as published is counted and not judged."""
+    said = [(row.published, row.forecast) for row in rows if not row.below_floor]
+    hits = sum(one.low_90 <= published <= one.high_90 for published, one in said)
+    n = len(said)
     return [
         outlook_number(BACKTEST_HITS(), hits, n=n),
         outlook_number(BACKTEST_TESTED(), n, n=n),
         outlook_number(BACKTEST_INFEASIBLE(), len(rows) - n, n=len(rows),
                 note="published faster than the roofline allows; a hit there is no evidence"),
-        outlook_number(BACKTEST_HIT_RATE(), hits / n, n=n),
-        outlook_number(BACKTEST_WIDTH(), median(widths), n=n,
+        outlook_number(BACKTEST_WIDTH(), median(one.high_90 / one.low_90 for _, one in said), n=n,
                 note="high over low of the bounds of 90%: how little a hit says"),
-        outlook_number(BACKTEST_WIS(), whole.interval_score, n=n),
-        outlook_number(BACKTEST_ERROR(), whole.median_error, n=n),
     ]  # fmt: skip

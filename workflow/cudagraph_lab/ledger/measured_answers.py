@@ -7,7 +7,7 @@ from typing import Any
 
 from cudagraph_lab.design.datasets import RESULTS, SHIPPED, record_files
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.cells import cells_of, locate_step
+from cudagraph_lab.ledger.cells import cells_of, locate_pair
 from cudagraph_lab.ledger.hosts import dtype_of, mean_context, read_measured, step_arms
 from cudagraph_lab.models.architecture import DEVICES, MODELS, read_devices, read_models
 from cudagraph_lab.records.store import read_record
@@ -69,10 +69,10 @@ def _measured(name: str, asked: Mapping[str, Any]) -> Measured | None:
     if dtype_of(dataset) != asked["dtype"] or dataset.series == "speculation":
         return None
     timed, arms = cells_of(table, "timed"), step_arms(dataset)
-    eager = locate_step(timed, arms["eager"], asked["batch"], 0)
-    graphs = locate_step(timed, arms["graphs"], asked["batch"], 0)
-    if eager is None or graphs is None:
+    pair = locate_pair(timed, arms["eager"], arms["graphs"], asked["batch"], 0)
+    if pair is None:
         return None
+    eager, graphs = pair
     return Measured(
         name,
         dataset.device,

@@ -8,7 +8,7 @@ import pytest
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.quantities.costs import break_even_results, tax_results
 from cudagraph_lab.ledger.quantities.savings import launch_cost, read_savings, saving_results
-from cudagraph_lab.ledger.quantities.starts import read_start_costs, start_results
+from cudagraph_lab.ledger.quantities.start_costs import read_start_costs, start_results
 from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.models.launch import Profile
 from cudagraph_lab.observations.table import COLUMNS
@@ -50,7 +50,7 @@ def numbers(rows, arms=None, **fields):
     starts = read_start_costs(dataset, HEADLINE, table, 1)
     results = [
         *start_results(starts),
-        *tax_results(dataset, HEADLINE, {}, starts, 60, 1),
+        *tax_results(dataset, HEADLINE, {}, starts, 60),
         *saving_results(dataset, HEADLINE, savings),
         *break_even_results(dataset, HEADLINE, starts, savings),
     ]

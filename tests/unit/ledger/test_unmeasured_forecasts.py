@@ -1,7 +1,7 @@
 """Forecasts whose data set nobody has measured yet."""
 
 from cudagraph_lab.design.predictions import Prediction
-from cudagraph_lab.ledger.waiting import waiting_numbers
+from cudagraph_lab.ledger.unmeasured_forecasts import waiting_numbers
 
 
 def predicted(number: str, dataset: str, **bounds: float) -> Prediction:
