@@ -111,7 +111,7 @@ def seconds_of_job(config: Config, platform: str, arms: Sequence[str], spans: Sp
 
 
 def known_spans(config: Config, platform: str, name: str) -> tuple[Spans | None, str]:
-    """How long boots and calls take, and whose records say so; None where none does.
+    """How long boots and calls take, and the shipped records that say so; None where none does.
 
     Records of this data set count, else those of a shipped one on this platform with this model:
     its boots as they were, its calls as long as this design asks for.
