@@ -37,20 +37,25 @@ settings.load_profile("steady")
 
 
 # Where tests run in several processes, those of a file share one, since they share what its
-# fixtures made. These are named, as they begin in this order: first those that wait, for vLLM,
-# which has the device to itself, and for Slurm; then what takes longest; the many short ones last.
+# fixtures made. These are named, as they begin in this order: first those that wait, for boots
+# of vLLM or for Slurm; then what takes longest; the many short ones last.
 GROUPS = {
     "workflow/test_measurement.py": "vllm",
     "workflow/test_own_arm.py": "vllm",
     "slurm": "slurm",
     "faults": "faults",
     "workflow/test_measured_sizes.py": "sizes",
-    "browser": "browser",
+    "workflow/test_upgrade.py": "upgrade",
+    "workflow/test_ranks.py": "ranks",
+    "workflow/test_speculation.py": "speculation",
     "workflow/test_walk.py": "walk",
+    "browser": "browser",
     "workflow/test_terminal.py": "terminal",
     "workflow/test_turns.py": "turns",
     "test_style.py": "style",
     "workflow/test_snakemake.py": "snakemake",
+    "workflow/test_quiet.py": "quiet",
+    "workflow/test_commands.py": "commands",
     "workflow/test_clusters.py": "clusters",
     "workflow/test_bad_input.py": "bad input",
     "unit/report/test_renaming.py": "renaming",

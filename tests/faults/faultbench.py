@@ -28,6 +28,7 @@ from cudagraph_lab.design.job import job_of
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import SET_ASIDE, read_record
+from tests.own_device import own_device
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONFIG = REPOSITORY / "config" / "config.yaml"
@@ -95,7 +96,7 @@ class Lab:
             key: value for key, value in os.environ.items() if key != "FORCE_COLOR"
         } | {
             TOKEN: self.token,
-            "XDG_CACHE_HOME": str(directory / "cache"),  # a device lock of its own
+            **own_device(directory),
             "PYTHONPATH": f"{FIXTURES / 'stub_vllm'}:{REPOSITORY / 'workflow'}",
             "STUB_VLLM": "works",
         }
@@ -128,11 +129,10 @@ class Lab:
         return process, path
 
     def workflow(self, *targets: str, **options: Any) -> tuple[subprocess.Popen[bytes], Path]:
-        """Start what `make lab` starts."""
+        """Start what `make lab` starts, with Snakemake's own lines."""
         (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.changes))
-        clear = [sys.executable, "-m", "cudagraph_lab.cli", "clear-leftovers"]
-        subprocess.run(clear, cwd=self.directory, check=True, stderr=subprocess.DEVNULL)
-        command = [sys.executable, "-m", "snakemake", *(targets or self.records_by_name())]
+        command = [sys.executable, "-m", "snakemake_logger_plugin_lab"]
+        command += targets or self.records_by_name()
         command += ["--cores", "1", "--resources", "gpu=1", "--snakefile"]
         command += [str(REPOSITORY / "Snakefile"), "--directory", str(self.directory)]
         command += ["--configfile", str(CONFIG), "mine.yaml"]
@@ -251,7 +251,7 @@ class Lab:
     def left_behind(self) -> int:
         """Locks that are held, and files beside the records that are neither record nor log."""
         left = 0
-        for lock in self.directory.glob("cache/cudagraph-lab/locks/*"):
+        for lock in self.directory.glob("user/cudagraph-lab/locks/*"):
             with lock.open() as stream:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -51,6 +51,7 @@ from tests.faults.faultbench import (
     one_line,
     wait_for,
 )
+from tests.own_device import CACHE, EAGER, SHARE_OF_MEMORY, own_device
 from tests.uv_stand_in import BUILDER, write_uv
 
 SEED = os.environ.get("FAULT_SEED", "20260504")
@@ -192,7 +193,7 @@ def kill_vllm(directory: Path, rng: random.Random) -> Outcome:
     lab = real_lab(directory)
     lab.said = 10 * number
     target = str(lab.record().relative_to(directory))
-    lab.patience_s = 900  # the device may be another's for a while
+    lab.patience_s = 300
     process, said = lab.workflow(target)
     wait_for(lambda: lab.find("run.py") or process.poll() is not None, lab.patience_s)
     assert process.poll() is None, said.read_text()[-3000:]
@@ -211,13 +212,14 @@ def kill_vllm(directory: Path, rng: random.Random) -> Outcome:
 
 
 def real_lab(directory: Path) -> Lab:
-    """As a user has it: vLLM from the user's cache, and the device's own lock."""
-    lab = Lab(directory, vllm_python="managed", timeout_s=600)
-    for name in ("XDG_CACHE_HOME", "PYTHONPATH", "STUB_VLLM"):
+    """As a user has it: vLLM from the user's cache; but for the device's lock, which is its own."""
+    lab = Lab(directory, vllm_python="managed", cache_dir=CACHE, timeout_s=600)
+    lab.changes["workload"]["gpu_memory_utilization"] = SHARE_OF_MEMORY
+    for name in ("PYTHONPATH", "STUB_VLLM"):
         lab.environment.pop(name)
         if name in os.environ:
             lab.environment[name] = os.environ[name]
-    lab.environment["TORCH_COMPILE_DISABLE"] = "1"  # the eager arm: boots sooner
+    lab.environment |= own_device(directory) | EAGER
     return lab
 
 

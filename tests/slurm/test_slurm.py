@@ -20,6 +20,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.own_device import CACHE, EAGER, SHARE_OF_MEMORY, own_device
 from tests.slurm.cluster import ask, timed
 
 GOOD, BAD = ("eager", "eager-again"), ("cancelled", "hanging", "greedy")
@@ -30,12 +31,18 @@ def configuration(repository, arms):
         "measure": "cpu",
         "dataset": "nodes",
         "compare": [],
+        "cache_dir": CACHE,
         "model": {
             "name": "tests/opt-2-layers",
             "weights": "dummy",
             "architecture": str(repository / "tests" / "models" / "opt-2-layers"),
         },
-        "workload": {"output_tokens": 8, "batch_sizes": [1, 4], "max_model_len": 64},
+        "workload": {
+            "output_tokens": 8,
+            "batch_sizes": [1, 4],
+            "max_model_len": 64,
+            "gpu_memory_utilization": SHARE_OF_MEMORY,
+        },
         "order": "apart",
         "repeats": 1,
         "iterations": 2,
@@ -77,6 +84,7 @@ class Run:
         self.at_once = 0  # the most measurements that were seen running together
         self.profile = site_profile(repository, directory / "site")
         self.log = directory / "snakemake.log"
+        self.environment = {**os.environ, **own_device(directory), **EAGER}
         self.returncode: int | None = None
         self.said = ""
 
@@ -98,6 +106,7 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.directory,
+            env=self.environment,
             **options,
         )
 
@@ -158,7 +167,11 @@ def run(cluster, repository, tmp_path_factory):
         assert built.returncode == 0, said
     with timed("five measurements, three of them ill-treated"), run.log.open("w") as log:
         workflow = subprocess.Popen(
-            run.command((*GOOD, *BAD)), stdout=log, stderr=subprocess.STDOUT, cwd=run.directory
+            run.command((*GOOD, *BAD)),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=run.directory,
+            env=run.environment,
         )
         try:
             run.watch(workflow)
@@ -247,7 +260,11 @@ def test_nobody_is_left_on_the_node_and_nothing_half_written(run):
 
 def test_the_same_command_measures_what_is_missing_and_nothing_else(run, jobs):
     done = subprocess.run(
-        run.command((*GOOD, *BAD), "-n"), capture_output=True, text=True, cwd=run.directory
+        run.command((*GOOD, *BAD), "-n"),
+        capture_output=True,
+        text=True,
+        cwd=run.directory,
+        env=run.environment,
     )
     assert done.returncode == 0, done.stderr
     assert jobs(done.stdout)["measure"] == len(BAD)
@@ -256,7 +273,12 @@ def test_the_same_command_measures_what_is_missing_and_nothing_else(run, jobs):
 def test_the_report_is_made_on_the_head_node_from_what_was_measured_on_the_nodes(run):
     with timed("the report, on the head node"):
         done = subprocess.run(
-            run.command(GOOD), capture_output=True, text=True, cwd=run.directory, timeout=300
+            run.command(GOOD),
+            capture_output=True,
+            text=True,
+            cwd=run.directory,
+            env=run.environment,
+            timeout=300,
         )
     assert done.returncode == 0, done.stdout + done.stderr
     ledger = json.loads((run.directory / "results" / "ledger.json").read_text())

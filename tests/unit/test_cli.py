@@ -1,16 +1,25 @@
 """The commands a person types: output, exit codes, one-line errors."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from cudagraph_lab import REPOSITORY
 from cudagraph_lab.cli import main
 from cudagraph_lab.design.predictions import read_predictions
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.ledger.hosts import measured_ratios
 
 LOGS = Path(__file__).parent.parent / "fixtures" / "startup_logs"
+
+
+def test_the_version_is_the_one_of_the_project(capsys):
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.split()[1] == project["project"]["version"] + ","
 
 
 def test_startup_log_prints_the_facts_as_json(capsys):

@@ -6,12 +6,14 @@ their timed calls. Some minutes, most of them imports and boots of vLLM.
 
 import json
 import os
+from unittest import mock
 
 import pytest
 import yaml
 
 from cudagraph_lab.design.memory import GIB, kv_bytes_per_token
 from cudagraph_lab.records.store import read_record
+from tests.own_device import CACHE, SHARE_OF_MEMORY, own_device
 
 pytestmark = pytest.mark.vllm
 
@@ -39,10 +41,16 @@ def run(directory, repository, run_snakemake):
         "measure": "cpu",
         "dataset": "tiny",
         "compare": [],
+        "cache_dir": CACHE,
         "order": "auto",
         "profile_after": True,
         "model": {"weights": "dummy"},
-        "workload": {"output_tokens": 8, "batch_sizes": BATCH_SIZES, "max_model_len": 64},
+        "workload": {
+            "output_tokens": 8,
+            "batch_sizes": BATCH_SIZES,
+            "max_model_len": 64,
+            "gpu_memory_utilization": SHARE_OF_MEMORY,
+        },
         "repeats": 1,
         "iterations": 1,
         "warmups": 0,
@@ -60,7 +68,8 @@ def run(directory, repository, run_snakemake):
     def snakemake(*arguments, **changes):
         (directory / "sizes.yaml").write_text(yaml.safe_dump(shapes | changes, sort_keys=False))
         files = (repository / "config" / "config.yaml", directory / "sizes.yaml")
-        return run_snakemake(*arguments, directory=directory, configfiles=files, timeout_s=1800)
+        with mock.patch.dict(os.environ, own_device(directory)):
+            return run_snakemake(*arguments, directory=directory, configfiles=files, timeout_s=1800)
 
     return snakemake
 

@@ -5,13 +5,16 @@ import that fails, with an argument that vLLM rejects, and with one that its wor
 before it is measured. About two minutes, most of them two boots of vLLM.
 """
 
+import os
 import shutil
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
+from tests.own_device import EAGER
 from tests.workflow.tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS, Lab
 
 pytestmark = pytest.mark.vllm
@@ -59,8 +62,7 @@ def walk(measured, tmp_path_factory, repository, run_snakemake):
     lab = Lab(directory, repository, run_snakemake)
     others = files_of(lab, ARMS)
     mistakes = {}
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TORCH_COMPILE_DISABLE", "1")  # the arm is eager: boots sooner
+    with mock.patch.dict(os.environ, EAGER):
         for name, (arguments, under) in MISTAKES.items():
             done = asked(lab, RECORD, under=under, **arguments)
             log = (lab.runs / "own" / "rep1.log").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.records.store import read_record
+from tests.own_device import CACHE, EAGER, SHARE_OF_MEMORY, own_device
 
 pytestmark = pytest.mark.vllm
 
@@ -30,8 +32,14 @@ def directory(tmp_path_factory):
         "measure": "cpu",
         "dataset": "ranks",
         "compare": [],
+        "cache_dir": CACHE,
         "model": {"name": "tests/llama-2-layers", "architecture": str(shape), "weights": "dummy"},
-        "workload": {"output_tokens": 8, "batch_sizes": [1, 4], "max_model_len": 64},
+        "workload": {
+            "output_tokens": 8,
+            "batch_sizes": [1, 4],
+            "max_model_len": 64,
+            "gpu_memory_utilization": SHARE_OF_MEMORY,
+        },
         "order": "apart",
         "repeats": 1,
         "iterations": 1,
@@ -43,14 +51,22 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def killed(directory):
+def environment(directory):
+    """The environment variables of both runs."""
+    return {**os.environ, **own_device(directory), **EAGER}
+
+
+@pytest.fixture(scope="module")
+def killed(directory, environment):
     """What a measuring process had started when it was killed, both ranks among it; who is left."""
     command = [sys.executable, "-m", "snakemake", RECORD, "--cores", "1", "--resources", "gpu=1"]
     command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(directory)]
     files = (REPOSITORY / "config/config.yaml", directory / "mine.yaml")
     command += ["--configfile", *map(str, files)]
     with (directory / "said").open("wb") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=said, stderr=said, env=environment, start_new_session=True
+        )
     main = psutil.Process(process.pid)
     try:
         measuring = _with_ranks(main, directory / RECORD.replace(".json", ".log"))
@@ -84,10 +100,11 @@ def _with_ranks(main, log):
 
 
 @pytest.fixture(scope="module")
-def record(killed, directory, run_snakemake):
+def record(killed, directory, environment, run_snakemake):
     """The record of the second run, which waits for the device if anybody still holds it."""
     files = (REPOSITORY / "config/config.yaml", directory / "mine.yaml")
-    done = run_snakemake(RECORD, directory=directory, configfiles=files, timeout_s=PATIENCE_S)
+    with mock.patch.dict(os.environ, environment):
+        done = run_snakemake(RECORD, directory=directory, configfiles=files, timeout_s=PATIENCE_S)
     assert done.returncode == 0, done.stdout[-4000:]
     return read_record(directory / RECORD, "ranks")
 

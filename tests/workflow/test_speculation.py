@@ -5,6 +5,8 @@ minutes, most of them two boots of vLLM.
 """
 
 import json
+import os
+from unittest import mock
 
 import pytest
 
@@ -12,6 +14,7 @@ from cudagraph_lab.ledger.build import read_ledger
 from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
+from tests.own_device import EAGER
 from tests.workflow.tiny_lab import BATCH_SIZES, OUTPUT_TOKENS, Lab
 
 pytestmark = pytest.mark.vllm
@@ -29,8 +32,7 @@ def walk(tmp_path_factory, repository, run_snakemake):
         "model": str(models / "llama-1-layer"),
         "num_speculative_tokens": DRAFTS,
     }
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TORCH_COMPILE_DISABLE", "1")  # both arms are eager: boots sooner
+    with mock.patch.dict(os.environ, EAGER):
         done = lab.run(
             model={"name": "tests/llama-2-layers", "architecture": str(models / "llama-2-layers")},
             order="in_turn",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from cudagraph_lab.records.store import read_record
+from tests.own_device import own_device
 
 STUB = Path(__file__).parents[1] / "fixtures" / "stub_vllm"
 ARMS = ("eager", "eager-again", "compiled")
@@ -48,7 +50,7 @@ class Lab:
     def run(self, *arguments, how="works"):
         """The workflow up to the ledger. Snakemake and all below it get the stub."""
         environment = {
-            "XDG_CACHE_HOME": str(self.directory / "cache"),
+            **own_device(self.directory),
             "PYTHONPATH": os.pathsep.join(
                 filter(None, [str(STUB), os.environ.get("PYTHONPATH", "")])
             ),
@@ -146,6 +148,19 @@ def test_calls_of_all_arms_alternate_and_none_overlaps_another(whole):
             part = calls[number * size : (number + 1) * size]
             assert {round_ for *_, round_, _, _ in part} == {number + 1}
             assert len({(arm, batch) for *_, arm, batch in part}) == size
+
+
+def test_the_ratio_so_far_is_told_round_by_round_with_an_interval_from_two_repeats_on(whole):
+    _, said = whole
+    told = [line for line in said.splitlines() if ": round " in line]
+    assert len(told) == REPEATS * ROUNDS
+    for line in told:
+        assert re.match(
+            rf"repeat \d: round \d of {ROUNDS}, compiled/eager \d+\.\d\dx"
+            + (", no interval yet" if line.startswith("repeat 1") else r" \(.+ to .+\)")
+            + r" at batch 1, \d+\.\d s of timed calls",
+            line,
+        ), line
 
 
 def test_the_ledger_pairs_the_arms_and_says_what_it_cannot(whole):

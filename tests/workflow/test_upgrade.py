@@ -4,7 +4,9 @@ The newest version with a lock for the CPU against the lab's; a boot of each, at
 """
 
 import json
+import os
 import subprocess
+from unittest import mock
 
 import pytest
 import yaml
@@ -13,6 +15,7 @@ from cudagraph_lab.engine.capture_sizes import vllm_capture_sizes
 from cudagraph_lab.engine.environment import vllm_python
 from cudagraph_lab.engine.versions import SUPPORTED, VLLM_VERSION, lock_name
 from cudagraph_lab.records.store import read_record
+from tests.own_device import EAGER
 from tests.workflow.tiny_lab import BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS, Lab
 
 pytestmark = pytest.mark.vllm
@@ -27,13 +30,14 @@ def upgraded(tmp_path_factory, repository, run_snakemake):
     """The directory after both versions took turns, up to the report."""
     shipped = yaml.safe_load((repository / "config" / "upgrade.yaml").read_text(encoding="utf-8"))
     lab = Lab(tmp_path_factory.mktemp("upgraded"), repository, run_snakemake)
-    done = lab.run(
-        order="in_turn",
-        arms={"compiled": None, "graphs": None, "eager-new": shipped["arms"]["eager-new"]},
-        contrasts={"bundle": None, "graph": None, "compile": None}
-        | {"upgrade-eager": shipped["contrasts"]["upgrade-eager"]},
-        headline="upgrade-eager",
-    )
+    with mock.patch.dict(os.environ, EAGER):
+        done = lab.run(
+            order="in_turn",
+            arms={"compiled": None, "graphs": None, "eager-new": shipped["arms"]["eager-new"]},
+            contrasts={"bundle": None, "graph": None, "compile": None}
+            | {"upgrade-eager": shipped["contrasts"]["upgrade-eager"]},
+            headline="upgrade-eager",
+        )
     assert done.returncode == 0, done.stdout[-6000:]
     return lab
 

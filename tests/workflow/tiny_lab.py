@@ -1,8 +1,12 @@
 """A directory in which the workflow measures a model of two layers with vLLM on a CPU."""
 
+import os
 from typing import Any
+from unittest import mock
 
 import yaml
+
+from tests.own_device import CACHE, SHARE_OF_MEMORY, own_device
 
 ARMS = ("eager", "compiled")
 OUTPUT_TOKENS, BATCH_SIZES, ITERATIONS = 8, [1, 4], 2
@@ -19,6 +23,7 @@ class Lab:
             "measure": "cpu",
             "dataset": "tiny",
             "compare": [],
+            "cache_dir": CACHE,
             "model": {
                 "name": "tests/opt-2-layers",
                 "weights": "dummy",
@@ -28,6 +33,7 @@ class Lab:
                 "output_tokens": OUTPUT_TOKENS,
                 "batch_sizes": BATCH_SIZES,
                 "max_model_len": 64,
+                "gpu_memory_utilization": SHARE_OF_MEMORY,
             },
             "order": "apart",
             "repeats": 1,
@@ -36,17 +42,18 @@ class Lab:
         for key, value in changes.items():
             config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
         (self.directory / "tiny.yaml").write_text(yaml.safe_dump(config))
-        return self._run(
-            *arguments,
-            directory=self.directory,
-            snakefile=snakefile or self.repository / "Snakefile",
-            configfiles=(
-                self.repository / "config" / "config.yaml",
-                self.directory / "tiny.yaml",
-            ),
-            timeout_s=1800,
-            under=under,
-        )
+        with mock.patch.dict(os.environ, own_device(self.directory)):
+            return self._run(
+                *arguments,
+                directory=self.directory,
+                snakefile=snakefile or self.repository / "Snakefile",
+                configfiles=(
+                    self.repository / "config" / "config.yaml",
+                    self.directory / "tiny.yaml",
+                ),
+                timeout_s=1800,
+                under=under,
+            )
 
     @property
     def runs(self):

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from bench.generated import clone_into
+from tests.own_device import own_device
 
 DATASET, ARMS = "walked", ("eager", "compiled")
 OUT_OF_MEMORY = {"max_num_seqs": 4096}  # with as many the stand-in has no memory left
@@ -36,7 +37,7 @@ class Walk:
             "warmups": 0,
         }
         self.environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | {
-            "XDG_CACHE_HOME": str(directory / "cache"),  # a device lock of its own
+            **own_device(directory),
             "PYTHONPATH": os.pathsep.join(
                 map(str, [self.directory / "workflow", repository / "tests/fixtures/stub_vllm"])
             ),

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` to `path` whole or not at all.
@@ -35,6 +37,15 @@ def write_atomically(path: Path, text: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain data from YAML, by the parser in C, which takes a tenth of the time.
+
+    Raises yaml.YAMLError. PyYAML may have been built without that parser.
+    """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(text, Loader=loader)  # noqa: S506 - one of the two safe ones
 
 
 def sha256_of(path: Path) -> str:

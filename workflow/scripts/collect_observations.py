@@ -5,13 +5,14 @@ from typing import Any
 
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
-from cudagraph_lab.observations.dataset import read_dataset
+from cudagraph_lab.observations.dataset import collect
+from cudagraph_lab.observations.table import table_text
 
 snakemake: Any  # given by Snakemake
 
 with one_line_errors(snakemake.log[0]):
     asked = snakemake.params.asked
-    dataset, table = read_dataset(
+    dataset, rows = collect(
         snakemake.wildcards.dataset,
         [Path(path) for path in snakemake.input.records],
         asked["description"],
@@ -20,4 +21,4 @@ with one_line_errors(snakemake.log[0]):
         asked["expected"],
     )
     write_atomically(Path(snakemake.output.dataset), dataset.model_dump_json(indent=1) + "\n")
-    write_atomically(Path(snakemake.output.table), table.to_csv(index=False))
+    write_atomically(Path(snakemake.output.table), table_text(rows))

@@ -25,8 +25,11 @@ PATIENCE_S = 2.0  # for what jobs wrote last
 class LogHandler(LogHandlerBase):
     """Passes what Snakemake logs, and what its jobs write to standard error, to a page."""
 
+    current: "LogHandler | None" = None  # of this process
+
     def __post_init__(self) -> None:
         """Take over standard error, unless Snakemake's own lines are asked for."""
+        LogHandler.current = self
         self._own: Handler | None = None
         if self.common_settings.verbose or self.common_settings.dryrun:
             self._own = _snakemakes_own(self)
@@ -91,6 +94,11 @@ class LogHandler(LogHandlerBase):
         os.dup2(self._descriptor, 2)
         self._reader.join(PATIENCE_S)
         self._page.end()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped it."""
+        return self._own is None and self._page.interrupted
 
     @property
     def writes_to_stream(self) -> bool:

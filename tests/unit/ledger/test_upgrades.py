@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from cudagraph_lab.config.contrast import Contrast
+from cudagraph_lab.ledger.dataset_results import dataset_results
 from cudagraph_lab.ledger.quantities.upgrades import upgrade_results
+from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import alike, read_throughputs
 from cudagraph_lab.observations.table import COLUMNS
 from tests.report_builders import make_arm, make_dataset
@@ -50,6 +52,7 @@ def results(rows, arms=ARMS, contrasts=UPGRADE, **fields):
 
 
 TIMED = [*timed("graphs", 1.0), *timed("graphs-new", 1.1)]
+SETTINGS = Settings(seed=1, restarts_per_day=1.0, ladder_rungs=3, batch_mix={1: 1})
 STARTED = [*started("start", dict.fromkeys(TRUTH, 1.0)), *started("start-new", TRUTH)]
 
 
@@ -98,3 +101,15 @@ def test_arms_of_two_versions_or_with_other_variables_never_count_as_one():
     measured = {arm: {1: {1: [1.0]}} for arm in arms}
     assert alike(dataset, "a", measured) == ["a", "again"]
     assert alike(dataset, "new", measured) == ["new"]
+
+
+def test_of_a_series_of_upgrades_only_what_two_versions_are_asked_is_computed():
+    dataset = make_dataset(
+        arms=ARMS, contrasts=UPGRADE, measured="in_turn", batch_sizes=[1, 8], series="upgrade"
+    )
+    table = pd.DataFrame([*TIMED, *STARTED], columns=COLUMNS).astype({"batch": "Int64"})
+    kinds = {
+        result.id.quantity.template.partition("/")[0]
+        for result in dataset_results(dataset, table, SETTINGS)
+    }
+    assert kinds == {"ratio", "upgrade"}

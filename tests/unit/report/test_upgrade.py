@@ -34,8 +34,9 @@ def outputs(batch, alike):
     }
 
 
-def ledger(contrasts=UPGRADE):
+def ledger(contrasts=UPGRADE, others=(), **fields):
     dataset = make_dataset(
+        **fields,
         arms=ARMS,
         contrasts=BUNDLE | contrasts,
         batch_sizes=[1, 8],
@@ -55,7 +56,9 @@ def ledger(contrasts=UPGRADE):
         make_number("upgrade/startup/boot/up", value=1.5, low=1.4, high=1.6),
         make_number("upgrade/kv_tokens/up", missing="the size of the KV cache was given"),
     ]  # fmt: skip
-    return make_ledger([dataset], numbers, measured="made")
+    if not others:
+        return make_ledger([dataset], numbers, measured="made")
+    return make_ledger([*others, dataset], numbers, measured=others[0].name)
 
 
 def test_an_upgrade_is_told_with_both_versions_its_intervals_and_verdicts():
@@ -76,3 +79,16 @@ def test_without_two_versions_there_is_no_such_section():
     page, markdown = rendered(ledger(contrasts={}))
     assert "Did the upgrade" not in words_of(page)
     assert "Did the upgrade" not in markdown
+
+
+def test_a_series_of_upgrades_that_was_measured_elsewhere_is_told_too():
+    others = [make_dataset(name="another", arms=ARMS, contrasts=BUNDLE)]
+    text = words_of(rendered(ledger(others=others, series="upgrade"))[0])
+    assert "Did the upgrade change it?" in text
+    assert "graphs-new on 0.26.0 against graphs on 0.22.1" in text
+
+
+def test_a_ledger_of_one_series_alone_is_a_page_too():
+    facts = ledger(series="upgrade").datasets[0]
+    alone = make_ledger([facts], [ratio(1, 2.0, 1.9, 2.1)])
+    assert "2.00× (1.90 to 2.10)" in words_of(rendered(alone)[0])

@@ -75,6 +75,10 @@ def test_the_moving_line_says_which_run_of_how_many_and_what_is_left():
     assert (
         moving_line("eager rep 2", "starting", 6, 6, None) == "run 6 of 6 - eager rep 2: starting"
     )
+    # Of arms in turn the repeat is the run, and the ratio fits into 80 columns.
+    said = moving_line("repeat 2", "round 3 of 5, graphs/eager 2.51x (2.40 to 2.63)", 1, 3, 240)
+    assert said == "run 2 of 3, about 4 min left - round 3 of 5, graphs/eager 2.51x (2.40 to 2.63)"
+    assert len(said) < 80
 
 
 @pytest.mark.parametrize(

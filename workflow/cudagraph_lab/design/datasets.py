@@ -7,8 +7,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import (
@@ -17,6 +15,7 @@ from cudagraph_lab.design.runs import (
     request_of_run,
     runs_to_measure,
 )
+from cudagraph_lab.files import parse_yaml
 from cudagraph_lab.records.store import SET_ASIDE
 
 RESULTS = Path("results")
@@ -99,7 +98,7 @@ def records_aside_of(name: str) -> list[Path]:
 def description_of(name: str) -> dict[str, Any]:
     """Title, notes and contrasts that a shipped data set brings along; empty where none does."""
     path = SHIPPED / name / "dataset.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return parse_yaml(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def register_of(name: str, measured_now: Collection[str]) -> Path | None:

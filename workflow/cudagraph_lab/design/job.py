@@ -32,6 +32,7 @@ class Job(BaseModel):
     platform: Literal["cuda", "cpu"]
     repeat: int
     arms: list[ArmJob]
+    watched: tuple[str, str] | None  # numerator and denominator of the ratio to show meanwhile
     vllm_python: str | dict[str, str]
     cache_dir: str
     timeout_s: float
@@ -88,10 +89,21 @@ def job_of(config: Config, platform: str, dataset: str, arms: Sequence[str], rep
             )
             for arm in arms
         ],
+        watched=_watched(config, arms),
         vllm_python=config.vllm_python,
         cache_dir=config.cache_dir,
         timeout_s=config.timeout_s,
     )
+
+
+def _watched(config: Config, arms: Sequence[str]) -> tuple[str, str] | None:
+    """The arms of the headline, or of the first other contrast, that are all in the job."""
+    headline = [config.headline] if config.headline in config.contrasts else []
+    for name in [*headline, *config.contrasts]:
+        contrast = config.contrasts[name]
+        if contrast.numerator in arms and contrast.denominator in arms:
+            return contrast.numerator, contrast.denominator
+    return None
 
 
 def turns_to_measure(config: Config, platform: str, dataset: str) -> dict[int, list[str]]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError, say
-from cudagraph_lab.files import write_json
+from cudagraph_lab.files import parse_yaml, write_json
 
 
 class AppliesTo(BaseModel):
@@ -113,7 +113,7 @@ def read_predictions(paths: list[Path]) -> list[Prediction]:
     predictions: list[Prediction] = []
     for path in paths:
         try:
-            entries = yaml.safe_load(path.read_text(encoding="utf-8"))["predictions"]
+            entries = parse_yaml(path.read_text(encoding="utf-8"))["predictions"]
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
             raise LabError(
                 f"{path}: no list of `predictions` ({type(error).__name__}); see config/README.md"

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -19,6 +17,11 @@ from cudagraph_lab.observations.dataset import Dataset
 STYLE = REPOSITORY / "report" / "lab.mplstyle"
 INK, PAPER, GRID = "#222222", "#ffffff", "#d9d9d9"  # as lab.mplstyle has them
 CONTEXT = "#8a8a8a"  # what was not measured here, beside what was
+# Told apart also by who does not tell all colours apart; seaborn's palette "colorblind".
+COLOURS = (
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
+    "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+)  # fmt: skip
 MARKS = "osD^vPX*"
 LINES = ("-", "--", "-.", ":")
 WIDTH = 5.6  # inches; narrow, so that a phone shows it in a readable size
@@ -55,9 +58,8 @@ def colour_of(index: Index, dataset: Dataset) -> str:
     )
     if dataset.platform == "cpu" and devices:
         return "#6b6b6b"
-    palette = sns.color_palette("colorblind", max(len(devices), 1))
     place = devices.index(short_device(dataset)) if devices else 0
-    return str(mpl.colors.to_hex(palette[place]))
+    return COLOURS[place % len(COLOURS)]
 
 
 def mark_of(index: Index, dataset: Dataset) -> str:

@@ -197,10 +197,11 @@ def _judge_result(
     registered: Mapping[str, str],
     baselines: list[Prediction],
 ) -> Number:
+    names = predicted_as(result.id, dataset.contrasts)
     judged = [
         _judge_prediction(result, dataset, prediction, registered)
         for prediction in predictions
-        if speaks_of(prediction.number, result.id, dataset.contrasts)
+        if speaks_of(prediction.number, names)
     ]
     unpredicted = None
     if not judged:
@@ -219,7 +220,7 @@ def _judge_result(
         baselines={
             str(one.baseline): float(one.value)
             for one in baselines
-            if one.value is not None and speaks_of(one.number, result.id, dataset.contrasts)
+            if one.value is not None and speaks_of(one.number, names)
         },
         unpredicted=unpredicted,
         origin=Origin(rule="build_ledger", files=files),

@@ -1,13 +1,13 @@
 """The observations of a data set as cells: per arm, quantity and batch size, its repeats."""
 
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.observations.table import grouped
 from cudagraph_lab.statistics.locations import draw_locations, estimate_mean
 
 Floats = NDArray[np.float64]
@@ -30,10 +30,8 @@ def cells_of(table: pd.DataFrame, role: str) -> Cells:
     cells: Cells = {}
     chosen = table[table["role"] == role]
     keys = ["arm", "quantity", "batch", "repeat"]
-    for group_key, group in chosen.groupby(keys, dropna=False, sort=True):
-        arm, quantity, batch, _ = cast("tuple[str, str, Any, int]", group_key)
-        key = (arm, quantity, None if pd.isna(batch) else int(batch))
-        cells.setdefault(key, []).append(group["value"].tolist())
+    for (arm, quantity, batch, _), values in grouped(chosen, keys).items():
+        cells.setdefault((arm, quantity, batch), []).append(values)
     return cells
 
 

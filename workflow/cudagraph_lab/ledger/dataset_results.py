@@ -7,11 +7,15 @@ from cudagraph_lab.ledger.catalogue import (
     ACCEPTED_SHARE,
     BUSY_S,
     CAN_PAY,
+    CAPTURE_GIB,
+    CAPTURE_S,
     DRAFT_BUSY_S,
     DRAFT_REPLAYED_SHARE,
     GRAPH_LAUNCHES,
     GRAPHS_NEED_LESS,
+    GRAPHS_OF_ARM,
     KERNELS,
+    KV_TOKENS_LOST,
     LAUNCHES,
     NEEDED_IN_EAGER,
     NO_INVERSION,
@@ -21,6 +25,10 @@ from cudagraph_lab.ledger.catalogue import (
     STEP_RATIO,
     TOKENS_PER_STEP,
     TOKENS_TO_PAY,
+    UPGRADE_CAPTURE_GIB,
+    UPGRADE_FIRST_TOKEN,
+    UPGRADE_KV_TOKENS,
+    UPGRADE_STARTUP,
 )
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
@@ -58,12 +66,24 @@ from cudagraph_lab.observations.dataset import Dataset
 # What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
 OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION})
 OF_SMALLEST = frozenset({KERNELS, BUSY_S})  # at the smallest batch size alone
+# What graphs cost each size at start-up, where its arms booted apart; also why the KV cache lost
+# nothing.
+OF_STARTS = frozenset({CAPTURE_S, CAPTURE_GIB})
+PHASES = frozenset({"boot", "compile_cold", "compile_warm"})
 # What is asked of speculative decoding.
 OF_DRAFTS = frozenset(
     {
         STEP, STEP_RATIO, TOKENS_TO_PAY, CAN_PAY, NEEDED_IN_EAGER, GRAPHS_NEED_LESS, ACCEPTED_SHARE,
         TOKENS_PER_STEP, REPLAYED_SHARE, DRAFT_REPLAYED_SHARE, BUSY_S, DRAFT_BUSY_S, LAUNCHES,
         GRAPH_LAUNCHES,
+    }
+)  # fmt: skip
+
+# What is asked of two versions of vLLM, of every contrast.
+OF_UPGRADES = frozenset(
+    {
+        RATIO, UPGRADE_FIRST_TOKEN, UPGRADE_STARTUP, UPGRADE_CAPTURE_GIB, UPGRADE_KV_TOKENS,
+        GRAPHS_OF_ARM,
     }
 )  # fmt: skip
 
@@ -79,7 +99,7 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     results = _of_arms(dataset, table, timed, seed)
     decoding = read_throughputs(dataset, table, decode_alone=True)
     for contrast, facts in dataset.contrasts.items():
-        if dataset.series is not None and facts.role != "primary":
+        if dataset.series in ("sizes", "speculation") and facts.role != "primary":
             continue
         results += contrast_results(dataset, contrast, known, seed)
         results += step_ratio_results(dataset, contrast, decoding)
@@ -87,14 +107,33 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     results += speculation_results(dataset, decoding)
     if dataset.series == "sizes":
         smallest = min(dataset.batch_sizes)
-        return [result for result in results if result.id.quantity in OF_SIZES] + [
-            result
-            for result in profile_results(dataset, headline, profiled)
-            if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
+        booted = startup_results(dataset, startup, seed)
+        if headline is not None:
+            booted += capture_results(dataset, headline, startup)
+            booted += kv_results(dataset, headline, startup)
+        return [
+            *(result for result in results if result.id.quantity in OF_SIZES),
+            *(
+                result
+                for result in profile_results(dataset, headline, profiled)
+                if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
+            ),
+            *(
+                result
+                for result in booted
+                if result.id.quantity is KV_TOKENS_LOST
+                or (
+                    result.value is not None
+                    and (result.id.quantity in OF_STARTS or result.id.phase in PHASES)
+                )
+            ),
         ]
     if dataset.series == "speculation":
         results += profile_results(dataset, headline, profiled)
         return [result for result in results if result.id.quantity in OF_DRAFTS]
+    if dataset.series == "upgrade":
+        results += startup_results(dataset, startup, seed)
+        return [result for result in results if result.id.quantity in OF_UPGRADES]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += share_results(dataset, headline, known, seed)

@@ -5,7 +5,7 @@ the user's and may change. So a pattern is matched against the id of a number an
 id with the contrast's name replaced by the registered name of its role.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from cudagraph_lab.config.contrast import Contrast, Role
@@ -35,9 +35,9 @@ def predicted_as(number: NumberId, contrasts: Mapping[str, Contrast]) -> list[st
     return [*own, str(number.replace(contrast=name))]
 
 
-def speaks_of(pattern: str, number: NumberId, contrasts: Mapping[str, Contrast]) -> bool:
-    """Whether a prediction with this pattern is about a number."""
-    return any(fnmatchcase(text, pattern) for text in predicted_as(number, contrasts))
+def speaks_of(pattern: str, names: Sequence[str]) -> bool:
+    """Whether a prediction with this pattern is about a number that is `predicted_as` `names`."""
+    return any(fnmatchcase(name, pattern) for name in names)
 
 
 def named_here(number: NumberId, contrasts: Mapping[str, Contrast]) -> NumberId:

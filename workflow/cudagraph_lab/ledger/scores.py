@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.ledger.catalogue import SCORE_50, SCORE_90, SCORE_ERROR, SCORE_WIS, SKILL
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.ledger.registered_names import speaks_of
+from cudagraph_lab.ledger.registered_names import predicted_as, speaks_of
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.scores import Scored, score, skill
@@ -43,8 +43,11 @@ def score_results(
     found: dict[str, list[tuple[Result, Prediction]]] = {}
     for result in results:
         family = FAMILIES.get(result.id.quantity.template.partition("/")[0])
-        for one in forecasts if family and result.value else ():
-            if speaks_of(one.number, result.id, dataset.contrasts):
+        if not (family and result.value):
+            continue
+        names = predicted_as(result.id, dataset.contrasts)
+        for one in forecasts:
+            if speaks_of(one.number, names):
                 found.setdefault(str(family), []).append((result, one))
     scores: list[Result] = []
     for family, pairs in found.items():
@@ -80,7 +83,7 @@ def _skills(
             for result, said in pairs
             for one in baselines
             if one.baseline == name
-            and speaks_of(one.number, result.id, dataset.contrasts)
+            and speaks_of(one.number, predicted_as(result.id, dataset.contrasts))
             and said.value is not None and one.value is not None and result.value is not None
         ]  # fmt: skip
         if both:

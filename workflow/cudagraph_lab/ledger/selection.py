@@ -25,10 +25,10 @@ LEADING: tuple[Role, ...] = ("primary", "graph", "graph_compiled", "graph_uncomp
 def leading_role(index: Index) -> Role | None:
     """The role of the contrast that the page leads with; None where nothing was measured.
 
-    What was measured here decides; where nothing was, what any data set has.
+    What was measured here decides; where nothing was, any data set that the page is about.
     """
     here = index.ledger.measured_here
-    for names in (here, [d.name for d in index.ledger.datasets]):
+    for names in (here, [d.name for d in index.main]):
         for role in LEADING:
             if any(ratios(index, name, role) for name in names if name in index.datasets):
                 return role

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import cast
 
 import pandas as pd
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.observations.table import grouped
 from cudagraph_lab.statistics.blocks import find_blocks
 from cudagraph_lab.statistics.contrasts import Priors, Sample, priors_of
 from cudagraph_lab.statistics.shapes import pair_samples, ratio_samples
@@ -81,9 +81,8 @@ def timed_by_arm(
     """What the timed calls observed of a quantity: by arm, batch size and repeat."""
     chosen = table[(table["role"] == "timed") & (table["quantity"] == quantity)]
     arms: dict[str, dict[int, dict[int, list[float]]]] = {}
-    for key, group in chosen.groupby(["arm", "batch", "repeat"], sort=True):
-        arm, batch, repeat = cast("tuple[str, int, int]", key)
-        arms.setdefault(arm, {}).setdefault(int(batch), {})[int(repeat)] = group["value"].tolist()
+    for (arm, batch, repeat), values in grouped(chosen, ["arm", "batch", "repeat"]).items():
+        arms.setdefault(arm, {}).setdefault(batch, {})[repeat] = values
     return arms
 
 

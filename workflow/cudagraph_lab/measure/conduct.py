@@ -30,6 +30,11 @@ class Taken:
     failed: dict[str, Any] | None = None  # the answer `failed`
     alive: bool = True
 
+    def rates(self, batch: int) -> list[float]:
+        """Tokens per second of the timed calls so far at one batch size."""
+        calls = self.calls.get(batch, [])
+        return [call["tokens"] / call["seconds"] for call in calls if call["role"] == "timed"]
+
     def cells(self, batch_sizes: list[int]) -> list[dict[str, Any]]:
         """The cells of the record, in the order of the design."""
         return [
@@ -170,6 +175,7 @@ class Conductor:
         """The timed calls, round by round, until the planned number of rounds or seconds."""
         request = self.job.arms[0].request
         planned, seconds = request["iterations"], seconds_left(request["seconds"], os.environ)
+        say_ratio = self._watch()
         begun = time.monotonic()
         for number, cells in enumerate(islice(self._rounds(), planned), start=1):
             round_begun = time.monotonic()
@@ -181,9 +187,33 @@ class Conductor:
                 return
             self.read_conditions("during")
             now = time.monotonic()
-            say(f"{self.job.name}: round {number} of {planned}, {_spread(made, self.job.in_turn)}")
+            spread = _spread(made, self.job.in_turn)
+            say(f"{self.job.name}: round {number} of {planned}, {say_ratio()}{spread}")
             if seconds is not None and now - begun + (now - round_begun) > seconds:
                 return
+
+    def _watch(self) -> Callable[[], str]:
+        """What tells the ratio so far of the two arms that are watched; empty where it cannot."""
+        members = {member.arm: member for member in self.job.arms}
+        arms = self.job.watched
+        if arms is None or not self.job.in_turn or not set(arms) <= set(members):
+            return lambda: ""
+        # NumPy is for those who watch a ratio.
+        from cudagraph_lab.measure.so_far import earlier_rates, ratio_so_far
+
+        batch = members[arms[0]].request["workload"]["batch_sizes"][0]
+        earlier = [earlier_rates(members[arm].output, self.job.dataset, batch) for arm in arms]
+
+        def ratio() -> str:
+            if not all(self.taken[arm].alive for arm in arms):
+                return ""
+            rates = [
+                known | {self.job.repeat: self.taken[arm].rates(batch)}
+                for arm, known in zip(arms, earlier, strict=True)
+            ]
+            return f"{ratio_so_far(arms, *rates)} at batch {batch}, "
+
+        return ratio
 
     def _rounds(self) -> Iterator[list[tuple[str, int]]]:
         request = self.job.arms[0].request

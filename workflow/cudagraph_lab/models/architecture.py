@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.files import parse_yaml
 
 Dtype = Literal["bf16", "fp16", "fp8"]
 T = TypeVar("T")
@@ -229,7 +230,7 @@ def find(table: Mapping[str, T], name: str, what: str) -> T:
 def read_yaml(path: Path, adapter: TypeAdapter[T]) -> T:
     """A table of config/ in its form. Raises LabError naming the file and key."""
     try:
-        return adapter.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return adapter.validate_python(parse_yaml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -15,11 +15,12 @@ from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.engine.versions import oldest_first
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations.believed import read_believed, reasons_aside
+from cudagraph_lab.observations.calls import Calls, calls_over_time
 from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
 from cudagraph_lab.observations.nodes import apart, nodes_of
 from cudagraph_lab.observations.outputs import Outputs, compare_outputs
 from cudagraph_lab.observations.starts import first_starts, found_cache
-from cudagraph_lab.observations.table import COLUMNS, observe
+from cudagraph_lab.observations.table import COLUMNS, Row, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import log_of, stays
@@ -65,9 +66,11 @@ class Dataset(BaseModel):
     measured: Literal["apart", "in_turn"] = "apart"  # how the timed arms shared the device
     observed: Literal["statistics", "messages"] = "statistics"  # as in the records
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
+    calls: Calls = {}  # timed calls at the smallest batch size; of arms that are believed
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
-    series: Literal["sizes", "speculation"] | None = None  # one of several that are shown together
+    # One of several data sets that are shown together.
+    series: Literal["sizes", "speculation", "upgrade"] | None = None
     caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
@@ -75,21 +78,21 @@ class Dataset(BaseModel):
     logs: dict[str, list[str]]  # per arm, those start-up logs that lie beside its records
 
 
-def read_dataset(
+def collect(
     name: str,
     records: Iterable[Path],
     description: Mapping[str, Any],
     contrasts: Mapping[str, Mapping[str, Any]],
     not_measurable: Mapping[str, Mapping[str, str]],
     expected: Mapping[str, Mapping[str, Any]],
-) -> "tuple[Dataset, pd.DataFrame]":
+) -> tuple[Dataset, list[Row]]:
     """Check the records of one data set against each other and tabulate what they observed.
 
     `description` is the content of its dataset.yaml (title, caveat, notes, contrasts), empty
     where there is none; `contrasts` are the configuration's; `not_measurable` holds, by platform,
     the arms that cannot be measured there, with the reason; `expected` holds the requests
     that the configuration makes of the data set measured now, by arm. Returns the data set
-    and a table with COLUMNS. A record that is not believed is left out and said to be.
+    and the rows of its table. A record that is not believed is left out and said to be.
     Raises LabError naming the file and what differs where the records are not one data
     set, and where there are none, or none that is believed.
     """
@@ -117,12 +120,23 @@ def read_dataset(
         for row in observe(record, found_cache(record, first))
     ]
     add_absent_arms(arms, left_out, not_measurable.get(records_read[0].environment.platform, {}))
-    dataset = _describe(name, read, description, arms, contrasts)
-    # Here, since the page needs the shapes of this module and waits for no pandas.
+    return _describe(name, read, description, arms, contrasts), rows
+
+
+def read_dataset(
+    name: str,
+    records: Iterable[Path],
+    description: Mapping[str, Any],
+    contrasts: Mapping[str, Mapping[str, Any]],
+    not_measurable: Mapping[str, Mapping[str, str]],
+    expected: Mapping[str, Mapping[str, Any]],
+) -> "tuple[Dataset, pd.DataFrame]":
+    """What `collect` gives, the rows as a table with COLUMNS."""
+    # Here, since whoever collects writes rows and waits for no pandas.
     import pandas as pd
 
-    table = pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
-    return dataset, table
+    dataset, rows = collect(name, records, description, contrasts, not_measurable, expected)
+    return dataset, pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
 
 
 def judge_arms(read: Sequence[tuple[Path, Record]]) -> dict[str, Arm]:
@@ -216,6 +230,7 @@ def _describe(
         measured="in_turn" if any(r.request.measured == "in_turn" for r in timed) else "apart",
         observed=example.request.observed,
         order=order_run([record for _, record in read]),
+        calls=calls_over_time(r for r in timed if r.status == "ok" and arms[r.arm].status == "ok"),
         arms=arms,
         contrasts=compared,
         series=description.get("series"),

@@ -4,12 +4,14 @@ A row has arm, repeat, batch, role and iteration, so that every figure later is 
 one `quantity`.
 """
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import fsum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cudagraph_lab.engine.profile_trace import StepProfile
 from cudagraph_lab.observations.drafts import accepted_share, replayed_share, tokens_per_step
@@ -164,6 +166,32 @@ def _energy_j_per_token(cell: Cell) -> float | None:
     if not calls or len(joules) < len(calls) or len(tokens) < len(calls) or not sum(joules):
         return None
     return fsum(joules) / sum(tokens)
+
+
+def table_text(rows: Sequence[Row]) -> str:
+    """The rows as CSV, with exact values; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def grouped(table: "pd.DataFrame", keys: Sequence[str]) -> dict[tuple[Any, ...], list[float]]:
+    """The values of a table by the values of these columns, in ascending order of the latter.
+
+    A batch size that is missing is None, and stands last. Each group keeps the order of the rows;
+    pandas has the same, and makes a table of each group, of which there are thousands.
+    """
+    columns = [
+        [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
+        for column in (table[key] for key in keys)
+    ]
+    found: dict[tuple[Any, ...], list[float]] = {}
+    for key, value in zip(zip(*columns, strict=True), table["value"].tolist(), strict=True):
+        found.setdefault(key, []).append(value)
+    order = sorted(found, key=lambda key: [(part is None, part or 0) for part in key])
+    return {key: found[key] for key in order}
 
 
 def read_table(path: Path) -> "pd.DataFrame":

@@ -26,6 +26,7 @@ SPEAKERS = {
     "lab": "the course lab",
     "claim": "the course lab",
     "vllm": "vLLM’s own rules",
+    "code": "vLLM’s source code",
     "expect": "our expectation",
     "trial": "a trial on the same kind of device",
     "model": "our extrapolation",
@@ -146,7 +147,7 @@ def width_words(claims: Claims) -> str:
     if all(low == high for low, high in finite):
         return "exact"
     if any(low <= 0 for low, _ in finite):
-        return "from nothing up"
+        return "from zero up"
     widest = max(high / low for low, high in finite)
     return "narrow" if widest <= 1.25 else "medium" if widest <= 2 else "wide"
 

@@ -8,6 +8,7 @@ back (`docs/statistics.md` has the simulation). Where the sides have different r
 side is a sample of its own, and the interval is Welch's t.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -185,17 +186,33 @@ def draw_together(cells: Sequence[Logs], size: int, seed: int) -> list[Floats] |
     by_repeats: dict[tuple[int, ...], list[int]] = {}
     for place, cell in enumerate(cells):
         by_repeats.setdefault(tuple(sorted(cell)), []).append(place)
-    rng = np.random.default_rng(seed)
+    standard = _standard_draws(seed, size, tuple(map(len, by_repeats)))
     drawn: dict[int, Floats] = {}
-    for repeats, places in by_repeats.items():
-        n = len(repeats)
+    for (repeats, places), (errors, scale) in zip(by_repeats.items(), standard, strict=True):
         values = np.array([[cells[place][repeat] for place in places] for repeat in repeats])
         mean = values.mean(axis=0)
-        normal = rng.standard_normal((size, n)) @ (values - mean)
-        scale = np.sqrt(rng.chisquare(n - 1, (size, 1)) / (n - 1) * (n * (n - 1)))
+        normal = errors @ (values - mean)
         for place, column in zip(places, (mean + normal / scale).T, strict=True):
             drawn[place] = np.asarray(column, dtype=np.float64)
     return [drawn[place] for place in range(len(cells))]
+
+
+@functools.lru_cache(maxsize=8)
+def _standard_draws(
+    seed: int, size: int, repeats: tuple[int, ...]
+) -> tuple[tuple[Floats, Floats], ...]:
+    """For each group of so many repeats, standard normal errors and what scales them to a t.
+
+    Shapes: size x repeats, and size x 1. Contrasts of a data set differ in their values alone.
+    """
+    rng = np.random.default_rng(seed)
+    return tuple(
+        (
+            rng.standard_normal((size, n)),
+            np.sqrt(rng.chisquare(n - 1, (size, 1)) / (n - 1) * (n * (n - 1))),
+        )
+        for n in repeats
+    )
 
 
 def _estimated(log: float, error: Error | None, n: int, method: str, level: float) -> Estimate:

@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from scipy import special, stats
+from scipy import special
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
@@ -83,9 +83,10 @@ def _power(distance: float, error: Error, level: float) -> float:
     degrees = error.total_degrees
     quantile = float(special.stdtrit(degrees, (1 + level) / 2))
     shift = distance / error.standard_error
-    power = float(stats.nct.sf(quantile, degrees, shift))
+    # Not scipy.stats, whose import takes longer than all that is computed here.
+    power = 1 - float(special.nctdtr(degrees, shift, quantile))
     # SciPy's noncentral t fails far out, where the normal distribution serves.
-    return power if math.isfinite(power) else float(stats.norm.sf(quantile - shift))
+    return power if math.isfinite(power) else float(special.ndtr(shift - quantile))
 
 
 def _logs_of_bounds(lower: float | None, upper: float | None) -> list[float | None]:

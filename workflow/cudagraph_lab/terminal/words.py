@@ -52,7 +52,9 @@ def minutes(seconds: float) -> str:
 def moving_line(run: str, what: str, done: int, total: int, left_s: float | None) -> str:
     """What is measured now, how far all of it is, and how long the rest takes if that is known."""
     left = f", about {minutes(left_s)} left" if left_s is not None else ""
-    return f"run {min(done + 1, total)} of {total}{left} - {run}: {what}"
+    # The number of a repeat in turn is that of the run.
+    name = "" if run.startswith("repeat ") else f"{run}: "
+    return f"run {min(done + 1, total)} of {total}{left} - {name}{what}"
 
 
 def stopped(kept: int, planned: int) -> str:

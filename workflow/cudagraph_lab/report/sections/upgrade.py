@@ -11,7 +11,7 @@ from cudagraph_lab.ledger.catalogue import (
     UPGRADE_KV_TOKENS,
     UPGRADE_STARTUP,
 )
-from cudagraph_lab.ledger.index import Index, having, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, ratios, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Strong, join, say
@@ -37,7 +37,8 @@ DRAWN = ", as random weights of two versions may"
 
 def upgrade(index: Index, drawings: dict[str, Drawing]) -> Section | None:
     """Speed, first token, start-up, memory and outputs of two versions; None where none are."""
-    found = having(index, "upgrade")
+    shown = [d for d in index.ledger.datasets if d in index.main or d.series == "upgrade"]
+    found = [d for d in shown if ratios(index, d.name, "upgrade")]
     if not found:
         return None
     blocks: list[Block] = [
