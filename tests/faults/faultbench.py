@@ -29,6 +29,7 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import SET_ASIDE, read_record
 from tests.own_device import own_device
+from tests.tiny_config import tiny_config
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONFIG = REPOSITORY / "config" / "config.yaml"
@@ -48,30 +49,8 @@ class Outcome:
     left: int = 0  # processes, locks and half-written files that stayed
 
 
-def changes(**more: Any) -> dict[str, Any]:
-    """A small configuration, laid over the shipped one."""
-    return {
-        "measure": "cpu",
-        "dataset": DATASET,
-        "compare": [],
-        "vllm_python": sys.executable,
-        "model": {
-            "name": "tests/opt-2-layers",
-            "weights": "dummy",
-            "architecture": str(REPOSITORY / "tests" / "models" / "opt-2-layers"),
-        },
-        "workload": {"output_tokens": 4, "batch_sizes": [1, 2], "max_model_len": 64},
-        "order": "apart",
-        "repeats": 1,
-        "iterations": 1,
-        "warmups": 0,
-        "timeout_s": 60,
-        **more,
-    }
-
-
 IN_TURN = ("eager", "eager-again", "compiled")
-# Three arms in turn; laid over the changes above.
+# Three arms in turn; laid over the tiny configuration.
 TURNS: dict[str, Any] = {
     "order": "in_turn",
     "boots": "together",
@@ -90,7 +69,7 @@ class Lab:
     def __init__(self, directory: Path, **more: Any) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self.changes = changes(**more)
+        self.changes = tiny_config(DATASET, **{"timeout_s": 60, **more})
         self.token = uuid.uuid4().hex
         self.environment = {
             key: value for key, value in os.environ.items() if key != "FORCE_COLOR"

@@ -120,7 +120,9 @@ def test_a_gpu_that_is_not_here_is_missed_before_anything_is_built_for_it(
     assert done.returncode == 1
     assert "Traceback" not in done.stdout
     (said,) = [line for line in done.stdout.splitlines() if line.startswith("cudagraph-lab: ")]
-    assert "config: measure: cuda, but no NVIDIA GPU answers here" in said
+    assert "config: order: auto goes by the memory of the device, but no NVIDIA GPU answers" in said
+    done = run_snakemake("--config", "measure=cuda", "dataset=x", "order=apart", directory=tmp_path)
+    assert "config: measure: cuda, but no NVIDIA GPU answers here" in done.stdout
     assert not (tmp_path / "results").exists()
 
 

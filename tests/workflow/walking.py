@@ -2,14 +2,13 @@
 
 import os
 import subprocess
-import sys
 from types import SimpleNamespace
-from typing import Any
 
 import yaml
 
 from bench.generated import clone_into
 from tests.own_device import own_device
+from tests.tiny_config import tiny_config
 
 DATASET, ARMS = "walked", ("eager", "compiled")
 OUT_OF_MEMORY = {"max_num_seqs": 4096}  # with as many the stand-in has no memory left
@@ -20,22 +19,7 @@ class Walk:
 
     def __init__(self, directory, repository):
         self.directory = clone_into(directory / "clone")
-        self.mine: dict[str, Any] = {
-            "measure": "cpu",
-            "dataset": DATASET,
-            "compare": [],
-            "vllm_python": sys.executable,
-            "model": {
-                "name": "tests/opt-2-layers",
-                "weights": "dummy",
-                "architecture": str(repository / "tests" / "models" / "opt-2-layers"),
-            },
-            "workload": {"output_tokens": 4, "batch_sizes": [1, 2], "max_model_len": 64},
-            "order": "apart",
-            "repeats": 1,
-            "iterations": 1,
-            "warmups": 0,
-        }
+        self.mine = tiny_config(DATASET)
         self.environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | {
             **own_device(directory),
             "PYTHONPATH": os.pathsep.join(

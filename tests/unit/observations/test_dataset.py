@@ -49,6 +49,15 @@ def test_the_h100_data_set_as_it_was_recorded(shipped):
     assert of(table, **where, quantity="throughput") == [fourth.tokens / fourth.seconds]
     assert of(table, **where, quantity="full_share") == [1.0]
     assert of(table, **where, quantity="padded_tokens") == [16.0]
+    # The calls of the smallest batch size, by the time since the first of all of them.
+    assert {arm: len(calls) for arm, calls in dataset.calls.items()} == {
+        "compiled": 15, "eager": 15, "eager-again": 10, "graphs": 15, "graphs-unobserved": 10,
+    }  # fmt: skip
+    assert min(at for calls in dataset.calls.values() for at, _ in calls) == 0
+    times = [at for at, _ in dataset.calls["graphs"]]
+    assert times == sorted(times)
+    first = record.cells[0].timed()[0]
+    assert dataset.calls["graphs"][5][1] == pytest.approx(first.tokens / first.seconds, rel=1e-4)
     startup = {"arm": "graphs", "role": "startup"}
     assert of(table, **startup, quantity="passes") == [2, 2, 2]
     assert of(table, **startup, quantity="shapes_piecewise") == [51, 51, 51]

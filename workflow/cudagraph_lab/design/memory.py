@@ -102,8 +102,8 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
     shapes = shapes_of(config)
     if memory_bytes is None and config.order == "auto":
         raise LabError(
-            "config: order: auto goes by the memory of the device, not known here; set order to "
-            "apart or in_turn"
+            "config: order: auto goes by the memory of the device, but no NVIDIA GPU answers here; "
+            "set measure to cpu or none, or order to apart or in_turn where the jobs run elsewhere"
         )
     if memory_bytes is None or shapes is None:
         order = "apart" if config.order == "auto" else config.order

@@ -28,13 +28,17 @@ class Location:
     draws: Floats | None
 
 
-def repeats_of(table: pd.DataFrame, role: str) -> dict[Place, dict[int, list[float]]]:
+def repeats_of(
+    table: pd.DataFrame, role: str, only: str | None = None
+) -> dict[Place, dict[int, list[float]]]:
     """What was observed in one role: by arm, quantity and batch size, each repeat's iterations.
 
-    `table` has the columns of `observations.table`.
+    `table` has the columns of `observations.table`; `only` names the one quantity that is wanted.
     """
     cells: dict[Place, dict[int, list[float]]] = {}
     chosen = table[table["role"] == role]
+    if only is not None:
+        chosen = chosen[chosen["quantity"] == only]
     keys = ["arm", "quantity", "batch", "repeat"]
     for (arm, quantity, batch, repeat), values in grouped(chosen, keys).items():
         cells.setdefault((arm, quantity, batch), {})[repeat] = values

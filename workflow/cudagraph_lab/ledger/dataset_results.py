@@ -7,12 +7,15 @@ from cudagraph_lab.ledger.catalogue import (
     ACCEPTED_SHARE,
     BUSY_S,
     CAN_PAY,
+    CAPTURE_GIB,
+    CAPTURE_S,
     DRAFT_BUSY_S,
     DRAFT_REPLAYED_SHARE,
     GRAPH_LAUNCHES,
     GRAPHS_NEED_LESS,
     GRAPHS_OF_ARM,
     KERNELS,
+    KV_TOKENS_LOST,
     LAUNCHES,
     NEEDED_IN_EAGER,
     NO_INVERSION,
@@ -62,6 +65,10 @@ from cudagraph_lab.observations.dataset import Dataset
 # What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
 OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION})
 OF_SMALLEST = frozenset({KERNELS, BUSY_S})  # at the smallest batch size alone
+# What graphs cost each size at start-up, where its arms booted apart; also why the KV cache lost
+# nothing.
+OF_STARTS = frozenset({CAPTURE_S, CAPTURE_GIB})
+PHASES = frozenset({"boot", "compile_cold", "compile_warm"})
 # What is asked of speculative decoding.
 OF_DRAFTS = frozenset(
     {
@@ -99,10 +106,26 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
     results += speculation_results(dataset, decoding)
     if dataset.series == "sizes":
         smallest = min(dataset.batch_sizes)
-        return [result for result in results if result.id.quantity in OF_SIZES] + [
-            result
-            for result in profile_results(dataset, headline, profiled)
-            if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
+        booted = startup_results(dataset, startup)
+        if headline is not None:
+            booted += capture_results(dataset, headline, startup)
+            booted += kv_results(dataset, headline, startup)
+        return [
+            *(result for result in results if result.id.quantity in OF_SIZES),
+            *(
+                result
+                for result in profile_results(dataset, headline, profiled)
+                if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
+            ),
+            *(
+                result
+                for result in booted
+                if result.id.quantity is KV_TOKENS_LOST
+                or (
+                    result.value is not None
+                    and (result.id.quantity in OF_STARTS or result.id.phase in PHASES)
+                )
+            ),
         ]
     if dataset.series == "speculation":
         results += profile_results(dataset, headline, profiled)

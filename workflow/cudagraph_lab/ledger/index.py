@@ -30,12 +30,10 @@ class Index:
     def main(self) -> list[Dataset]:
         """The data sets that the page is about one by one.
 
-        Those of a series that was measured elsewhere are shown together, in a section of their
-        own, unless there is nothing else.
+        Those of a series that was measured elsewhere are shown together, in a section of their own.
         """
         here = self.ledger.measured_here
-        found = [d for d in self.ledger.datasets if d.series is None or d.name in here]
-        return found or self.ledger.datasets
+        return [d for d in self.ledger.datasets if d.series is None or d.name in here]
 
     @cached_property
     def by_quantity(self) -> dict[tuple[str, Quantity], list[Number]]:
@@ -163,7 +161,7 @@ def short_title(index: Index, dataset: Dataset) -> str:
         if (short_device(d), short_model(d)) == (short_device(dataset), short_model(dataset))
     ]
     if len(alike) > 1:
-        return _short(dataset.title, 40) + (kind if dataset.kind == "simulated" else "")
+        return _short(dataset.title, 60) + (kind if dataset.kind == "simulated" else "")
     model = f", {short_model(dataset)}" if several else ""
     return f"{short_device(dataset)}{model}{kind}"
 

@@ -81,8 +81,8 @@ def timed_by_arm(
 ) -> dict[str, dict[int, dict[int, list[float]]]]:
     """What the timed calls observed of a quantity: by arm, batch size and repeat."""
     arms: dict[str, dict[int, dict[int, list[float]]]] = {}
-    for (arm, observed, batch), repeats in repeats_of(table, "timed").items():
-        if observed == quantity and batch is not None:
+    for (arm, _, batch), repeats in repeats_of(table, "timed", quantity).items():
+        if batch is not None:
             arms.setdefault(arm, {})[batch] = repeats
     return arms
 

@@ -15,6 +15,7 @@ from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.engine.versions import oldest_first
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.observations.believed import read_believed, reasons_aside
+from cudagraph_lab.observations.calls import Calls, calls_over_time
 from cudagraph_lab.observations.compile_cache import first_starts, found_cache
 from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
 from cudagraph_lab.observations.nodes import apart, nodes_of
@@ -65,6 +66,7 @@ class Dataset(BaseModel):
     measured: Literal["apart", "in_turn"] = "apart"  # how the timed arms shared the device
     observed: Literal["statistics", "messages"] = "statistics"  # as in the records
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
+    calls: Calls = {}  # timed calls at the smallest batch size; of arms that are believed
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
     # One of several data sets that are shown together.
@@ -228,6 +230,7 @@ def _describe(
         measured="in_turn" if any(r.request.measured == "in_turn" for r in timed) else "apart",
         observed=example.request.observed,
         order=order_run([record for _, record in read]),
+        calls=calls_over_time(r for r in timed if r.status == "ok" and arms[r.arm].status == "ok"),
         arms=arms,
         contrasts=compared,
         series=description.get("series"),

@@ -82,7 +82,7 @@ def batch_warnings(records: list[Record]) -> list[str]:
 
 def condition_warnings(records: list[Record]) -> list[str]:
     """What a reader should know of the conditions: unsteady iterations, throttling, company."""
-    from cudagraph_lab.statistics.steadiness import steady_state
+    from cudagraph_lab.statistics.steadiness import unsteady
 
     warnings = []
     for record in records:
@@ -92,13 +92,9 @@ def condition_warnings(records: list[Record]) -> list[str]:
         if timed and record.cells and not observed:
             warnings.append(f"{where}: which graphs were replayed was not observed")
         for cell in record.cells:
-            steadiness = steady_state(
-                [call.throughput for call in cell.timed()] or [1.0], faster="higher"
-            )
-            if steadiness.flagged:
-                warnings.append(
-                    f"{where}, batch {cell.batch}: {steadiness.reason}; {steadiness.remedy}"
-                )
+            rates = [call.throughput for call in cell.timed()]
+            if rates and (found := unsteady(rates)) is not None:
+                warnings.append(f"{where}, batch {cell.batch}: {found.reason}; {found.remedy}")
         reasons = {r for c in record.conditions for r in c.throttle_reasons or []}
         if throttled := sorted(reasons - HARMLESS_CLOCK_REASONS):
             warnings.append(f"{where}: the GPU lowered its clocks ({', '.join(throttled)})")

@@ -1,7 +1,7 @@
 """Predictions by family: who claimed what kind of thing, and what came of it."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.design.predictions import FORECAST, LAB, predicted_by
@@ -27,6 +27,7 @@ SPEAKERS = {
     LAB: "the course lab",
     "claim": "the course lab",
     "vllm": "vLLM’s own rules",
+    "code": "vLLM’s source code",
     "expect": "our expectation",
     "trial": "a trial on the same kind of device",
     "model": "our extrapolation",
@@ -133,6 +134,18 @@ def families(index: Index) -> list[Claims]:
     return sorted(claims, key=lambda family: VERDICTS.index(family.worst))
 
 
+def told_first(index: Index) -> list[Claims]:
+    """The families of what was measured here, with these numbers alone; all where there is none."""
+    here, found = index.ledger.measured_here, families(index)
+    own = [
+        replace(family, pairs=pairs)
+        for family in found
+        if (pairs := [pair for pair in family.pairs if pair[0].dataset in here])
+    ]
+    own.sort(key=lambda family: VERDICTS.index(family.worst))
+    return own if any(family.tested for family in own) else found
+
+
 def width_words(claims: Claims) -> str:
     """How much a family's bounds would have let through, in words."""
     finite = [
@@ -147,7 +160,7 @@ def width_words(claims: Claims) -> str:
     if all(low == high for low, high in finite):
         return "exact"
     if any(low <= 0 for low, _ in finite):
-        return "from nothing up"
+        return "from zero up"
     widest = max(high / low for low, high in finite)
     return "narrow" if widest <= 1.25 else "medium" if widest <= 2 else "wide"
 

@@ -95,7 +95,7 @@ class Chip:
 
     def html(self) -> Markup:
         """The verdict's word on its colour."""
-        return Markup('<span class="chip {}">{}</span>').format(
+        return Markup("<b class={}>{}</b>").format(
             style_name(self.verdict), WORDINGS[self.verdict].words
         )
 
@@ -128,7 +128,9 @@ class Link:
 
     def html(self) -> Markup:
         """The line as a link."""
-        return Markup('<a href="#{}">{}</a>').format(self.anchor, html(self.line))
+        return Markup(f"<a href={_attribute('#' + self.anchor)}>{{}}</a>").format(  # noqa: S704
+            html(self.line)
+        )
 
     def plain(self) -> str:
         """The line; Markdown has no such places."""
@@ -208,7 +210,7 @@ Line = tuple[Piece, ...]
 
 def _attribute(value: str) -> str:
     """An attribute's value, in quotes where HTML needs them: a page has ten thousand of them."""
-    return value if re.fullmatch(r"[\w.%:/+-]+", value) else f'"{escape(value)}"'
+    return value if re.fullmatch(r"[\w.%:/+#-]+", value) else f'"{escape(value)}"'
 
 
 def anchor(*parts: str) -> str:

@@ -126,6 +126,7 @@ def inline_svg(svg: str, prefix: str) -> Markup:
         ("#222222", "currentColor"),
         ("#ffffff", "var(--card)"),
         ("#d9d9d9", "var(--rule)"),
+        ("#e3e3e3", "var(--rule)"),
         ("#6b6b6b", "var(--soft)"),
         ("#0173b2", "var(--blue)"),
         ("#029e73", "var(--green)"),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from markupsafe import Markup
+
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.report.markup import Line
 
@@ -39,12 +41,21 @@ class Answers:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, and beside it the blocks that say what it shows."""
+    """A figure, beside it the blocks that say what it shows, and below it those that explain."""
 
     kind: ClassVar[str] = "picture"
     drawing: Drawing
     heading: bool  # whether the question stands above it; the section's own heading may say it
     beside: Sequence["Block"] = ()
+    below: Sequence["Block"] = ()
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Small drawings of raw calls, each with its name, its words and its SVG."""
+
+    kind: ClassVar[str] = "strips"
+    strips: Sequence[tuple[Line, Line, Markup]]
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,7 @@ class Commands:
     lines: Sequence[str]
 
 
-Block = Paragraph | Bullets | Answers | Picture | Table | Fold | Scores | Commands
+Block = Paragraph | Bullets | Answers | Picture | Strips | Table | Fold | Scores | Commands
 
 
 @dataclass(frozen=True)

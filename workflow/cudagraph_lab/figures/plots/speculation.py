@@ -48,7 +48,7 @@ def draw(index: Index) -> Drawn:
         axes.set_xlabel("ms a step")
         panel_title(axes, f"batch {size}", colour)
     divided = any(row.busy is not None for row in table)
-    legend = "orange: draft · dark: target · light: the GPU waits for the host"
+    legend = "orange: draft · strong: target · pale: the GPU waits for the host"
     figure.supxlabel(legend if divided else "steps whole", fontsize=8.5, color=INK)
     return figure, "; ".join(said) + ".", shown
 

@@ -22,7 +22,7 @@ from cudagraph_lab.ledger.selection import profiled
 
 
 def draw(index: Index) -> Drawn:
-    """A bar per arm and batch size: dark while the GPU works, light while it waits."""
+    """A bar per arm and batch size: strong while the GPU works, pale while it waits."""
     tables = {d.name: profiled(index, d.name) for d in index.main}
     names = [name for name, table in tables.items() if table][:IN_ONE_PANEL]
     if not names:
@@ -56,7 +56,7 @@ def draw(index: Index) -> Drawn:
         panel_title(axes, short_title(index, dataset), colour)
         axes.set_xlabel("ms a step")
     figure.supxlabel(
-        "dark: the GPU works · light: it waits for the host · rows: arm, batch size",
+        "strong: the GPU works · pale: it waits for the host · rows: arm, batch size",
         fontsize=8.5,
         color=INK,
     )

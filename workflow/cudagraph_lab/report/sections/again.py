@@ -40,12 +40,13 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
     blocks: list[Block] = [
         Paragraph(
             (
-                "In the project’s folder, on a machine with your GPU. The first line measures "
-                "eager, compiled and graphs, and makes this page with your numbers first. The "
-                "second measures all of this page. The next two measure another model. The last "
-                "makes the page again from the records and measures nothing. Each run is one fresh "
-                "process; the shipped ones took about a minute each on a GPU. Finished runs are "
-                "kept, so every command may be stopped and called again.",
+                "Run these in the project’s folder, on a machine with your GPU. The first line "
+                "measures eager, compiled and graphs, and writes this page with your numbers "
+                "first. The second adds start-up, profiles and an arm against itself. The next two "
+                "measure a model of your choice. The last writes the page again from the records "
+                "and measures nothing. Every repeat of an arm is one fresh process, and the "
+                "shipped ones took about a minute each on a GPU. Finished runs are kept, so that "
+                "every command may be stopped and called again.",
             )
         ),
         Commands(COMMANDS),
@@ -63,7 +64,10 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
         if d.first_measured_at and d.last_measured_at
     ]
     if took:
-        blocks += [Paragraph(("How long it took, start-ups included:",)), Bullets(took[:4])]
+        blocks += [
+            Paragraph(("How long the measurements took, start-ups included:",)),
+            Bullets(took[:4]),
+        ]
     files = [
         say(
             "Every number with its predictions: {a} and, as a table, {b}.",
@@ -71,8 +75,8 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
             b=Code("results/ledger.csv", file=True),
         ),
         say(
-            "What each quantity is: {f}. Predictions: {p}; their hashes as registered: {r} of each "
-            "data set.",
+            "What each quantity is: {f}. The predictions: {p}; the hashes with which they were "
+            "registered before a measurement: {r} in the folder of each data set.",
             f=Code("workflow/cudagraph_lab/ledger/catalogue.py", file=True),
             p=Code("config/predictions.yaml", file=True),
             r=Code("predictions.registered.json"),
@@ -91,7 +95,7 @@ def _timed_share(index: Index, dataset: Dataset) -> Line:
     share = value_at(index, dataset.name, TIMED_SHARE())
     if share is None:
         return ()
-    return say("; {x} of the processes’ time inside timed calls", x=noted(index, share))
+    return say("; timed calls took {x} of the processes’ time", x=noted(index, share))
 
 
 def _versions(index: Index, dataset: Dataset) -> Line:

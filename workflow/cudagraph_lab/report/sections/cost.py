@@ -29,6 +29,7 @@ from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
 from cudagraph_lab.report.sections.payoff import LISTED, break_even, cell, start_costs
+from cudagraph_lab.report.sections.sized_starts import sized_starts
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
 
@@ -37,6 +38,7 @@ def startup(index: Index, drawings: dict[str, Drawing]) -> Section:
     lines = [line for d in index.main for line in _startup_lines(index, d.name)]
     beside: list[Block] = [Bullets(lines)] if lines else []
     blocks: list[Block] = [Picture(drawings["start-up"], heading=False, beside=beside)]
+    blocks += sized_starts(index)
     rows = [row for d in index.main for row in _startup_rows(index, d.name)]
     if rows:
         columns = ["arm", "import", "boot", "of which compiling", "of which capture", "KV cache"]
@@ -152,7 +154,7 @@ def production(index: Index, drawings: dict[str, Drawing]) -> Section:
         names = join([(Exempt(short_title(index, index.datasets[n])),) for n in on])
         lines.append(
             say(
-                "{what} Every interval shows a gain, at every batch size measured: {names}.",
+                "{what} At every batch size measured the whole interval shows a gain: {names}.",
                 what=Strong(("Leave graphs on.",)),
                 names=names,
             )
@@ -179,9 +181,9 @@ def production(index: Index, drawings: dict[str, Drawing]) -> Section:
 
 
 _LADDER = (
-    "KV cache lost: requests of full length that no longer fit. Capture sizes that would do: the "
-    "ladder of the configured length that pads the configured batch mix least. It is computed, not "
-    "measured."
+    "KV cache lost: requests of the full length that no longer fit. Capture sizes that would do: "
+    "of all lists of the configured length, the one that pads the configured mix of batch sizes "
+    "least. It was computed, not measured."
 )
 
 

@@ -19,9 +19,8 @@ def crossing(index: Index, drawings: dict[str, Drawing]) -> list[Block]:
         return [Bullets(lines)] if lines else []
     lines.append(
         (
-            "Tensor parallelism divides the GPU’s work and not the launches, so that the point "
-            "moves to larger models; a slower GPU moves it to smaller ones, and so does a host "
-            "that launches faster.",
+            "Tensor parallelism moves that size up, since the GPUs share the work and each needs "
+            "all launches. A slower GPU moves it down, and so does a host that launches faster.",
         )
     )
     return [Picture(drawings["crossing"], heading=True, beside=[Bullets(lines)])]
@@ -50,10 +49,10 @@ def gpu_bound(index: Index) -> list[Line]:
             return []
         return [
             say(
-                "{what} A step of {a} takes {slow}, and the GPU works {busy} of it; with {b} it "
-                "takes {fast} and works {busy2} (batch {size}). The GPU is never idle for long: "
-                "the host launches the next kernels while it works, so that launches cost no time "
-                "and graphs have little to save.",
+                "{what} At batch {size} a step of {a} takes {slow}, for {busy} of which the GPU "
+                "works; with {b} a step takes {fast}, for {busy2} of which it works. The host "
+                "launches the next kernels while the GPU still works, so that launches cost no "
+                "time and graphs have little to save.",
                 what=Strong(say("Why {model} gains little.", model=Exempt(row.label))),
                 a=Code(sides.denominator),
                 b=Code(sides.numerator),
@@ -77,7 +76,7 @@ def _by_host(index: Index, found: list[Curve]) -> list[Line]:
             continue
         lines.append(
             say(
-                "{which} with {cost} a launch: eager loses less than a tenth {places}.",
+                "{which}, with {cost} a launch. Eager loses less than a tenth {places}.",
                 which=Strong(_host(index, host)),
                 cost=noted(index, cost),
                 places=join([_place(index, curve) for curve in mine], "; ", "; "),
@@ -88,7 +87,7 @@ def _by_host(index: Index, found: list[Curve]) -> list[Line]:
 
 def _host(index: Index, host: str) -> Line:
     if host not in index.datasets:
-        return ("A host that launches quickly, assumed,",)
+        return ("A quick host, assumed",)
     return say("The host of {name}", name=Exempt(short_title(index, index.datasets[host])))
 
 
@@ -107,7 +106,7 @@ def _place(index: Index, curve: Curve) -> Line:
     if at is not None:
         return say("{where} from {x} parameters", where=where, x=noted(index, at))
     return say(
-        "{where} at no size that fits ({x} for {model})",
+        "{where} at no size that fits (graphs still give {x} for {model})",
         where=where,
         x=noted(index, last),
         model=Exempt(str(last.id.model), "key"),

@@ -28,9 +28,10 @@ def why(index: Index, drawings: dict[str, Drawing]) -> Section:
         steps += _step_lines(index, name)[:2]
     method = Paragraph(
         (
-            "The GPU’s work is from one profiled run per arm; the step is the mean of the timed "
-            "runs, which carry no profiler. While it waits, the host schedules, samples, passes "
-            "messages, runs Python and launches kernels. The profile does not divide these.",
+            "The GPU’s work comes from one profiled run per arm, the length of a step from the "
+            "timed runs, in which no profiler ran. While the GPU waits, the host schedules "
+            "requests, prepares sampling, passes messages, runs Python and launches kernels; how "
+            "much each of these takes was not measured.",
         ),
         small=True,
     )
@@ -59,9 +60,9 @@ def _step_lines(index: Index, dataset: str) -> list[Line]:
         return []
     lines = [
         say(
-            "{name}, batch {size}: a step of {slow} takes {step}, in which the GPU works {work}. "
-            "For the rest of the step it waits. With {fast} a step takes {step2}, and it works "
-            "{work2}.",
+            "{name}, batch {size}: a step of {slow} takes {step}. The GPU works for {work} of it "
+            "and waits for the host the rest of the time. With {fast} a step takes {step2}, of "
+            "which the GPU works for {work2}.",
             name=name,
             size=batch(size),
             slow=Code(slow),
@@ -112,8 +113,8 @@ def _split_lines(index: Index) -> list[Line]:
                 size=batch(small),
                 graph=noted(index, graph[small]),
                 compiler=noted(index, compiler[small]),
-                more=f" Intervals that show a gain: {_all_or_none(graph)} of those of the graphs, "
-                f"{_all_or_none(compiler)} of those of compilation.",
+                more=f" The interval shows a gain of the graphs at {_at_how_many(graph)}, of "
+                f"compilation at {_at_how_many(compiler)}.",
             )
         )
     for dataset in index.main:
@@ -122,8 +123,8 @@ def _split_lines(index: Index) -> list[Line]:
             size = min(numbers)
             lines.append(
                 say(
-                    "{name}: piecewise graphs run at {x} the speed of the default at batch {size}, "
-                    "and {y} at batch {large}.",
+                    "{name}: with piecewise graphs alone vLLM runs at {x} the speed of its default "
+                    "at batch {size}, at {y} at batch {large}.",
                     name=Exempt(short_title(index, dataset)),
                     x=noted(index, numbers[size]),
                     size=batch(size),
@@ -134,7 +135,9 @@ def _split_lines(index: Index) -> list[Line]:
     return lines
 
 
-def _all_or_none(numbers: dict[int, Number]) -> str:
-    """At how many batch sizes the whole interval lies above 1, in a word."""
+def _at_how_many(numbers: dict[int, Number]) -> str:
+    """At how many batch sizes the whole interval lies above 1, in words."""
     shown = [n.low is not None and n.low > 1 for n in numbers.values()]
-    return "all" if all(shown) else "some" if any(shown) else "none"
+    if all(shown):
+        return "every batch size"
+    return "some batch sizes" if any(shown) else "no batch size"

@@ -118,15 +118,16 @@ def certainty(index: Index, role: Role) -> Line:
     if open_at and not shown:
         return say("No {level} interval shows a gain or a loss.", level=level())
     if single:
-        return ("Where there is no interval, nothing is sure; elsewhere the intervals speak.",)
+        return ("A number without an interval is one observation, and nothing about it is sure.",)
     if open_at:
         return say(
-            "At batch {at} a {level} interval includes no gain; elsewhere all of it shows one.",
+            "At batch {at} a {level} interval includes no gain, so that a gain is not sure there; "
+            "elsewhere the whole interval shows one.",
             at=batches(open_at),
             level=level(),
         )
     return say(
-        "At every batch size measured the whole {level} interval shows a gain; how large the gain "
-        "is, is known only to within that interval.",
+        "At every batch size measured the whole {level} interval shows a gain; how large "
+        "it is, is known to within that interval.",
         level=level(),
     )

@@ -31,8 +31,8 @@ def start_costs(index: Index) -> list[Block]:
     table = Table(("What graphs cost at a start, and a day",), columns, rows)
     per_day = (n.note for d in index.main for n in with_quantity(index, d.name, DEPLOY_TAX))
     said = say(
-        "A start takes longer by its boot with graphs minus one without. Lost a day: {per}. "
-        "{bounds}",
+        "A start takes longer by the seconds of a boot with graphs minus those of a boot in eager. "
+        "Lost a day: {per}. {bounds}",
         per=Exempt(next((note for note in per_day if note), "")),
         bounds=_bounded(index),
     )

@@ -8,23 +8,26 @@ from cudagraph_lab.ledger.index import Index, value_at, with_quantity
 from cudagraph_lab.ledger.selection import Sized, ranked
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
-from cudagraph_lab.report.view import Block, Bullets, Row, Table
+from cudagraph_lab.report.view import Block, Fold, Row, Table
 
 
-def ranks(index: Index) -> list[Block]:
-    """A sentence for each model that was measured on several GPUs, and a row a data set."""
-    blocks: list[Block] = []
+def rank_lines(index: Index) -> list[Line]:
+    """A sentence for each model that was measured on several GPUs."""
     found = ranked(index)
     lines = [line for (device, _), rows in found.items() for line in _course(index, device, rows)]
     if lines:
         lines.append(
             (
-                "Several GPUs divide the GPU’s work and not the launches, so that the host decides "
-                "again: the slower it launches, the more graphs bring.",
+                "Several GPUs share the GPU’s work, but each of them needs all launches, so that "
+                "the host decides again: the slower it launches, the more graphs bring.",
             )
         )
-        blocks.append(Bullets(lines))
-    waiting = _waiting(index)
+    return lines
+
+
+def rank_table(index: Index) -> list[Block]:
+    """A row for each data set of a model on several GPUs, and for each forecast that waits."""
+    found, waiting = ranked(index), _waiting(index)
     rows = [
         Row(
             [
@@ -51,14 +54,15 @@ def ranks(index: Index) -> list[Block]:
         )
         for dataset, numbers in waiting.items()
     ]
-    if rows:
-        columns = ["GPUs", "data set", "speed-up, and the batch size"]
-        caption = (
-            "Speed-up of a decode step, eager over graphs, by the number of GPUs that share a "
-            "model. Two rows of the same GPUs are of two hosts.",
-        )
-        blocks.append(Table(caption, columns, rows))
-    return blocks
+    if not rows:
+        return []
+    columns = ["GPUs", "data set", "speed-up, and the batch size"]
+    caption = (
+        "Speed-up of a decode step by graphs and compilation. Two rows of the same GPUs and model "
+        "are of two hosts. The forecasts here assume a host that was calibrated.",
+    )
+    summary = ("Several GPUs at every batch size, and forecasts that wait for a measurement",)
+    return [Fold(summary, [Table(caption, columns, rows)])]
 
 
 def _by_batch(index: Index, numbers: dict[int, Number]) -> Line:
@@ -100,7 +104,7 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
     ]
     return [
         say(
-            "{model}, batch {size}: graphs make a decode step {parts} as fast.",
+            "{model}, batch {size}, a decode step with graphs against eager: {parts} as fast.",
             model=Strong((Exempt(rows[0].label),)),
             size=batch(size),
             parts=join(parts),
@@ -122,7 +126,7 @@ def _steps(index: Index, row: Sized, size: int) -> Line:
     if known[0] is None or known[1] is None:
         return ("",)
     return say(
-        " ({eager} against {graphs})",
+        " ({graphs} against {eager})",
         eager=noted(index, known[0]),
         graphs=noted(index, known[1]),
     )

@@ -5,7 +5,7 @@ from cudagraph_lab.ledger.index import Index, contrast_of_role, ratios, short_ti
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
 
-QUESTION = Strong(("Does company on the device change an arm?",))
+QUESTION = Strong(("Do arms on one device slow each other down?",))
 
 
 def co_residence(index: Index) -> list[Line]:
@@ -24,14 +24,15 @@ def co_residence(index: Index) -> list[Line]:
         faster = any(n.low is not None and n.low > 1 for n in numbers)
         lines.append(
             say(
-                "{what} {name}: in turn over alone, the speed at batch {size} is {speeds}.{but}",
+                "{what} {name}, speed beside the others over speed alone, at batch {size}: "
+                "{speeds}.{but}",
                 what=QUESTION,
                 name=Exempt(short_title(index, dataset)),
                 size=batch(smallest),
                 speeds=join(speeds),
                 but=(
-                    " A neighbour takes time and cannot give any, so that the difference comes "
-                    "from the machine, its load or the way of measuring: these data do not tell."
+                    " A neighbour cannot make an arm faster. The difference comes from the "
+                    "machine, its load or the way of measuring; these data do not tell which."
                 )
                 if faster
                 else (),
@@ -50,8 +51,8 @@ def _in_the_same_repeats(index: Index) -> list[Line]:
             continue
         lines.append(
             say(
-                "{what} {name}, measured in the same repeats: the speed of {arm} in turn over that "
-                "of {alone} is {speeds}.",
+                "{what} {name}, in the same repeats, speed of {arm} beside the others over that of "
+                "{alone}: {speeds}.",
                 what=QUESTION,
                 name=Exempt(short_title(index, dataset)),
                 arm=Code(found[1].numerator),

@@ -39,7 +39,7 @@ from cudagraph_lab.report.numbers import (
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
 LISTED = 3  # numbers that a refuted prediction names; of more it says how many
-UNFOLDED = 3  # numbers of a verdict that a family lists; the appendix has all of them
+UNFOLDED = 2  # numbers of a verdict that a family lists; the appendix has all of them
 
 
 def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -59,19 +59,22 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         for verdict in VERDICTS
     ]
     lead = say(
-        "Each prediction has bounds. {counts}; one of several numbers counts once for a data set, "
-        "by the worst of them. Of the confirmed, {n} were read from the same data "
-        "and prove nothing; {late} predictions were registered only after the measurement, the "
-        "others before it. Open a row for its numbers.",
+        "Every prediction gives bounds, most of them written down before the measurement. By "
+        "verdict, each once for a data set and by the worst of its numbers: {counts}. Of the "
+        "confirmed, {n} were read from the same data and prove nothing; {late} predictions were "
+        "written down only after the measurement. A row is what one source says of one quantity; "
+        "open it for single numbers.",
         counts=join(counts),
         late=count(counted["post hoc"], "post hoc"),
         n=count(counted["confirmed in-sample"], "confirmed in-sample"),
     )
     rule = Paragraph(
         (
-            "Confirmed: the whole measured interval lies inside the predicted bounds. Refuted: the "
-            "two do not meet. Not settled: they overlap in part. Weak: confirmed, by bounds whose "
-            "upper end is more than one and a half times the lower one.",
+            "Confirmed: the whole measured interval lies inside the predicted bounds. Refuted: "
+            "interval and bounds do not overlap. Not settled: they overlap in part. Weak: "
+            "confirmed, but the upper bound is more than one and a half times the lower one. "
+            "Bounds are narrow where the upper one is at most a quarter above the lower one, "
+            "medium up to twice the lower one, wide beyond.",
         ),
         small=True,
     )
@@ -94,7 +97,7 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
     return Section("scores", "Scores", heading, blocks)
 
 
-_OTHERS = "Claims of others than the course lab, of which none was refuted"
+_OTHERS = "Claims from other sources, of which none was refuted"
 
 
 def _family(index: Index, claims: Claims) -> Family:
@@ -243,7 +246,7 @@ def _forecasts_missed(index: Index, pairs: list[tuple[Number, Judged]]) -> list[
                 cell=_cell(number),
                 x=value(number),
                 chip=Chip("refuted"),
-                others=say(" Missed too: {cells}.", cells=join(others)) if others else (),
+                others=say(" It also missed {cells}.", cells=join(others)) if others else (),
             )
         )
     return lines
@@ -264,12 +267,15 @@ def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:
             for p in n.predictions
             if p.id == name and p.verdict != "not measured"
         ]
+        low = min((n for n, _ in pairs), key=lambda n: float(n.value or 0))
+        high = max((n for n, _ in pairs), key=lambda n: float(n.value or 0))
         outcome = say(
-            "{n} of {all} measured numbers missed it, from {low} to {high}",
+            "{n} of the {all} measured numbers lie outside, {where}",
             n=count(len(pairs), "refuted", prediction=name),
             all=count(len(whole), "measured", prediction=name),
-            low=point(min((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
-            high=point(max((n for n, _ in pairs), key=lambda n: float(n.value or 0))),
+            where=say("at {x}", x=point(low))
+            if low.value == high.value
+            else say("from {low} to {high}", low=point(low), high=point(high)),
         )
     else:
         outcome = say("measured {all}", all=_outcomes(index, [n for n, _ in pairs]))
@@ -311,4 +317,5 @@ def _on(index: Index, numbers: list[Number]) -> Line:
     known = [index.datasets[n.dataset] for n in numbers if n.dataset in index.datasets]
     if not known:
         return ()
-    return say(" on {names}", names=join([(Exempt(short_title(index, d)),) for d in known]))
+    names = dict.fromkeys(short_title(index, dataset) for dataset in known)
+    return say(" on {names}", names=join([(Exempt(name),) for name in names]))

@@ -22,7 +22,7 @@ from cudagraph_lab.ledger.selection import Sized, sized
 from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
 from cudagraph_lab.report.sections.crossing import crossing
-from cudagraph_lab.report.sections.ranks import ranks
+from cudagraph_lab.report.sections.ranks import rank_lines, rank_table
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
 INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
@@ -33,9 +33,10 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     """Speed-up against model size, and how the forecasts of it did."""
     devices = sized(index)
     lines = [line for device, rows in devices.items() for line in _course(index, device, rows)]
-    beside: list[Block] = [Bullets([*lines, *_scored(index), *_beyond(index)])]
+    lines += [*rank_lines(index), *_scored(index), *_beyond(index)]
+    beside: list[Block] = [Bullets(lines)]
     blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
-    blocks += ranks(index)
+    blocks += rank_table(index)
     blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
         blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
@@ -53,7 +54,8 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
     if first is last:
         return [
             say(
-                "One size was measured on {device}: {label}. How the gain falls with size is not.",
+                "One size was measured on {device}: {label}. How the gain falls with size is not "
+                "known.",
                 device=Exempt(device),
                 label=Exempt(first.label),
             )
@@ -73,28 +75,65 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
 
 
 def _scored(index: Index) -> list[Line]:
-    """How the forecasts of the largest measured model did."""
+    """How the forecasts of the larger models did, the worst of each device beside the best."""
     lines: list[Line] = []
-    for device, rows in sized(index).items():
-        last = rows[-1]
-        error = value_at(index, last.dataset, SCORE_ERROR(family="steps"))
-        inside = value_at(index, last.dataset, SCORE_90(family="steps"))
-        if error is None or inside is None:
+    for device, (first, *larger) in sized(index).items():
+        errors = [
+            (float(error.value or 0), row, error)
+            for row in larger
+            if (error := value_at(index, row.dataset, SCORE_ERROR(family="steps")))
+        ]
+        inside = [
+            number
+            for _, row, _ in errors
+            if (number := value_at(index, row.dataset, SCORE_90(family="steps")))
+        ]
+        if not errors or not inside:
             continue
+        errors.sort(key=lambda one: one[0])
+        (_, best, least), (_, worst, most) = errors[0], errors[-1]
+        spread = say("is {x} for {model}", x=noted(index, most), model=Exempt(worst.label))
+        if best is not worst:
+            spread = say(
+                "lies between {x} for {model} and {y} for {other}",
+                x=noted(index, least),
+                model=Exempt(best.label),
+                y=noted(index, most),
+                other=Exempt(worst.label),
+            )
         lines.append(
             say(
-                "Forecast before from a host that was calibrated on {small} alone: the steps of "
-                "{large} on {device} were met with a median error of {error}, and {inside} of them "
-                "lie inside the bounds of {outer}.",
+                "{device}: the steps of the larger models were forecast before they were measured, "
+                "from a calibration on {small} alone. Their median error {spread}; at least "
+                "{inside} of a model’s steps lie inside the {outer} bounds.{rule}",
+                device=Strong((Exempt(device),)),
+                small=Exempt(first.label),
+                spread=spread,
+                inside=noted(index, min(inside, key=lambda n: float(n.value or 0))),
                 outer=OUTER,
-                small=Exempt(rows[0].label),
-                large=Exempt(last.label),
-                device=Exempt(device),
-                error=noted(index, error),
-                inside=noted(index, inside),
+                rule=_beside_rule(index, [row for _, row, _ in errors], first.label),
             )
         )
     return lines
+
+
+def _beside_rule(index: Index, rows: Sequence[Sized], small: str) -> Line:
+    """For which models the forecast speed-up was nearer than the small model's."""
+    nearer: list[Line] = []
+    farther: list[Line] = []
+    for row in sorted(rows, key=lambda row: row.parameters):
+        skill = value_at(index, row.dataset, SKILL(family="step-ratios", baseline="same-ratio"))
+        if skill is not None:
+            (nearer if float(skill.value or 0) > 0 else farther).append((Exempt(row.label),))
+    if not nearer and not farther:
+        return ()
+    return say(
+        " The speed-up came nearer to the forecast than to the simple rule “as for {small}” for "
+        "{nearer}{farther}.",
+        small=Exempt(small),
+        nearer=join(nearer) or ("no model",),
+        farther=say(", not for {models}", models=join(farther)) if farther else (),
+    )
 
 
 def _beyond(index: Index) -> list[Line]:
@@ -105,8 +144,8 @@ def _beyond(index: Index) -> list[Line]:
             key = number.id
             lines.append(
                 say(
-                    "Not measured: {model} on {n} {device} at batch {size}, on a host that nobody "
-                    "measured: {x}{claims}.",
+                    "A forecast that was not tested: {x} for {model} on {n} {device} at batch "
+                    "{size}, on a host of unknown speed{claims}.",
                     model=Exempt(str(key.model), "key"),
                     n=Exempt(str(key.tp), "key"),
                     device=Exempt(str(key.device).upper(), "key"),
@@ -186,9 +225,9 @@ def _backtest(index: Index) -> list[Line]:
             continue
         lines.append(
             say(
-                "Of {tested} published by others, whose hosts nobody knows, {hits} lie inside the "
-                "bounds of {outer}; these are wide, {width} from end to end in the median, so "
-                "that is weak evidence.",
+                "The step model was also held against {tested} that others published, on hosts of "
+                "unknown speed: {hits} lie inside its {outer} bounds. That is weak evidence, since "
+                "the upper bound is {width} the lower one in the median.",
                 outer=OUTER,
                 tested=noted(index, tested),
                 hits=noted(index, hits),
@@ -198,7 +237,7 @@ def _backtest(index: Index) -> list[Line]:
         if infeasible and infeasible.value:
             lines.append(
                 say(
-                    "Faster than the hardware allows, and left out: {n}.",
+                    "Left out as faster than the hardware allows: {n}.",
                     n=noted(index, infeasible),
                 )
             )

@@ -37,7 +37,7 @@ def _of(index: Index, dataset: Dataset) -> list[Line]:
     needs = [say("{x} in {arm}", x=noted(index, row.needed), arm=Code(row.arm)) for row in at]
     return [
         say(
-            "{name}, batch {size}: a step with drafts pays where it yields a request on average "
+            "{name}, batch {size}: drafting pays once a step brings each request, on average, "
             "more than {needs}.{never}{mandate}",
             name=Strong((Exempt(short_title(index, dataset)),)),
             size=batch(size),
@@ -61,7 +61,8 @@ def _never(rows: list[Speculated]) -> Line:
         for arm, sizes in lost.items()
     ]
     return say(
-        " On this host speculation cannot pay even where every draft is accepted: {cells}.",
+        " On this host drafting costs more than it saves even where every draft token is "
+        "accepted: {cells}.",
         cells=join(cells),
     )
 
@@ -71,7 +72,7 @@ def _mandate(index: Index, dataset: Dataset, rows: list[Speculated]) -> Line:
     for row in rows:
         number = NEEDED_IN_EAGER(arm=row.arm, batch=row.batch)
         if (ratio := value_at(index, dataset.name, number)) is not None:
-            return say(" Eager needs {x} what graphs need.", x=noted(index, ratio))
+            return say(" Eager needs {x} of what graphs need.", x=noted(index, ratio))
     return ()
 
 
@@ -86,7 +87,7 @@ def _beside(index: Index, dataset: Dataset) -> list[Line]:
         draft = value_at(index, dataset.name, DRAFT_REPLAYED_SHARE(**key))
         if target is None or draft is None or not target.value:
             continue
-        why = "" if draft.value else ": beside a target with graphs it launches kernel by kernel"
+        why = "" if draft.value else ": the draft’s kernels are launched one by one"
         said.append(
             say(
                 "{arm}: the target replays graphs in {x} of its steps, the draft in {y} of its "
@@ -101,10 +102,10 @@ def _beside(index: Index, dataset: Dataset) -> list[Line]:
         value_at(index, dataset.name, ACCEPTED_SHARE(arm=row.arm, batch=row.batch)) for row in rows
     ]
     if (first := next(filter(None, accepted), None)) is not None:
-        random = "; the weights are random, which says nothing of a real pair"
+        random = "; the weights are random, so this says nothing of trained models"
         said.append(
             say(
-                "{x} of the drafts were accepted{random}.",
+                "{x} of the draft tokens were accepted{random}.",
                 x=noted(index, first),
                 random=random if dataset.weights == "dummy" else (),
             )

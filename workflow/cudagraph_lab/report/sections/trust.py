@@ -13,6 +13,7 @@ from cudagraph_lab.ledger.index import Index, having, ratios, short_title, with_
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, Time, join, say
 from cudagraph_lab.report.numbers import arm_repeats, batch, batches, fact, noted
+from cudagraph_lab.report.sections.raw_calls import raw_calls
 from cudagraph_lab.report.sections.residence import co_residence
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
 
@@ -33,10 +34,12 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
             (
                 Strong(("How small an effect could be seen?",)),
                 " An arm against itself should come out at one. What lies inside its interval "
-                "cannot be told from noise; the first picture shows it in grey.",
+                "cannot be told from noise",
+                "; the first picture shows it in grey." if having(index, "a_a") else ".",
             )
         ),
         Bullets(_resolution(index)),
+        *raw_calls(index),
         Paragraph((Strong(("What was checked:",)),)),
         Bullets(_spread(index) + _replay(index) + _outputs(index) + co_residence(index)),
     ]
@@ -84,7 +87,7 @@ def _resolution(index: Index) -> list[Line]:
             if n.low is not None and n.high is not None and not n.low <= 1 <= n.high
         ]
         text = say(
-            "{name}: {x} at its least precise, batch {size}.",
+            "{name}: {x} at batch {size}, where it is least precise.",
             name=name,
             size=batch(widest),
             x=noted(index, numbers[widest]),
@@ -94,8 +97,8 @@ def _resolution(index: Index) -> list[Line]:
             text = (
                 *text,
                 *say(
-                    " At batch {at} the arm differs from itself by more than chance: "
-                    "doubt everything there.",
+                    " At batch {at} the arm differs from itself by more than chance, so doubt "
+                    "the numbers of that batch size.",
                     at=batches(sizes),
                 ),
             )
@@ -133,8 +136,8 @@ def _replay(index: Index) -> list[Line]:
         least = min(asked, key=lambda n: float(n.value or 0))
         lines.append(
             say(
-                "{what} vLLM reports the mode of every step. Of the arms with full graphs, the one "
-                "with the fewest replays replayed {x} of its steps ({arm}, {name}).",
+                "{what} vLLM reports the mode of every step. Every arm with full graphs replayed "
+                "them in at least {x} of its steps ({arm}, {name}).",
                 what=Strong(("Were graphs really replayed?",)),
                 x=noted(index, least),
                 arm=Code(str(least.id.arm)),
@@ -145,7 +148,7 @@ def _replay(index: Index) -> list[Line]:
         most = max(unasked, key=lambda n: float(n.value or 0))
         lines.append(
             say(
-                "Of the arms without graphs, the one with the most replayed {x}.",
+                "Arms without graphs replayed them in at most {x} of their steps.",
                 x=noted(index, most),
             )
         )
@@ -156,8 +159,8 @@ def _spread(index: Index) -> list[Line]:
     """How far repeats differ at most, and nodes where there were several."""
     lines: list[Line] = []
     for quantity, words in (
-        (SPREAD_BETWEEN, "repeats of one arm"),
-        (SPREAD_NODES, "between nodes, a node being one device of one machine, the means"),
+        (SPREAD_BETWEEN, "Repeats of one arm"),
+        (SPREAD_NODES, "The means of an arm on different devices or machines"),
     ):
         largest: list[Line] = []
         for dataset in index.main:
@@ -169,9 +172,8 @@ def _spread(index: Index) -> list[Line]:
         if largest:
             lines.append(
                 say(
-                    "{what} At most, {words} differ by {all}.",
-                    what=Strong(("Spread:",)),
-                    words=words,
+                    "{what} differ by at most {all}.",
+                    what=Strong((words,)),
                     all=join(largest[:LISTED]),
                 )
             )
