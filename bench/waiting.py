@@ -58,7 +58,7 @@ def report() -> list[Figure]:
                 "x",
                 ratios(runs[name], runs["imports"]),
                 bound="at most" if name == "records" else None,
-                target=3 if name == "records" else None,
+                target=4 if name == "records" else None,
                 context=seconds({"imports": runs["imports"], name: runs[name]}),
                 if_missed=WHY_REPORT if name == "records" else None,
             )

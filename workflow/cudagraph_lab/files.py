@@ -7,8 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` to `path` whole or not at all.
@@ -44,6 +42,8 @@ def parse_yaml(text: str) -> Any:
 
     Raises yaml.YAMLError. PyYAML may have been built without that parser.
     """
+    import yaml  # most who write files read no YAML
+
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.load(text, Loader=loader)  # noqa: S506 - one of the two safe ones
 

@@ -24,5 +24,6 @@ rule collect_observations:
         # Snakemake compares the first alone, and prints before and after of what has changed.
         digest=lambda wildcards: digest(asked_of_dataset(wildcards.dataset)),
         asked=lambda wildcards, output: asked_of_dataset(wildcards.dataset),
+        cache_dir=lambda wildcards, output: CONFIG.cache_dir,
     script:
         "../scripts/collect_observations.py"

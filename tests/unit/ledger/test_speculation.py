@@ -135,20 +135,20 @@ def test_the_page_says_from_how_many_tokens_it_pays_and_what_was_accepted():
     html, markdown = rendered(ledger_of((dataset(), observed)))
     section = html[html.index('<section id="speculation"') :]
     words = words_of(re.sub(r"</section>.*", "</section>", section, flags=re.DOTALL))
-    assert "pays where it yields a request on average more than 3.00 tokens (2.7" in words
+    assert "pays once a step brings each request, on average, more than 3.00 tokens (2.7" in words
     assert "in spec-eager and 2.00 tokens (1.8" in words
     assert "Eager needs 1.50" in words
-    assert "cannot pay" not in words
+    assert "drafting costs more than it saves" not in words
     assert "spec-graphs: the target replays graphs in 100% of its steps, the draft in 0%" in words
-    assert "beside a target with graphs it launches kernel by kernel" in words
+    assert "the draft’s kernels are launched one by one" in words
     assert "spec-eager: the target" not in words
-    assert "0% of the drafts were accepted; the weights are random" in words
-    assert "a step with drafts pays where" in markdown
+    assert "0% of the draft tokens were accepted; the weights are random" in words
+    assert "drafting pays once a step" in markdown
 
 
 def test_the_page_says_where_no_acceptance_pays():
     html, _ = rendered(ledger_of((dataset(), table(STEPS | {"spec-eager": 60.0}))))
-    assert "cannot pay even where every draft is accepted: spec-eager at batch 1" in words_of(html)
+    assert "even where every draft token is accepted: spec-eager at batch 1" in words_of(html)
 
 
 def test_a_series_of_speculation_is_in_the_section_and_nowhere_else():
@@ -158,14 +158,16 @@ def test_a_series_of_speculation_is_in_the_section_and_nowhere_else():
     assert kinds == {"step", "step_ratio", "speculation", "replay", "profile"}
     html, _ = rendered(ledger)
     assert '<section id="speculation"' in html
-    assert "pays where it yields a request on average more than 3.00 tokens" in words_of(html)
+    assert "pays once a step brings each request, on average, more than 3.00 tokens" in words_of(
+        html
+    )
 
 
 def test_without_such_a_contrast_there_is_no_section():
     facts = dataset(contrasts=BUNDLE)
     html, markdown = rendered(ledger_of((facts, table(STEPS))))
     assert 'id="speculation"' not in html
-    assert "drafts pays" not in markdown
+    assert "drafting pays" not in markdown
 
 
 def test_the_bars_are_the_steps_and_what_the_gpu_works_in_them():

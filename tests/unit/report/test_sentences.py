@@ -188,3 +188,19 @@ def test_no_prediction_leaves_no_scores():
     text = text_of(make_ledger([make_dataset()], [ratio(1, 2.0, 1.8, 2.2)]))
     assert "Nothing was predicted of these data." in text
     assert "No prediction was refuted." in text
+
+
+def test_what_held_and_what_did_not_is_told_of_the_users_own_data():
+    datasets = [make_dataset("own", device="NVIDIA H100 80GB HBM3"), make_dataset("shipped")]
+    numbers = [
+        ratio(1, 2.0, 1.8, 2.2, dataset="own",
+              predictions=[make_judged("confirmed", "lab/a", low=1.5, high=2.5)]),
+        ratio(8, 2.0, 1.8, 2.2, dataset="own",
+              predictions=[make_judged("inconclusive", "lab/a", low=1.9, high=2.5)]),
+        make_number("capture/gib", "shipped", value=1.0, unit="GiB", n=1,
+                    predictions=[make_judged("refuted", "vllm/c", low=3.0, high=3.0)]),
+    ]  # fmt: skip
+    text = text_of(make_ledger(datasets, numbers, measured="own"))
+    assert "Did not holdNo prediction of what was measured here was refuted. 1 are not" in text
+    shipped = text_of(make_ledger(datasets, numbers))
+    assert "Did not holdmemory of the graphs: vLLM’s own rules predicted 3 GiB" in shipped

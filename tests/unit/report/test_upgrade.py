@@ -90,5 +90,5 @@ def test_a_series_of_upgrades_that_was_measured_elsewhere_is_told_too():
 
 def test_a_ledger_of_one_series_alone_is_a_page_too():
     facts = ledger(series="upgrade").datasets[0]
-    alone = make_ledger([facts], [ratio(1, 2.0, 1.9, 2.1)])
-    assert "2.00× (1.90 to 2.10)" in words_of(rendered(alone)[0])
+    alone = make_ledger([facts], [ratio(1, 1.2, 1.1, 1.3, contrast="up")])
+    assert "graphs-new on 0.26.0" in words_of(rendered(alone)[0])

@@ -52,6 +52,7 @@ def test_an_error_cannot_move_the_cursor():
     [
         ("eager rep 1: starting", ("eager rep 1", "starting")),
         ("my-arm rep 12: booting vLLM", ("my-arm rep 12", "booting vLLM")),
+        ("repeat 2: booting vLLM, my-arm", ("repeat 2", "booting vLLM, my-arm")),
         ("repeat 2: round 3 of 5, eager 40 tok/s", ("repeat 2", "round 3 of 5, eager 40 tok/s")),
         ("own rep 1: batch 8: first call, 9 tok/s", ("own rep 1", "batch 8: first call, 9 tok/s")),
         ("repeat 1: eager, batch 8: profiling, not timed",

@@ -20,6 +20,11 @@ def add_forecast(commands: Any) -> None:
         metavar="DATASET",
         help="data set of two ranks that the all-reduce is fitted on; without it one is assumed",
     )
+    parser.add_argument(
+        "--last",
+        metavar="DATASET",
+        help="data set of the same model on another device, for the baseline that nothing changes",
+    )
     parser.add_argument("--device", required=True, help="a name of config/devices.yaml")
     parser.add_argument("--model", required=True, nargs="+", help="names of config/models.yaml")
     parser.add_argument("--batch", required=True, type=int, nargs="+")
@@ -84,9 +89,12 @@ def _forecast(options: argparse.Namespace) -> None:
     host = read_host(options.host, assumed, options.seed)
     if options.all_reduce:
         host = with_all_reduce(host, options.all_reduce, assumed, options.seed)
-    ratios = measured_ratios(options.host)
+    ratios = {"same-ratio": measured_ratios(options.host)}
     entries = []
     for name in options.model:
+        if options.last:
+            hub = find(models, name, "model").hub
+            ratios["last-device"] = measured_ratios(options.last, hub)
         plan = Plan(
             options.dataset,
             options.device,

@@ -16,7 +16,7 @@ from cudagraph_lab.ledger.quantity import NumberId, Quantity
 
 # What no section, prediction or table asks of other contrasts is not computed for them.
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
-OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
+OF_CHECKS: frozenset[Role] = frozenset({"a_a", "co_resident", "observer", "piecewise"})
 OF_SPECULATION: frozenset[Role] = frozenset({"speculation"})
 OF_UPGRADE: frozenset[Role] = frozenset({"upgrade"})
 OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION - OF_UPGRADE

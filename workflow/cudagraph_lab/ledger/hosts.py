@@ -225,9 +225,14 @@ def read_host(name: str, assumed: Assumed, seed: int) -> CalibratedHost:
     return calibrate(dataset, table, read_devices(DEVICES), read_models(MODELS), assumed, seed)
 
 
-def measured_ratios(name: str) -> dict[int, float]:
-    """By batch size, eager over graphs of a data set in seconds per decode step."""
+def measured_ratios(name: str, model: str | None = None) -> dict[int, float]:
+    """By batch size, eager over graphs of a data set in seconds per decode step.
+
+    Raises LabError where the data set is of another `model`, given as the hub spells it.
+    """
     dataset, table = read_measured(name)
+    if model not in (None, dataset.model):
+        raise LabError(f"{name} is of {dataset.model}, not of {model}; name a data set of that")
     timed, arms = cells_of(table, "timed"), step_arms(dataset)
     return {
         batch: pair[0].value / pair[1].value

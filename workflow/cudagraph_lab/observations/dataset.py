@@ -230,7 +230,7 @@ def _describe(
         source=example.source,
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),
-        measured=example.request.measured,
+        measured="in_turn" if any(r.request.measured == "in_turn" for r in timed) else "apart",
         observed=example.request.observed,
         order=order_run([record for _, record in read]),
         calls=calls_over_time(r for r in timed if r.status == "ok" and arms[r.arm].status == "ok"),

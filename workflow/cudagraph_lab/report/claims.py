@@ -1,7 +1,7 @@
 """Predictions by family: who claimed what kind of thing, and what came of it."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.design.predictions import FORECAST, LAB, predicted_by
@@ -41,6 +41,7 @@ ROLE_WORDS: dict[Role, str] = {
     "graph": "graphs alone",
     "compile": "compilation alone",
     "a_a": "an arm against itself",
+    "co_resident": "an arm in turn over the same arm alone",
     "observer": "without vLLM’s statistics",
     "piecewise": "piecewise graphs over the default",
     "graph_compiled": "graphs, on compiled code",
@@ -131,6 +132,18 @@ def families(index: Index) -> list[Claims]:
             found.setdefault((prefix, key.quantity, role), []).append((number, judged))
     claims = [Claims(*key, pairs) for key, pairs in found.items()]
     return sorted(claims, key=lambda family: VERDICTS.index(family.worst))
+
+
+def told_first(index: Index) -> list[Claims]:
+    """The families of what was measured here, with these numbers alone; all where there is none."""
+    here, found = index.ledger.measured_here, families(index)
+    own = [
+        replace(family, pairs=pairs)
+        for family in found
+        if (pairs := [pair for pair in family.pairs if pair[0].dataset in here])
+    ]
+    own.sort(key=lambda family: VERDICTS.index(family.worst))
+    return own if any(family.tested for family in own) else found
 
 
 def width_words(claims: Claims) -> str:

@@ -40,15 +40,15 @@ class Page:
         self._measuring: set[int] = set()
         self._runs: list[Path] = []  # the records of the design
         self._planned: list[str] = []
-        self._seconds: float | None = None  # of a run
+        self._seconds: float | None = None  # of a job that measures
         self._jobs = self._jobs_done = 0  # that measure
         self._report = False  # whether it is up to date
 
-    def plan(self, lines: list[str], runs: list[str], seconds_of_run: float | None) -> None:
-        """What could be measured: the lines to say if it is, the records, seconds of a run."""
+    def plan(self, lines: list[str], runs: list[str], seconds_of_job: float | None) -> None:
+        """What could be measured: the lines to say if it is, the records, seconds of a job."""
         self._planned += lines
         self._runs += map(Path, runs)
-        self._seconds = seconds_of_run or self._seconds
+        self._seconds = seconds_of_job or self._seconds
 
     def begin(self, jobs_by_rule: Mapping[str, int]) -> None:
         """How many jobs of each rule there will be."""

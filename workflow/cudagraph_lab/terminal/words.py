@@ -8,7 +8,7 @@ from cudagraph_lab.errors import printable
 # What a measurement says of its progress; all else that it says is to stay on the screen.
 _PROGRESS = re.compile(
     r"(?P<run>\S+ rep \d+|repeat \d+): "
-    r"(?P<what>starting|booting vLLM|round \d+ of .*|batch \d+: \w+ call, .*"
+    r"(?P<what>starting.*|booting vLLM.*|round \d+ of .*|batch \d+: \w+ call, .*"
     r"|.*batch \d+: profiling.*)"
 )
 # Snakemake's own words around the cause of an error, which stand in the log.

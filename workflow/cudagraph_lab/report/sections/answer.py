@@ -2,31 +2,28 @@
 
 from cudagraph_lab.design.predictions import LAB, predicted_by
 from cudagraph_lab.figures.catalogue import Drawing
-from cudagraph_lab.ledger.build import Judged, Number
+from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP
 from cudagraph_lab.ledger.index import (
     Index,
     contrast_of_role,
-    count_verdicts,
     ratios,
     short_device,
     short_title,
     value_at,
     with_quantity,
 )
-from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import cold_arms, leading_role, ranked, sized
 from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
-from cudagraph_lab.report.claims import SPEAKERS, Claims, families, importance
-from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, Strong, join, say
-from cudagraph_lab.report.numbers import batch, bounds, count, noted, value
+from cudagraph_lab.report.claims import SPEAKERS, families
+from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import batch, bounds, noted
 from cudagraph_lab.report.sections.crossing import gpu_bound
 from cudagraph_lab.report.sections.headline import LEADS, headline
+from cudagraph_lab.report.sections.outcome import failed, held
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
-
-NAMED = 3  # families that a line names
 
 
 def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -65,7 +62,7 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
             )
         )
     beside += absent
-    below = [Paragraph(line, small=True) for line in (_KEY, *_terms(index))]
+    below = [Paragraph(line, small=True) for line in _terms(index)]
     picture = Picture(drawings["speed-up"], heading=True, beside=beside, below=below)
     return Section("answer", "Answer", heading, [picture])
 
@@ -80,8 +77,8 @@ _KEY = say(
 
 
 def _terms(index: Index) -> list[Line]:
-    """What the numbers of this section are of, who predicted, and how arms were measured."""
-    said: list[Line] = []
+    """What the marks mean, what the numbers are of, who predicted, how arms were measured."""
+    said: list[Line] = [_KEY] if families(index) else []
     if leading_role(index) == "primary":
         said.append(
             (
@@ -109,117 +106,6 @@ def _terms(index: Index) -> list[Line]:
             )
         )
     return said
-
-
-def held(index: Index) -> Line:
-    """Families of claims of which all were confirmed and that the data could have refuted."""
-    kept = [
-        f
-        for f in families(index)
-        if f.tested and all(j.verdict in ("confirmed", "not measured") for _, j in f.pairs)
-    ]
-    counted = count_verdicts(index)
-    total = count(counted["confirmed"], "confirmed")
-    doubted = {
-        f.subject for f in families(index) if f.counts["inconclusive"] or f.counts["refuted"]
-    }
-    kept = [f for f in kept if f.subject not in doubted] or kept
-    if not counted["confirmed"]:
-        return ("No prediction was confirmed.",)
-    if not kept:
-        return say("{n} predictions, but no kind of claim throughout.", n=total)
-    weak = counted["confirmed in-sample"]
-    return say(
-        "{families}. In all {n} predictions were confirmed{weak}.",
-        families=_named(kept),
-        n=total,
-        weak=say(
-            "; {n} of these were read from the same data and prove nothing",
-            n=count(weak, "confirmed in-sample"),
-        )
-        if weak
-        else (),
-    )
-
-
-def failed(index: Index) -> Line:
-    """What was refuted, and how much is not settled."""
-    counted = count_verdicts(index)
-    missed = [f for f in families(index) if any(j.verdict == "refuted" for _, j in f.tested)]
-    tail: Line = ()
-    if counted["inconclusive"]:
-        waiting = [f for f in families(index) if f.counts["inconclusive"]]
-        first = min(waiting, key=importance)
-        tail = say(
-            " {n} are not settled, since interval and bounds overlap only in part: “{what}” "
-            "({who}) for one.",
-            who=Exempt(first.speaker),
-            n=count(counted["inconclusive"], "inconclusive"),
-            what=Exempt(first.subject, "claim"),
-        )
-    if not missed:
-        return ("No prediction was refuted.", *tail)
-    return say(
-        "{families}. In all {n} predictions were refuted: {link}.{tail}",
-        families=join([_miss(index, f) for f in _told_apart(missed)[:NAMED]], "; ", "; "),
-        link=Link("wrong", ("each in words",)),
-        n=count(counted["refuted"], "refuted"),
-        tail=tail,
-    )
-
-
-def _refuted(claims: Claims) -> tuple[Number, Judged]:
-    """The first number of a family that was missed."""
-    return next(pair for pair in claims.tested if pair[1].verdict == "refuted")
-
-
-def _told_apart(missed: list[Claims]) -> list[Claims]:
-    """A family of each quantity, and of those that were missed alike the first."""
-    found: dict[tuple[float | None, float | None, float | bool | None], Claims] = {}
-    for family in _one_per_quantity(missed).values():
-        number, judged = _refuted(family)
-        found.setdefault((judged.low, judged.high, number.value), family)
-    return list(found.values())
-
-
-def _miss(index: Index, claims: Claims) -> Line:
-    """The first number of a family that was missed, without what is beside it."""
-    number, judged = _refuted(claims)
-    return say(
-        "{what}: {who} predicted {b}, measured {x}{where}",
-        what=Exempt(claims.subject, "claim"),
-        who=Exempt(claims.speaker),
-        b=bounds(number, judged),
-        x=value(number),
-        where=say(" on {name}", name=Exempt(short_title(index, index.datasets[number.dataset])))
-        if number.dataset in index.datasets
-        else (),
-    )
-
-
-def _named(claims: list[Claims]) -> Line:
-    """Families by what they claim and who claimed it, one of each quantity."""
-    names = []
-    for family in list(_one_per_quantity(claims).values())[:NAMED]:
-        bounds_alike = {(judged.low, judged.high, judged.value) for _, judged in family.pairs}
-        shared = len(bounds_alike) == 1 and not isinstance(family.pairs[0][1].value, bool)
-        names.append(
-            say(
-                "{what}{bounds} ({who})",
-                what=Exempt(family.subject, "claim"),
-                bounds=say(", {b}", b=bounds(*family.pairs[0])) if shared else (),
-                who=Exempt(family.speaker),
-            )
-        )
-    return (*join(names, "; ", "; "), *(("; and others",) if len(claims) > NAMED else ()))
-
-
-def _one_per_quantity(claims: list[Claims]) -> dict[Quantity, Claims]:
-    """The most important family of each quantity, in the order of importance."""
-    found: dict[Quantity, Claims] = {}
-    for family in sorted(claims, key=importance):
-        found.setdefault(family.quantity, family)
-    return found
 
 
 def what_to_set(index: Index) -> Line:

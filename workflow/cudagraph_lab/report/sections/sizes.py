@@ -54,7 +54,8 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
     if first is last:
         return [
             say(
-                "One size was measured on {device}: {label}. How the gain falls with size is not.",
+                "One size was measured on {device}: {label}. How the gain falls with size is not "
+                "known.",
                 device=Exempt(device),
                 label=Exempt(first.label),
             )

@@ -10,13 +10,12 @@ from cudagraph_lab.ledger.catalogue import (
     SPREAD_NODES,
 )
 from cudagraph_lab.ledger.index import Index, having, ratios, short_title, with_quantity
-from cudagraph_lab.ledger.selection import leading_role
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, Time, join, say
 from cudagraph_lab.report.numbers import arm_repeats, batch, batches, fact, noted
+from cudagraph_lab.report.sections.raw_calls import raw_calls
 from cudagraph_lab.report.sections.residence import co_residence
-from cudagraph_lab.report.strip import strip, strip_arms, strip_words
-from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Strips, Table
+from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
 
 LISTED = 4  # data sets that stand open; the others are folded
 WARNINGS = 40  # of one page; all of them are in the ledger
@@ -35,11 +34,12 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
             (
                 Strong(("How small an effect could be seen?",)),
                 " An arm against itself should come out at one. What lies inside its interval "
-                "cannot be told from noise; the first picture shows it in grey.",
+                "cannot be told from noise",
+                "; the first picture shows it in grey." if having(index, "a_a") else ".",
             )
         ),
         Bullets(_resolution(index)),
-        *_raw_calls(index),
+        *raw_calls(index),
         Paragraph((Strong(("What was checked:",)),)),
         Bullets(_spread(index) + _replay(index) + _outputs(index) + co_residence(index)),
     ]
@@ -73,27 +73,6 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
     blocks.append(Fold(table.caption, [table]) if len(datasets) > LISTED + 1 else table)
     blocks += _folded(index)
     return Section("trust", "Trust", heading, blocks)
-
-
-def _raw_calls(index: Index) -> list[Block]:
-    """The calls of the leading contrast over time, a strip a data set."""
-    role = leading_role(index)
-    strips = []
-    for dataset in index.main:
-        if role and (arms := strip_arms(index, dataset, role)):
-            name = Exempt(short_title(index, dataset))
-            words = (Exempt(strip_words(index, dataset, arms)),)
-            strips.append(((name,), words, strip(dataset, arms)))
-    if not strips:
-        return []
-    lead = Paragraph(
-        (
-            Strong(("Every timed call at the smallest batch size, in the order of time.",)),
-            " A dot is one call, its height the tokens a second. Where the dots of all arms rise "
-            "and fall together, the host changed; where those of one arm alone do, that arm did.",
-        )
-    )
-    return [lead, Strips(strips[:LISTED])]
 
 
 def _resolution(index: Index) -> list[Line]:
