@@ -28,6 +28,9 @@ from cudagraph_lab.records.store import log_of, stays
 if TYPE_CHECKING:
     import pandas as pd
 
+# Data sets that are shown together, each asked for some quantities alone.
+Series = Literal["sizes", "speculation", "upgrade"]
+
 
 class Dataset(BaseModel):
     """What is known of a data set beside its numbers."""
@@ -70,7 +73,7 @@ class Dataset(BaseModel):
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
     # One of several data sets that are shown together.
-    series: Literal["sizes", "speculation", "upgrade"] | None = None
+    series: Series | None = None
     caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
