@@ -7,7 +7,7 @@ from cudagraph_lab.ledger.catalogue import STEP, WAITING
 from cudagraph_lab.ledger.index import Index, value_at, with_quantity
 from cudagraph_lab.ledger.selection import Sized, ranked
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
-from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.numbers import batch, noted, value
 from cudagraph_lab.report.view import Block, Fold, Row, Table
 
 
@@ -38,7 +38,7 @@ def rank_table(index: Index) -> list[Block]:
                     model=Exempt(row.label),
                 ),
                 (Code(row.dataset),),
-                _by_batch(index, row.ratios),
+                _by_batch({size: noted(index, number) for size, number in row.ratios.items()}),
             ]
         )
         for (device, _), group in found.items()
@@ -49,7 +49,7 @@ def rank_table(index: Index) -> list[Block]:
             [
                 ("forecast, not measured",),
                 (Code(dataset),),
-                _by_batch(index, numbers),
+                _by_batch({size: value(number) for size, number in numbers.items()}),
             ]
         )
         for dataset, numbers in waiting.items()
@@ -65,15 +65,9 @@ def rank_table(index: Index) -> list[Block]:
     return [Fold(summary, [Table(caption, columns, rows)])]
 
 
-def _by_batch(index: Index, numbers: dict[int, Number]) -> Line:
-    return join(
-        [
-            say("{x} at {size}", x=noted(index, number), size=batch(size))
-            for size, number in sorted(numbers.items())
-        ],
-        ", ",
-        ", ",
-    )
+def _by_batch(numbers: dict[int, Line]) -> Line:
+    cells = [say("{x} at {size}", x=x, size=batch(size)) for size, x in sorted(numbers.items())]
+    return join(cells, ", ", ", ")
 
 
 def _waiting(index: Index) -> dict[str, dict[int, Number]]:
