@@ -19,6 +19,7 @@ def tiny_config(dataset: str, **more: Any) -> dict[str, Any]:
             "architecture": str(REPOSITORY / "tests" / "models" / "opt-2-layers"),
         },
         "workload": {"output_tokens": 4, "batch_sizes": [1, 2], "max_model_len": 64},
+        "order": "apart",
         "repeats": 1,
         "iterations": 1,
         "warmups": 0,

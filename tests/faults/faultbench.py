@@ -53,6 +53,7 @@ IN_TURN = ("eager", "eager-again", "compiled")
 # Three arms in turn; laid over the tiny configuration.
 TURNS: dict[str, Any] = {
     "order": "in_turn",
+    "boots": "together",
     "iterations": 3,
     "arms": {"eager-again": {"engine_args": {"enforce_eager": True}}},
     "contrasts": {"noise": {"numerator": "eager-again", "denominator": "eager", "role": "a_a"}},

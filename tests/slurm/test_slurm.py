@@ -43,6 +43,7 @@ def configuration(repository, arms):
             "max_model_len": 64,
             "gpu_memory_utilization": SHARE_OF_MEMORY,
         },
+        "order": "apart",
         "repeats": 1,
         "iterations": 2,
         "arms": {arm: {"engine_args": {"enforce_eager": True}} for arm in arms},

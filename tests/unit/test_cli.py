@@ -10,6 +10,7 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.cli import main
 from cudagraph_lab.design.predictions import read_predictions
 from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.ledger.hosts import measured_ratios
 
 LOGS = Path(__file__).parent.parent / "fixtures" / "startup_logs"
 
@@ -206,6 +207,20 @@ def test_forecast_writes_predictions_that_can_be_registered(tmp_path, capsys):
     assert {one.baseline for one in predictions} == {None, "same-ratio", "additive", "overlap"}
 
 
+def test_forecast_has_the_last_device_as_a_baseline(tmp_path, capsys):
+    main(["forecast", "--host", "h100-turns", "--device", "h100", "--model", "qwen2.5-32b",
+          "--batch", "1", "64", "--dataset", "sizes-*", "--context", "18",
+          "--last", "h200-sizes-qwen-32b"])  # fmt: skip
+    path = tmp_path / "predictions.yaml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    there = {one.number: one.value for one in read_predictions([path])
+             if one.baseline == "last-device"}  # fmt: skip
+    ratios = measured_ratios("h200-sizes-qwen-32b")
+    assert there == {
+        f"step_ratio/bundle/b{batch}": pytest.approx(ratios[batch], rel=1e-4) for batch in (1, 64)
+    }
+
+
 def test_forecast_of_speculating_arms_can_be_registered(tmp_path, capsys):
     main(["forecast", "--host", "h100-turns", "--device", "h100", "--model", "llama-3-8b",
           "--batch", "1", "8", "--dataset", "drafts-*", "--context", "18", "--arms", "graphs",
@@ -254,6 +269,9 @@ def test_extrapolate_says_what_speculation_must_yield(capsys):
         (["forecast", "--host", "h100-turns", "--device", "h100", "--model", "llama-3-8b",
           "--batch", "1", "--dataset", "d", "--context", "18", "--draft", "ngram",
           "--speculating", "eagre=x"], "--speculating"),
+        (["forecast", "--host", "h100-turns", "--device", "h100", "--model", "llama-3-8b",
+          "--batch", "1", "--dataset", "d", "--context", "18", "--last", "h100-turns"],
+         "h100-turns is of facebook/opt-125m, not of meta-llama"),
         (["extrapolate", "--device", "h100", "--model", "llama-3-8b", "--batch", "1",
           "--draft", "llama-9"], "llama-9"),
         (["extrapolate", "--device", "h100", "--model", "llama-3-8b", "--batch", "1",

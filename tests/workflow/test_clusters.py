@@ -25,7 +25,7 @@ def plan(run_snakemake, repository, tmp_path):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_graphs_are_planned_from_a_machine_without_a_gpu(plan, jobs, profile):
-    done = plan(profile, "measure=cuda", "dataset=nodes")
+    done = plan(profile, "measure=cuda", "dataset=nodes", "order=apart")
     assert done.returncode == 0, done.stdout
     assert jobs(done.stdout)["measure"] == 9
     assert "results/nodes/runs/graphs/rep3.json" in done.stdout
@@ -40,7 +40,9 @@ def asked(text):
 
 
 def test_a_measurement_on_slurm_asks_for_what_it_needs(plan):
-    done = plan("slurm", "measure=cuda", "dataset=nodes", "gpu_model=h100", "timeout_s=601")
+    done = plan(
+        "slurm", "measure=cuda", "dataset=nodes", "order=apart", "gpu_model=h100", "timeout_s=601"
+    )
     assert len(asked(done.stdout)) == 9
     for resources in asked(done.stdout):
         found = dict(one.split("=", 1) for one in resources.split(", "))
@@ -84,7 +86,12 @@ def test_a_run_asks_for_a_gpu_for_each_of_its_ranks(
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(
     ("config", "key"),
-    [((), "measure"), (("dataset=nodes",), "measure"), (("measure=cpu",), "dataset")],
+    [
+        ((), "measure"),
+        (("dataset=nodes",), "measure"),
+        (("measure=cpu",), "dataset"),
+        (("measure=cpu", "dataset=nodes"), "order"),
+    ],
 )
 def test_the_hardware_of_the_head_node_is_never_taken_for_the_nodes(plan, profile, config, key):
     done = plan(profile, *config)
@@ -113,7 +120,9 @@ def test_a_gpu_that_is_not_here_is_missed_before_anything_is_built_for_it(
     assert done.returncode == 1
     assert "Traceback" not in done.stdout
     (said,) = [line for line in done.stdout.splitlines() if line.startswith("cudagraph-lab: ")]
-    assert "config: measure: cuda, but no NVIDIA GPU answers here" in said
+    assert "config: order: auto goes by the memory of the device, but no NVIDIA GPU answers" in said
+    done = run_snakemake("--config", "measure=cuda", "dataset=x", "order=apart", directory=tmp_path)
+    assert "config: measure: cuda, but no NVIDIA GPU answers here" in done.stdout
     assert not (tmp_path / "results").exists()
 
 
@@ -137,4 +146,6 @@ def test_without_a_cluster_one_gpu_is_offered_also_by_hand(run_snakemake, tmp_pa
         "-n", "--resources", "gpu=1", "--config", "measure=cpu", "dataset=x", directory=tmp_path
     )
     assert done.returncode == 0, done.stdout
-    assert jobs(done.stdout)["measure"] == 6
+    # The shipped order: arms in turn, a job a repeat.
+    measuring = {rule: n for rule, n in jobs(done.stdout).items() if rule.startswith("measure")}
+    assert measuring == {f"measure_in_turn_{repeat}": 1 for repeat in (1, 2, 3)}

@@ -212,6 +212,13 @@ def test_the_shipped_sizes_are_planned_for_a_device_of_80_gib(planned_for_a_gpu,
     assert "results/h-llama-70b" not in said
 
 
+@pytest.mark.parametrize(("name", "repeats", "apart"), [("starts", 3, 6), ("co-residence", 5, 5)])
+def test_what_is_measured_apart_beside_arms_in_turn(planned_for_a_gpu, jobs, name, repeats, apart):
+    planned = measuring(jobs(planned_for_a_gpu(name, 79.6, "--config", "dataset=h")))
+    in_turn = {f"measure_in_turn_{repeat}": 1 for repeat in range(1, repeats + 1)}
+    assert planned == in_turn | {"measure": apart}
+
+
 def test_some_of_the_sizes_are_chosen_on_the_command_line(planned_for_a_gpu, jobs):
     chosen = "sizes={opt-125m: null, llama-1b: null, llama-8b: null}"
     said = planned_for_a_gpu("sizes", 139.8, "--config", "dataset=h", chosen)

@@ -44,6 +44,7 @@ def lab(tmp_path):
         "vllm_python": str(stub),
         "cache_dir": str(tmp_path / "cache"),
         "compare": [],
+        "order": "apart",
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
     return tmp_path

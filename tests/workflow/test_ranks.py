@@ -40,6 +40,7 @@ def directory(tmp_path_factory):
             "max_model_len": 64,
             "gpu_memory_utilization": SHARE_OF_MEMORY,
         },
+        "order": "apart",
         "repeats": 1,
         "iterations": 1,
         "warmups": 0,

@@ -26,6 +26,7 @@ MINE: dict[str, Any] = {
     "model": {"name": "tests/opt-2-layers", "weights": "dummy"},
     "workload": {"output_tokens": 4, "batch_sizes": BATCH_SIZES, "max_model_len": 64},
     "order": "in_turn",
+    "boots": "together",
     "repeats": REPEATS,
     "iterations": ROUNDS,
     "warmups": 0,
@@ -38,11 +39,13 @@ MINE: dict[str, Any] = {
 class Lab:
     """A directory in which the workflow measures the stub in turn."""
 
-    def __init__(self, directory, repository, run):
+    def __init__(self, directory, repository, run, design=None):
         self.directory, self._run = directory, run
-        self._files = (repository / "config" / "config.yaml", directory / "mine.yaml")
+        shipped = repository / "config"
+        designs = [shipped / "config.yaml", *([shipped / design] if design else [])]
+        self._files = [*designs, directory / "mine.yaml"]
         model = MINE["model"] | {"architecture": str(repository / "tests/models/opt-2-layers")}
-        self._files[1].write_text(yaml.safe_dump(MINE | {"model": model}))
+        self._files[-1].write_text(yaml.safe_dump(MINE | {"model": model}))
 
     def run(self, *arguments, how="works"):
         """The workflow up to the ledger. Snakemake and all below it get the stub."""
@@ -86,6 +89,15 @@ class Lab:
 def whole(tmp_path_factory, repository, run_snakemake):
     """A lab in which all arms of all repeats were measured."""
     lab = Lab(tmp_path_factory.mktemp("turns"), repository, run_snakemake)
+    done = lab.run()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return lab, done.stdout
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory, repository, run_snakemake):
+    """A lab with the shipped design that measures an arm in turn and alone."""
+    lab = Lab(tmp_path_factory.mktemp("alone"), repository, run_snakemake, "co-residence.yaml")
     done = lab.run()
     assert done.returncode == 0, done.stdout[-4000:]
     return lab, done.stdout
@@ -224,3 +236,32 @@ def test_an_arm_that_is_killed_is_measured_again_beside_what_the_others_finished
     assert records["eager-again", 1].request.order == ["eager-again"]
     assert sorted(records["eager", 1].request.order) == sorted(ARMS)
     assert records["eager", 1].measured_at < records["eager-again", 1].measured_at
+
+
+def test_an_arm_is_measured_in_turn_and_alone_in_the_same_repeats(company, jobs):
+    lab, said = company
+    measured = {rule: n for rule, n in jobs(said).items() if rule.startswith("measure")}
+    assert measured == {"measure": 2, "measure_in_turn_1": 1, "measure_in_turn_2": 1}
+    begun = []
+    for repeat in (1, 2):
+        for arm, how in (
+            ("eager", "in_turn"),
+            ("eager-again", "in_turn"),
+            ("eager-alone", "apart"),
+        ):
+            record = read_record(lab.path(arm, repeat), "turns")
+            assert (record.status, record.request.measured) == ("ok", how)
+            assert record.request.workload == read_record(lab.path("eager", 1)).request.workload
+            begun.append((record.measured_at, repeat))
+    assert [repeat for _, repeat in sorted(begun)] == [1] * 3 + [2] * 3
+
+
+def test_what_company_changes_is_a_number(company):
+    lab, _ = company
+    numbers = lab.numbers()
+    for batch in BATCH_SIZES:
+        ratio = numbers[f"ratio/company/b{batch}"]
+        assert ratio["value"] > 0 and ratio["n"] == 2
+        assert ratio["method"].startswith("t over repeats as blocks")
+    assert lab.facts()["contrasts"]["company"]["role"] == "co_resident"
+    assert not [name for name in numbers if name.startswith("ratio/co_resident")]

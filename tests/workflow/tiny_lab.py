@@ -35,6 +35,7 @@ class Lab:
                 "max_model_len": 64,
                 "gpu_memory_utilization": SHARE_OF_MEMORY,
             },
+            "order": "apart",
             "repeats": 1,
             "iterations": ITERATIONS,
         }

@@ -269,6 +269,7 @@ def serve(
     from vllm import SamplingParams
 
     from conditions import energy_meter, read_conditions
+    from idle import wait_until_idle
 
     workload = job["request"]["workload"]
     prompt: Any = workload["prompt"]
@@ -305,6 +306,9 @@ def serve(
             if counted:
                 made["call"]["draft_passes"] = llm.collective_rpc("lab_draft_passes")[0]
             made["call"] = {"role": asked["role"], "round": asked["round"], **made["call"]}
+            if job["platform"] == "cpu" and job["request"]["measured"] == "in_turn":
+                # Whose turn is next shares the processors with this engine.
+                wait_until_idle()
             answer(event="call", batch=asked["batch"], **made)
 
 

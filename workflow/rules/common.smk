@@ -143,7 +143,9 @@ if workflow.is_main_process:
         logger.info(line, extra=OURS)
     for arm, reason in {
         arm: reason
-        for plan in PLANS.values()
+        for name, plan in PLANS.items()
+        # Once is enough: the page says it too.
+        if not (datasets.RESULTS / name / "runs").exists()
         for arm, reason in design.arms_left_out(plan, PLATFORM).items()
     }.items():
         logger.info(f"arm {arm} is not measured here: {reason}", extra=OURS)
@@ -153,7 +155,7 @@ if workflow.is_main_process:
         with one_line_error():
             earlier.refuse_conflicts(plan, PLATFORM, name)
         if (going := plan_of_dataset(plan, PLATFORM, name)) is not None:
-            known = {"runs": going.runs, "seconds_of_run": going.seconds_of_run}
+            known = {"runs": going.runs, "seconds_of_job": going.seconds_of_job}
             logger.info(going.line, extra={"lab_plan": known})
 
 
@@ -280,9 +282,10 @@ def priority_of_turn(name, repeat):
     """Arms in turn start size by size, repeat by repeat."""
     try:
         check_hardware()
+        within = design.priority_of_turn(PLANS[name], PLATFORM, repeat)
+        return within + before_later_sizes(name)
     except LabError as error:
         sys.exit(f"cudagraph-lab: {error}")
-    return 1_000_000 - repeat * 1_000 + before_later_sizes(name)
 
 
 def minutes_of_run(name):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from cudagraph_lab.config.engine_args import EngineArgs
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.config.read import parse_config
+from cudagraph_lab.design.sizes import laid_over
 from cudagraph_lab.engine.graph_modes import COMPILE_MODES, GRAPH_MODES
 from cudagraph_lab.errors import LabError
 from tests.badconfig import BASE
@@ -52,6 +54,21 @@ def test_an_arm_and_a_contrast_are_removed_by_null():
     config = parse_config(raw | {"headline": "compile"})
     assert list(config.arms) == ["eager", "compiled"]
     assert list(config.contrasts) == ["compile"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"arms": {"compiled": {"alone": True}}}, "'compiled' is measured alone; a contrast"),
+        (
+            {"contrasts": {"bundle": {"role": "co_resident"}}, "headline": "graph"},
+            "'eager' is not measured alone; a contrast of role co_resident",
+        ),
+    ],
+)
+def test_company_is_a_contrast_of_its_own(config, change, said):
+    with pytest.raises(LabError, match=re.escape(said)):
+        parse_config(laid_over(config, change))
 
 
 def test_a_contrast_of_a_removed_arm_says_how_to_go_on():

@@ -171,21 +171,32 @@ def test_arms_that_need_several_devices_are_apart(plan_of):
     assert memory.settled(plan, "cuda", 80 * GIB).order == "apart"
 
 
-def test_auto_needs_the_memory_and_the_shapes(plan_of, config):
+def test_auto_needs_the_memory(plan_of):
     plan = plan_of(LLAMA)
-    with pytest.raises(LabError, match="order: auto goes by the memory of the device, not known"):
+    with pytest.raises(LabError, match=r"order: auto goes by the memory .* no NVIDIA GPU answers"):
         memory.settled(plan, "cuda", None)
+
+
+def test_a_model_of_unknown_shapes_is_measured_apart_and_the_plan_says_why(config):
     unknown = parse_config(config | {"order": "auto", "model": {"name": "no/shapes"}})
-    with pytest.raises(LabError, match="auto goes by the shapes of no/shapes, not known here"):
-        memory.settled(unknown, "cuda", GIB)
+    fitting, lines = memory.that_fit({"d": unknown}, "cuda", GIB)
+    assert (fitting["d"].order, lines) == ("apart", [])
+    assert memory.settled_lines({"d": unknown}, fitting) == [
+        "d: order: auto: one arm after the other, since no config.json here tells the shapes of "
+        "no/shapes; name a directory with one as model.architecture, or set order to in_turn"
+    ]
     # Without auto there is nothing to settle, and nothing is left out.
     given_order = unknown.model_copy(update={"order": "apart"})
     assert memory.that_fit({"d": given_order}, "cuda", GIB) == ({"d": given_order}, [])
 
 
 @pytest.mark.parametrize("shapes", [{}, {"hidden_size": "wide"}, {"n_embd": 768}])
-def test_shapes_that_cannot_be_counted_end_in_one_line(plan_of, shapes):
+def test_shapes_that_cannot_be_counted_leave_auto_apart_and_else_end_in_one_line(plan_of, shapes):
+    plan = plan_of(shapes)
+    fitting, _ = memory.that_fit({"d": plan}, "cuda", 80 * GIB)
+    assert fitting["d"].order == "apart"
+    assert "no config.json here tells" in memory.settled_lines({"d": plan}, fitting)[0]
     with pytest.raises(
         LabError, match=r"model\.architecture: the config\.json of some/model is none"
     ):
-        memory.settled(plan_of(shapes), "cuda", 80 * GIB)
+        memory.settled(plan_of(shapes, order="apart"), "cuda", 80 * GIB)

@@ -7,7 +7,13 @@ import pytest
 
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.job import record_path
-from cudagraph_lab.design.plan import plan_of_dataset, seconds_by_record
+from cudagraph_lab.design.plan import (
+    Spans,
+    jobs_to_go,
+    plan_of_dataset,
+    seconds_of_job,
+    spans_of_record,
+)
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import read_record
 
@@ -42,7 +48,10 @@ def test_what_is_there_is_not_planned_again_and_a_whole_data_set_has_no_plan(her
     for path in paths[:5]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
-    assert "5 of them there, 1 boot of vLLM to go" in plan_of_dataset(design, "cpu", "mine").line
+    assert (
+        "mine: 5 of 6 runs there (eager, compiled), 1 boot of vLLM to go"
+        in plan_of_dataset(design, "cpu", "mine").line
+    )
     paths[5].write_text("{}")
     assert plan_of_dataset(design, "cpu", "mine") is None
 
@@ -51,10 +60,10 @@ def test_an_unknown_model_has_no_time(here, config):
     design = Config.model_validate(config | {"model": {"name": "mine/model"}})
     plan = plan_of_dataset(design, "cpu", "mine")
     assert "no earlier run says how long" in plan.line
-    assert plan.seconds_of_run is None
+    assert plan.seconds_of_job is None
 
 
-def test_seconds_are_the_boot_and_as_many_calls_as_the_design_asks_for(design, small_record):
+def test_spans_are_those_of_a_record_with_calls_as_long_as_asked_for(design, small_record):
     path = small_record()
     body = json.loads(path.read_text())["record"]
     body["startup"] = {
@@ -70,13 +79,41 @@ def test_seconds_are_the_boot_and_as_many_calls_as_the_design_asks_for(design, s
     }  # fmt: skip
     workload = {**body["request"]["workload"], "batch_sizes": [1, 4], "output_tokens": 16}
     asked = Config.model_validate(
-        design.model_dump() | {"warmups": 1, "iterations": 2,
-                               "workload": {**design.workload.model_dump(), **{
+        design.model_dump() | {"workload": {**design.workload.model_dump(), **{
                                    k: workload[k] for k in ("batch_sizes", "output_tokens")}}}
     )  # fmt: skip
-    # Calls of 1.25 s for 8 tokens, so 2.5 s for 16: four of them at each of two batch sizes.
-    assert seconds_by_record(Record.model_validate(body), asked) == pytest.approx(25 + 4 * 2 * 2.5)
-    assert seconds_by_record(read_record(path), asked) is None  # it tells no boot
+    # Calls of 1.25 s for 8 tokens, so 2.5 s for 16, at each of two batch sizes.
+    spans = spans_of_record(Record.model_validate(body), asked)
+    assert (spans.boot_s, spans.round_s) == pytest.approx((25, 2 * 2.5))
+    assert spans_of_record(read_record(path), asked) is None  # it tells no boot
+
+
+@pytest.mark.parametrize(
+    ("platform", "boots", "arms", "bound", "seconds"),
+    [
+        ("cuda", "together", ["eager"], None, 30 + 2 * 4 + 3 * 4),
+        ("cuda", "together", ["eager", "compiled"], None, 30 + 2 * 8 + 3 * 8),
+        ("cuda", "in_sequence", ["eager", "compiled"], None, 60 + 2 * 8 + 3 * 8),
+        ("cpu", "together", ["eager", "compiled"], None, 60 + 2 * 8 + 3 * 8),
+        # A round that began before the bound goes on.
+        ("cuda", "together", ["eager", "compiled"], 10, 30 + 2 * 8 + 10 + 8),
+        ("cuda", "together", ["eager"], 100, 30 + 2 * 4 + 3 * 4),
+    ],
+)
+def test_a_job_takes_its_boots_and_the_calls_of_its_arms(
+    config, platform, boots, arms, bound, seconds
+):
+    changed = {"warmups": 1, "iterations": 3, "seconds_per_repeat": bound, "boots": boots}
+    asked = Config.model_validate(config | changed)
+    assert seconds_of_job(asked, platform, arms, Spans(30, 4)) == seconds
+
+
+def test_a_start_up_arm_takes_its_boot_and_arms_in_turn_are_one_job_a_repeat(here, config):
+    config["arms"]["start"] = {"engine_args": {}, "purpose": "startup", "repeats": 2}
+    asked = Config.model_validate(config | {"order": "in_turn", "repeats": 2})
+    assert seconds_of_job(asked, "cuda", ["start"], Spans(30, 4)) == 30
+    timed = ["eager", "compiled", "graphs"]
+    assert jobs_to_go(asked, "cuda", "mine") == [timed, timed, ["start"], ["start"]]
 
 
 def test_records_of_the_data_set_itself_come_before_shipped_ones(here, design, shipped):
@@ -84,4 +121,6 @@ def test_records_of_the_data_set_itself_come_before_shipped_ones(here, design, s
     path = here / record_path("mine", "eager", 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(source.read_bytes())
-    assert "min by the runs that are there" in plan_of_dataset(design, "cpu", "mine").line
+    line = plan_of_dataset(design, "cpu", "mine").line
+    assert re.search(r"to go, about \d+ min;", line)
+    assert "shipped" not in line

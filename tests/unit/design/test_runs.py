@@ -80,6 +80,33 @@ def test_priorities_realise_the_order_repeat_by_repeat(config, count, repeats, s
     assert started == drawn
 
 
+@SHARED
+@given(st.integers(2, 5), st.integers(1, 5), st.integers(0, 2**32))
+def test_arms_in_turn_stand_in_a_repeat_where_the_draw_puts_the_first_of_them(
+    config, count, repeats, seed
+):
+    config = with_arms(config, count, repeats) | {"seed": seed, "order": "in_turn"}
+    config["arms"]["arm-0"]["alone"] = True
+    assert "arm-0" not in design.arms_in_turn(typed(config), "cuda")
+    for repeat in range(1, repeats + 1):
+        alone = design.priority_of_run(typed(config), "cuda", "arm-0", repeat)
+        turn = design.priority_of_turn(typed(config), "cuda", repeat)
+        first = design.order_of_repeat(typed(config), "cuda", repeat)[0]
+        assert (alone > turn) == (first == "arm-0")
+        if repeat > 1:
+            before = design.priority_of_turn(typed(config), "cuda", repeat - 1)
+            assert before > max(alone, turn)
+    request = design.request_of_run(
+        typed(config), "cuda", "arm-0", 1, {"weights": "dummy", "revision": None}
+    )
+    beside = design.request_of_run(
+        typed(config), "cuda", "arm-1", 1, {"weights": "dummy", "revision": None}
+    )
+    assert (request["measured"], beside["measured"]) == ("apart", "in_turn")
+    for key in ("workload", "engine_args", "iterations", "seconds", "rounds"):
+        assert request[key] == beside[key]
+
+
 def test_a_run_outside_the_design_has_no_priority(config):
     for arm, repeat in (("graphs", 1), ("grahps", 1), ("eager", 4)):
         with pytest.raises(LabError, match=f"repeat {repeat} of arm '{arm}' is not to be measured"):

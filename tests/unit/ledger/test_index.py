@@ -1,5 +1,7 @@
 """The index: numbers are found by quantity and role, whatever a user called things."""
 
+from collections import Counter
+
 import pytest
 
 from cudagraph_lab.errors import LabError
@@ -71,3 +73,14 @@ def test_verdicts_are_counted_with_what_weakens_them():
     assert counted["confirmed"] == 2
     assert counted["confirmed in-sample"] == 1
     assert counted["post hoc"] == 1
+
+
+def test_a_prediction_of_several_numbers_counts_once_for_a_data_set_by_the_worst():
+    verdicts = {1: "confirmed", 8: "inconclusive", 64: "confirmed", 256: "not measured"}
+    numbers = [
+        ratio(batch, 2.0, predictions=[make_judged(verdict, "a/all")])
+        for batch, verdict in verdicts.items()
+    ]
+    numbers.append(ratio(1, 2.0, predictions=[make_judged("confirmed", "a/all")], dataset="other"))
+    counted = count_verdicts(make_index(make_ledger([], numbers)))
+    assert counted == Counter({"inconclusive": 1, "confirmed": 1})

@@ -35,6 +35,17 @@ def test_arms_in_turn_share_the_time_of_their_repeat(small_record, measured, sec
     assert found.note.startswith(f"of {seconds} s in {n} ")
 
 
+def test_an_arm_alone_beside_arms_in_turn_has_its_own_time(small_record):
+    calls = [call("first", 10, 2), call("timed", 12, 3)]
+    for arm, measured in (("eager", "in_turn"), ("graphs", "in_turn"), ("alone", "apart")):
+        path = run(small_record, measured, arm, 1, calls)
+    dataset, table = read_dataset("small", path.parents[1].glob("*/rep*.json"), {}, {}, {}, {})
+    assert dataset.measured == "in_turn"
+    found = timed_share(dataset, table)
+    assert found.value == pytest.approx(9 / 30)
+    assert found.note.startswith("of 30 s in 2 repeats and processes")
+
+
 def test_published_figures_have_no_times(shipped):
     dataset, table = read_dataset(
         "l4-published", (shipped / "l4-published" / "runs").glob("*/rep*.json"), {}, {}, {}, {}

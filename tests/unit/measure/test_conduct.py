@@ -9,8 +9,10 @@ import pytest
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.job import job_of
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.measure import conduct, supervisor
 from cudagraph_lab.measure import run as measure
 from cudagraph_lab.measure.conduct import UNTIL, seconds_left
+from cudagraph_lab.observations.table import observe
 
 ARMS = ["eager", "eager-again", "compiled"]
 OUT_OF_MEMORY_SEQUENCES = 4096  # with as many the stand-in for vLLM has no memory left
@@ -20,7 +22,8 @@ OUT_OF_MEMORY_SEQUENCES = 4096  # with as many the stand-in for vLLM has no memo
 def run_in_turn(config, tmp_path, monkeypatch, repository):
     """Measure arms in turn; the stand-in of one arm may fail in a chosen way."""
     config["arms"]["eager-again"] = config["arms"]["eager"]
-    config |= {"order": "in_turn", "iterations": 3, "warmups": 1, "timeout_s": 60.0}
+    config |= {"order": "in_turn", "boots": "together"}
+    config |= {"iterations": 3, "warmups": 1, "timeout_s": 60.0}
     config["workload"]["batch_sizes"] = [1, 2]
     config["vllm_python"] = sys.executable
     config["cache_dir"] = str(tmp_path / "cache")
@@ -30,7 +33,8 @@ def run_in_turn(config, tmp_path, monkeypatch, repository):
     monkeypatch.chdir(tmp_path)
     weights = {"weights": "dummy", "revision": None, "path": str(tmp_path)}
 
-    def run(arms=ARMS, how=None, seconds=None, profile_after=False, repeat=1):
+    def run(arms=ARMS, how=None, seconds=None, profile_after=False, repeat=1, **changes):
+        config.update(changes)
         config["seconds_per_repeat"] = seconds
         config["profile_after"] = profile_after
         if how:
@@ -63,6 +67,46 @@ def test_every_cell_has_one_call_a_round_and_all_calls_share_a_clock(run_in_turn
     # No arm has its calls in a row: the arms change places within a round.
     timed = [arm for *_, arm, round_ in spans if round_]
     assert max(timed[k : k + 4].count(arm) for k in range(len(timed) - 3) for arm in ARMS) <= 2
+
+
+def test_engines_that_boot_in_sequence_do_so_in_the_order_of_the_repeat(run_in_turn, monkeypatch):
+    events = []
+
+    def start_harness(name, *arguments):
+        events.append(("start", name.partition(" ")[0]))
+        return supervisor.start_harness(name, *arguments)
+
+    monkeypatch.setattr(measure, "start_harness", start_harness)
+    monkeypatch.setattr(conduct, "say", lambda line: events.append(("say", line)))
+    records = run_in_turn(boots="in_sequence")
+    order = records["eager"].request.order
+    assert sorted(order) == sorted(ARMS)
+    boots = [e for e in events if e[0] == "start" or "starting" in e[1] or "booting" in e[1]]
+    assert boots == [
+        event
+        for arm in order
+        for event in [
+            ("start", arm),
+            ("say", f"repeat 1: starting, {arm}"),
+            ("say", f"repeat 1: booting vLLM, {arm}"),
+        ]
+    ]
+    # Nobody boots beside a start, so that its seconds are what it takes.
+    for arm in ARMS:
+        assert records[arm].request.boots == "in_sequence"
+        seen = {row[5] for row in observe(records[arm], "warm")}
+        assert {"span_boot_s", "boot_warm_s"} <= seen
+
+
+def test_an_arm_that_does_not_boot_in_sequence_leaves_the_next_ones_theirs(run_in_turn, config):
+    config["arms"]["eager-again"] = {
+        "engine_args": {"enforce_eager": True, "max_num_seqs": OUT_OF_MEMORY_SEQUENCES}
+    }
+    records = run_in_turn(boots="in_sequence")
+    assert {arm for arm, record in records.items() if record.status == "ok"} == {
+        "eager",
+        "compiled",
+    }
 
 
 def test_the_machine_that_goes_back_ends_the_rounds_and_not_the_repeat(run_in_turn, monkeypatch):

@@ -1,5 +1,8 @@
 """What the harness reads from the engine core's messages, after the call."""
 
+import os
+import signal
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -145,3 +148,42 @@ def test_a_request_of_one_token_has_no_step_time(harness, monkeypatch):
     _, call = measure(harness, monkeypatch, [message(100.5, {"a": 1, "b": 1}, "NONE")])
     assert "decode_s_per_step" not in call
     assert call["seconds"] > 0
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    monkeypatch.syspath_prepend(str(HARNESS))
+    import idle
+
+    yield idle
+    del sys.modules["idle"]
+
+
+def test_a_turn_ends_once_the_engine_hardly_uses_a_processor(idle):
+    used = iter([1.0, 1.1, 1.2, 1.25, 1.26, 2.0])
+    slept: list[float] = []
+    idle.wait_until_idle(lambda: next(used), slept.append)
+    assert slept == [idle.LOOK_S] * 4
+    assert next(used) == 2.0
+
+
+def test_an_engine_that_never_rests_is_not_waited_for_for_ever(idle):
+    used = iter(range(1000))
+    slept: list[float] = []
+    idle.wait_until_idle(lambda: float(next(used)), slept.append)
+    assert len(slept) == idle.PATIENCE_LOOKS
+
+
+def test_the_processor_time_of_the_processes_below_is_read(idle):
+    spinning = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    before = idle.used_by_engine_s()
+    with subprocess.Popen([sys.executable, "-c", spinning]) as child:
+        try:
+            # The grandchild alone uses that much.
+            while idle.used_by_engine_s() < before + 0.5:
+                assert child.poll() is None
+            below = idle.descendants(child.pid)
+            assert len(below) == 1
+        finally:
+            for process in [*idle.descendants(child.pid), child.pid]:
+                os.kill(process, signal.SIGKILL)

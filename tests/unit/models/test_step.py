@@ -4,18 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.architecture import (
-    DEVICES,
-    MODELS,
-    read_devices,
-    read_models,
-    roofline,
-)
+from cudagraph_lab.models.architecture import read_devices, read_models, roofline
 from cudagraph_lab.models.calibration import MeasuredBusy, MeasuredStep, fit_host, fit_speed
 from cudagraph_lab.models.forecast import Question, answer, forecast
 from cudagraph_lab.models.step import (
@@ -35,7 +29,7 @@ from cudagraph_lab.models.step import (
 )
 
 ASSUMED = read_assumed()
-DEVICE_TABLE, MODEL_TABLE = read_devices(DEVICES), read_models(MODELS)
+DEVICE_TABLE, MODEL_TABLE = read_devices(), read_models()
 
 SECONDS = st.floats(1e-7, 1e-2)
 
@@ -100,6 +94,30 @@ def test_steps_grow_with_kernels_bytes_and_batch(batch, size, kernels, fixed, la
     assert seconds(host, speed, work, "graphs") <= seconds(host, speed, work, "eager")
 
 
+@given(
+    name=st.sampled_from(["opt-125m", "llama-3.2-1b", "llama-3-8b", "qwen2.5-32b"]),
+    layers=st.integers(1, 120),
+    batch=st.integers(1, 256),
+)
+def test_steps_grow_with_the_layers_of_a_model(name, layers, batch):
+    device = DEVICE_TABLE["h200"].model_copy(update={"memory_gib": None})
+
+    def steps(count):
+        model = MODEL_TABLE[name].model_copy(update={"layers": count, "published_parameters": None})
+        roof = roofline(device, model, batch, 1, "bf16", 64)
+        work = work_of(model, roof, batch, 1, ASSUMED.kernels, 1)
+        return {arm: step(a_host(), a_speed(serial=0.05), work, arm) for arm in STEP_ARMS}
+
+    fewer, more = steps(layers), steps(layers + 1)
+    # Draw by draw, and never because of chance.
+    for arm in STEP_ARMS:
+        assert np.all(more[arm].step_s >= fewer[arm].step_s)
+        # A layer is at least five kernels of 2 us, beside its bytes.
+        assert np.all(more[arm].gpu_s >= fewer[arm].gpu_s + 5 * 2e-6)
+    assert np.all(more["eager"].host_s >= fewer["eager"].host_s + 5 * 2e-5)
+    assert np.allclose(more["graphs"].host_s, fewer["graphs"].host_s)
+
+
 @given(serial=st.floats(0, 0.3))
 def test_the_speed_up_goes_to_1_as_gpu_work_grows(serial):
     host, speed = a_host(), a_speed(serial=serial)
@@ -112,11 +130,22 @@ def test_the_speed_up_goes_to_1_as_gpu_work_grows(serial):
     assert ratio(1e15) == pytest.approx(1, abs=1e-3)
 
 
-def test_the_speed_up_goes_to_host_over_replay_as_gpu_work_vanishes():
-    host, speed = a_host(fixed_s=1e-3, eager_s=2e-5), a_speed(kernel_s=1e-12)
-    work = some_work(size=1.0, kernels=216)
+@given(
+    fixed=st.floats(1e-4, 1e-2),
+    per_request=st.floats(1e-6, 1e-4),
+    launch=st.floats(1e-6, 1e-4),
+    batch=st.integers(1, 512),
+    launches=st.integers(1, 3000),
+)
+def test_the_speed_up_goes_to_host_over_replay_as_gpu_work_vanishes(
+    fixed, per_request, launch, batch, launches
+):
+    host, speed = a_host(fixed, per_request, launch), a_speed(bandwidth=1e18, kernel_s=1e-15)
+    speed = replace(speed, matrix_flop_s=constant(1e24))
+    work = some_work(batch, size=1.0, kernels=16.0 + launches)  # 16 outside of the graph
     eager, graphs = (seconds(host, speed, work, arm) for arm in ("eager", "graphs"))
-    assert eager / graphs == pytest.approx((1e-3 + 1e-5 + 200 * 2e-5) / (1e-3 + 1e-5), rel=1e-4)
+    beside = fixed + per_request * batch
+    assert eager / graphs == pytest.approx((beside + launches * launch) / beside, rel=1e-4)
 
 
 def test_a_step_by_hand():
@@ -170,11 +199,21 @@ def test_a_fit_recovers_the_constants_of_simulated_data_within_their_intervals()
     assert all(abs(residual) < 0.08 for residual in fitted.residuals.values())
 
 
-def test_an_exact_fit_is_exact():
-    truth, speed = a_host(1.4e-3, 1.7e-5, 2.9e-5, 3.1e-5), a_speed(serial=0.05)
-    fitted = fit_host(speed, cells_of(truth, speed, noise=0.0))
-    assert fitted.host.fixed_s[0] == pytest.approx(1.4e-3)
-    assert fitted.host.per_launch_s["compiled"][0] == pytest.approx(3.1e-5)
+@settings(max_examples=25, deadline=None)
+@given(
+    fixed=st.floats(8e-4, 5e-3),
+    per_request=st.floats(5e-6, 5e-5),
+    eager=st.floats(1e-5, 6e-5),
+    over=st.floats(0.7, 1.5),
+)
+def test_an_exact_fit_is_exact(fixed, per_request, eager, over):
+    truth = a_host(fixed, per_request, eager, eager * over)
+    speed = a_speed(serial=0.05)
+    fitted = fit_host(speed, cells_of(truth, speed, noise=0.0)).host
+    assert fitted.fixed_s[0] == pytest.approx(fixed, rel=1e-6)
+    assert fitted.per_request_s[0] == pytest.approx(per_request, rel=1e-6)
+    assert fitted.per_launch_s["eager"][0] == pytest.approx(eager, rel=1e-6)
+    assert fitted.per_launch_s["compiled"][0] == pytest.approx(eager * over, rel=1e-6)
 
 
 def test_cells_in_which_the_gpu_decides_say_nothing_of_the_host():

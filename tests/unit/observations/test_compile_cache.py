@@ -3,7 +3,9 @@
 import pandas as pd
 import pytest
 
+from cudagraph_lab.observations.compile_cache import first_starts
 from cudagraph_lab.observations.dataset import read_dataset
+from cudagraph_lab.records.store import read_record
 
 
 def boots(table, cache):
@@ -58,3 +60,21 @@ def test_engines_that_boot_side_by_side_have_no_boots(small_record, measured, ex
     table = table_of(path.parents[1])
     assert isinstance(table, pd.DataFrame)
     assert len(boots(table, "warm")) == expected
+
+
+def test_of_arms_that_booted_in_sequence_the_first_found_the_cache_empty(small_record):
+    def edit(body):
+        body["request"] |= {
+            "order": ["graphs", "eager"], "measured": "in_turn", "boots": "in_sequence"
+        }  # fmt: skip
+
+    records = [
+        read_record(
+            small_record(
+                edit, arm=arm, repeat=repeat, measured_at=f"2026-05-04T10:0{repeat}:00+00:00"
+            )
+        )
+        for repeat in (2, 1)
+        for arm in ("eager", "graphs")
+    ]
+    assert first_starts(records) == {("graphs", 1)}

@@ -20,6 +20,11 @@ def add_forecast(commands: Any) -> None:
         metavar="DATASET",
         help="data set of two ranks that the all-reduce is fitted on; without it one is assumed",
     )
+    parser.add_argument(
+        "--last",
+        metavar="DATASET",
+        help="data set of the same model on another device, for the baseline that nothing changes",
+    )
     parser.add_argument("--device", required=True, help="a name of config/devices.yaml")
     parser.add_argument("--model", required=True, nargs="+", help="names of config/models.yaml")
     parser.add_argument("--batch", required=True, type=int, nargs="+")
@@ -76,17 +81,20 @@ def _forecast(options: argparse.Namespace) -> None:
 
     from cudagraph_lab.ledger.forecasts import Plan, forecasts, speculation_forecasts
     from cudagraph_lab.ledger.hosts import measured_ratios, read_host, with_all_reduce
-    from cudagraph_lab.models.architecture import DEVICES, MODELS, find, read_devices, read_models
+    from cudagraph_lab.models.architecture import find, read_devices, read_models
     from cudagraph_lab.models.speculation import drafting_of
     from cudagraph_lab.models.step import read_assumed
 
-    assumed, devices, models = read_assumed(), read_devices(DEVICES), read_models(MODELS)
+    assumed, devices, models = read_assumed(), read_devices(), read_models()
     host = read_host(options.host, assumed, options.seed)
     if options.all_reduce:
         host = with_all_reduce(host, options.all_reduce, assumed, options.seed)
-    ratios = measured_ratios(options.host)
+    ratios = {"same-ratio": measured_ratios(options.host)}
     entries = []
     for name in options.model:
+        if options.last:
+            hub = find(models, name, "model").hub
+            ratios["last-device"] = measured_ratios(options.last, hub)
         plan = Plan(
             options.dataset,
             options.device,

@@ -98,6 +98,12 @@ def _check_contrasts(config: Config) -> None:
                     f"config: contrasts.{name}.{side}: there is no arm {arm!r}; name one of "
                     f"{', '.join(arms)}, add it under arms, or set contrasts.{name} to null"
                 )
+            if arms[arm].alone != (contrast.role == "co_resident" and side == "denominator"):
+                raise LabError(
+                    f"config: contrasts.{name}.{side}: {arm!r} is "
+                    f"{'measured alone' if arms[arm].alone else 'not measured alone'}; a contrast "
+                    "of role co_resident, and no other, sets an arm against one with alone: true"
+                )
             if arms[arm].purpose != "timed":
                 raise LabError(
                     f"config: contrasts.{name}.{side}: arm {arm!r} is for "

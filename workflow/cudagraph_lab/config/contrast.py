@@ -11,6 +11,7 @@ Role = Literal[
     "graph",  # graphs alone, both arms compiled
     "compile",  # compilation alone, neither arm with graphs
     "a_a",  # an arm against itself: the noise floor
+    "co_resident",  # an arm that takes turns, against the same arm alone
     "observer",  # without the per-step statistics, against with them
     "piecewise",  # piecewise graphs against the default
     "graph_compiled",  # the 2x2 factorial, custom operators pinned
@@ -33,9 +34,10 @@ class Contrast(BaseModel):
     role: Role = Field(
         "other",
         description="what the report takes it for: `primary`, `graph`, `compile`, `a_a` (an arm "
-        "against itself), `observer`, `piecewise`, `graph_compiled`, `graph_uncompiled`, "
-        "`compile_graphed`, `compile_ungraphed`, `speculation` (an arm with speculative decoding "
-        "against the same without), `upgrade` or `other`",
+        "against itself), `co_resident` (an arm in turn against the same arm alone), `observer`, "
+        "`piecewise`, `graph_compiled`, `graph_uncompiled`, `compile_graphed`, "
+        "`compile_ungraphed`, `speculation` (an arm with speculative decoding against the same "
+        "without), `upgrade` or `other`",
     )
     note: str = Field("", description="what a reader should know")
 

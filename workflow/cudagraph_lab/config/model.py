@@ -119,6 +119,11 @@ class Arm(Part):
     repeats: Positive | None = Field(
         None, description="processes of this arm; `null` takes the general `repeats`"
     )
+    alone: bool = Field(
+        False,
+        description="measured apart also where the others take turns, to see what their company "
+        "changes: in a contrast of role `co_resident`, and in no other",
+    )
     note: str = Field("", description="what a reader should know")
 
 
@@ -188,7 +193,7 @@ class Config(Part):
         description="fresh processes per arm; intervals come from their spread, so one gives none",
     )
     iterations: Positive = Field(
-        5, description="timed calls per batch size and process (`config.yaml` says 3)"
+        5, description="timed calls per batch size and process (`config.yaml` says 10)"
     )
     warmups: Count = Field(
         1,
@@ -201,6 +206,13 @@ class Config(Part):
         "resident together, each in its own process, and their calls take turns. `auto`: in turn "
         "where all of them fit into the device's memory together, else apart; their shares of "
         "the memory then follow from the model's shapes",
+    )
+    boots: Literal["in_sequence", "together"] = Field(
+        "in_sequence",
+        description="of arms in turn. `in_sequence`: one boots after the other, so that a start "
+        "tells its seconds and its memory. `together`: at the same time, which is quicker on a "
+        "GPU; start-up times and the memory of the graphs are then not known, and the KV cache "
+        "has a given size",
     )
     seconds_per_repeat: Annotated[float, Field(gt=0)] | None = Field(
         None,

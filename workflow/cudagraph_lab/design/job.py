@@ -43,6 +43,11 @@ class Job(BaseModel):
         return bool(self.arms[0].request["measured"] == "in_turn")
 
     @property
+    def in_sequence(self) -> bool:
+        """Whether one engine boots after the other."""
+        return self.in_turn and self.arms[0].request["boots"] == "in_sequence"
+
+    @property
     def name(self) -> str:
         """What a person reads of the job."""
         return f"repeat {self.repeat}" if self.in_turn else f"{self.arms[0].arm} rep {self.repeat}"

@@ -25,6 +25,7 @@ TOGETHER, ALONE, BY_DEFAULT = 0.92, 0.97, 0.9
 # What measurement_environment gives to vLLM as VLLM_CPU_KVCACHE_SPACE.
 KV_CACHE_BYTES_ON_CPU = GIB
 BLOCK_TOKENS = 16  # of vLLM's KV cache on CUDA
+UNCOUNTED = (KeyError, TypeError, ValueError)  # what a config.json of no known decoder leads to
 WIDE = frozenset({"float32", "float", "torch.float32"})
 
 
@@ -71,31 +72,42 @@ def settled_lines(named: Mapping[str, Config], fitting: Mapping[str, Config]) ->
             f"the arms take turns, together in {plan.workload.gpu_memory_utilization:g} of the "
             "memory"
             if plan.order == "in_turn"
-            else "one arm after the other, since they do not fit together"
+            else f"one arm after the other, since {_why_apart(plan)}"
         )
         for name, plan in fitting.items()
         if named[name].order == "auto"
     ]
 
 
+def _why_apart(config: Config) -> str:
+    try:
+        if (shapes := shapes_of(config)) is not None and parameters(shapes):
+            return "they do not fit together"
+    except UNCOUNTED:
+        pass
+    return (
+        f"no config.json here tells the shapes of {config.model.name}; name a directory with one "
+        "as model.architecture, or set order to in_turn"
+    )
+
+
 def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
     """The plan with `apart` or `in_turn` in the place of `auto`, and the shares that follow.
 
-    In turn where all timed arms fit together. Raises TooLargeError with the bytes needed and
-    there where not even the largest engine fits alone, and LabError where `auto` cannot be
-    settled because the memory or the model's shapes are not known.
+    In turn where all timed arms fit together; apart where no shapes of the model are known from
+    which that could be told. Raises TooLargeError with the bytes needed and there where
+    not even the largest engine fits alone, and LabError where `auto` cannot be settled because
+    the memory is not known.
     """
     shapes = shapes_of(config)
-    if memory_bytes is None or shapes is None:
-        if config.order != "auto":
-            return config
-        unknown = (
-            "memory of the device" if memory_bytes is None else f"shapes of {config.model.name}"
-        )
+    if memory_bytes is None and config.order == "auto":
         raise LabError(
-            f"config: order: auto goes by the {unknown}, not known here; set order to apart or "
-            "in_turn" + (", or model.architecture" if shapes is None else "")
+            "config: order: auto goes by the memory of the device, but no NVIDIA GPU answers here; "
+            "set measure to cpu or none, or order to apart or in_turn where the jobs run elsewhere"
         )
+    if memory_bytes is None or shapes is None:
+        order = "apart" if config.order == "auto" else config.order
+        return config.model_copy(update={"order": order})
     left_out = arms_left_out(config, platform)
     try:
         needs = {
@@ -103,7 +115,9 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
             for arm in config.arms
             if arm not in left_out
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except UNCOUNTED as error:
+        if config.order == "auto":
+            return config.model_copy(update={"order": "apart"})
         raise LabError(
             f"config: model.architecture: the config.json of {config.model.name} is none of a "
             f"decoder whose memory can be planned ({type(error).__name__}: {error})"
@@ -122,13 +136,15 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
         )
     if config.order != "auto":
         return config
-    timed = [arm for arm in needs if config.arms[arm].purpose == "timed"]
+    timed = [a for a in needs if config.arms[a].purpose == "timed" and not config.arms[a].alone]
     share = _share(max(needs[arm].total for arm in timed), whole) if timed else 1.0
     # The waiting workers of several ranks keep cores busy, so that arms disturb each other.
     several = any(ranks_of_arms(config, [arm], platform) > 1 for arm in timed)
     if not several and share * len(timed) <= TOGETHER:
         kv_cache = max(needs[arm].kv_cache for arm in timed)
-        return _in_turn(config, platform, round(share * len(timed), 3), kv_cache)
+        asked = min(config.workload.gpu_memory_utilization, TOGETHER) / len(timed)
+        each = max(share, math.floor(asked * 1000) / 1000)
+        return _in_turn(config, platform, round(each * len(timed), 3), kv_cache)
     by_default = BY_DEFAULT if platform == "cuda" else config.workload.gpu_memory_utilization
     alone = max(by_default, _share(largest.total, whole))
     return config.model_copy(update={"order": "apart", "workload": _taking(config, alone)})
@@ -222,7 +238,7 @@ def _taking(config: Config, utilization: float) -> Any:
 
 def _in_turn(config: Config, platform: str, utilization: float, kv_cache: int) -> Config:
     update: dict[str, Any] = {"order": "in_turn", "workload": _taking(config, utilization)}
-    if platform == "cuda":
+    if platform == "cuda" and config.boots == "together":
         given = config.engine_args.model_dump()
         arguments = {"kv_cache_memory_bytes": kv_cache} | given
         update["engine_args"] = type(config.engine_args).model_validate(arguments)

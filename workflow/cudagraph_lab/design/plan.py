@@ -1,13 +1,13 @@
 """What is going to be measured, in a line, and how long it takes by earlier records."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.datasets import RESULTS, SHIPPED, record_files
-from cudagraph_lab.design.job import record_path
+from cudagraph_lab.design.job import record_path, turns_to_measure
 from cudagraph_lab.design.runs import arms_in_turn, runs_to_measure, share_of_memory, versions_of
 from cudagraph_lab.engine.environment import (
     cache_directory,
@@ -25,7 +25,15 @@ class Plan:
 
     line: str
     runs: list[str]  # the records of the whole design
-    seconds_of_run: float | None
+    seconds_of_job: float | None  # of one that measures, on average
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Seconds of a boot, and of one call of every batch size, as an earlier record has them."""
+
+    boot_s: float
+    round_s: float
 
 
 def plan_of_dataset(config: Config, platform: str, name: str) -> Plan | None:
@@ -37,16 +45,19 @@ def plan_of_dataset(config: Config, platform: str, name: str) -> Plan | None:
         return None
     arms = list(dict.fromkeys(arm for arm, _ in runs))
     there = len(paths) - len(missing)
-    seconds, source = seconds_of_run(config, platform, name)
-    if seconds is None:
-        time = "no earlier run says how long"
+    spans, source = known_spans(config, platform, name)
+    jobs = jobs_to_go(config, platform, name)
+    seconds = None
+    time = "no earlier run says how long"
+    if spans is not None:
+        seconds = sum(seconds_of_job(config, platform, arms, spans) for arms in jobs)
+        time = f"about {max(round(seconds / 60), 1)} min" + (f" by {source}" if source else "")
+    boots = f"{_count(len(missing), 'boot')} of vLLM to go, {time}"
+    if there:
+        line = f"{name}: {there} of {len(paths)} runs there ({', '.join(arms)}), {boots}"
     else:
-        time = f"about {max(round(seconds * len(missing) / 60), 1)} min by {source}"
-    kept = f"{there} of them there, " if there else ""
-    line = (
-        f"{name}: {len(paths)} runs ({', '.join(arms)}), {kept}{_count(len(missing), 'boot')} of "
-        f"vLLM to go, {time}; {memory_of(config, platform, arms)}"
-    )
+        line = f"{name}: {len(paths)} runs ({', '.join(arms)}), {boots}"
+        line += f"; {memory_of(config, platform, arms)}"
     locks = [lock_file(config.vllm_python, platform, v) for v in versions_of(config, platform)]
     cache = cache_directory(config.cache_dir)
     unbuilt = [lock for lock in locks if lock is not None and not whole_environment(lock, cache)]
@@ -54,7 +65,7 @@ def plan_of_dataset(config: Config, platform: str, name: str) -> Plan | None:
         gib = sum(needed_gib(lock) for lock in unbuilt)
         several = "environments are" if len(unbuilt) > 1 else "environment is"
         line += f"; before, vLLM's {several} built, {gib} GiB of disk, once"
-    return Plan(line, paths, seconds)
+    return Plan(line, paths, seconds and seconds / len(jobs))
 
 
 def _count(number: int, noun: str) -> str:
@@ -67,27 +78,55 @@ def memory_of(config: Config, platform: str, arms: list[str]) -> str:
     together = len(arms_in_turn(config, platform))
     where = "the device's memory" if platform == "cuda" else "the memory"
     if together:
-        return f"{together} engines together take {share * together:.0%} of {where}"
+        whole = config.workload.gpu_memory_utilization
+        return f"{together} engines together take {whole:.0%} of {where}"
     return f"an engine takes {share:.0%} of {where}"
 
 
-def seconds_of_run(config: Config, platform: str, name: str) -> tuple[float | None, str]:
-    """Seconds that one run takes, and whose records say so; None where none does.
+def jobs_to_go(config: Config, platform: str, name: str) -> list[list[str]]:
+    """The jobs that measure what is missing of a data set, each with its arms."""
+    together = set(arms_in_turn(config, platform))
+    apart = [
+        [arm]
+        for arm, repeat in runs_to_measure(config, platform)
+        if arm not in together and not Path(record_path(name, arm, repeat)).exists()
+    ]
+    return [*turns_to_measure(config, platform, name).values(), *apart]
+
+
+def seconds_of_job(config: Config, platform: str, arms: Sequence[str], spans: Spans) -> float:
+    """Seconds of one repeat of these arms: their boots, and their calls one after the other.
+
+    On a CPU boots at the same time share its cores, and take as long as one after the other.
+    """
+    at_once = config.boots == "together" and platform == "cuda"
+    boots_s = spans.boot_s * (1 if at_once else len(arms))
+    if config.arms[arms[0]].purpose != "timed":
+        return boots_s
+    round_s = spans.round_s * len(arms)
+    timed_s = round_s * config.iterations
+    if config.seconds_per_repeat is not None:
+        timed_s = min(timed_s, config.seconds_per_repeat + round_s)
+    return boots_s + (1 + config.warmups) * round_s + timed_s
+
+
+def known_spans(config: Config, platform: str, name: str) -> tuple[Spans | None, str]:
+    """How long boots and calls take, and the shipped records that say so; None where none does.
 
     Records of this data set count, else those of a shipped one on this platform with this model:
-    its boots as they were, its calls as many and as long as this design asks for.
+    its boots as they were, its calls as long as this design asks for.
     """
     own = record_files(RESULTS / name / "runs")
-    if (seconds := _seconds(own[:6], config, platform)) is not None:
-        return seconds, "the runs that are there"
+    if (spans := _spans(own[:6], config, platform)) is not None:
+        return spans, ""
     for directory in sorted(SHIPPED.glob("*/runs")):
         first = record_files(directory)[:1]
-        if (seconds := _seconds(first, config, platform)) is not None:
-            return seconds, f"the shipped {directory.parent.name}"
+        if (spans := _spans(first, config, platform)) is not None:
+            return spans, f"the shipped {directory.parent.name}"
     return None, ""
 
 
-def _seconds(paths: Iterable[Path], config: Config, platform: str) -> float | None:
+def _spans(paths: Iterable[Path], config: Config, platform: str) -> Spans | None:
     found = []
     for path in paths:
         try:
@@ -95,13 +134,15 @@ def _seconds(paths: Iterable[Path], config: Config, platform: str) -> float | No
         except NotBelievedError:
             continue
         alike = (record.environment.platform, record.request.model) == (platform, config.model.name)
-        if alike and (seconds := seconds_by_record(record, config)) is not None:
-            found.append(seconds)
-    return median(found) if found else None
+        if alike and (spans := spans_of_record(record, config)) is not None:
+            found.append(spans)
+    if not found:
+        return None
+    return Spans(median(one.boot_s for one in found), median(one.round_s for one in found))
 
 
-def seconds_by_record(record: Record, config: Config) -> float | None:
-    """Seconds that a run of this design takes where its boot and calls are those of `record`.
+def spans_of_record(record: Record, config: Config) -> Spans | None:
+    """What a boot and a call of every batch size take where they are those of `record`.
 
     None where the record tells no boot or no calls. Batch sizes that it has not go by the nearest.
     """
@@ -114,10 +155,9 @@ def seconds_by_record(record: Record, config: Config) -> float | None:
     }
     if not boot_s or not known:
         return None
-    calls = 1 + config.warmups + config.iterations
     longer = config.workload.output_tokens / record.request.workload.output_tokens
     nearest = [
         known[min(known, key=lambda there: abs(there - batch))]
         for batch in config.workload.batch_sizes
     ]
-    return boot_s + calls * longer * sum(nearest)
+    return Spans(boot_s, longer * sum(nearest))

@@ -148,6 +148,19 @@ def priority_of_run(config: Config, platform: str, arm: str, repeat: int) -> int
     return 1_000_000 - repeat * 1_000 - order.index(arm)
 
 
+def priority_of_turn(config: Config, platform: str, repeat: int) -> int:
+    """Snakemake priority of the arms in turn of a repeat: the place of the first of them.
+
+    Arms that are measured apart beside them then come before or after them by the draw.
+    """
+    together = arms_in_turn(config, platform)
+    return max(
+        priority_of_run(config, platform, arm, repeat)
+        for arm in order_of_repeat(config, platform, repeat)
+        if arm in together
+    )
+
+
 # In turn on a GPU: with a given size of the KV cache vLLM does not profile its memory, so that
 # engines can boot beside each other.
 KV_CACHE_BYTES_IN_TURN = 2_000_000_000
@@ -159,7 +172,9 @@ def arms_in_turn(config: Config, platform: str) -> list[str]:
         return []
     left_out = arms_left_out(config, platform)
     return [
-        name for name, arm in config.arms.items() if arm.purpose == "timed" and name not in left_out
+        name
+        for name, arm in config.arms.items()
+        if arm.purpose == "timed" and not arm.alone and name not in left_out
     ]
 
 
@@ -209,7 +224,7 @@ def request_of_run(
     together = arms_in_turn(config, platform)
     in_turn = arm in together
     arguments = engine_args_of(config, arm, platform)
-    if together and platform == "cuda":
+    if together and config.boots == "together" and platform == "cuda":
         arguments = {"kv_cache_memory_bytes": KV_CACHE_BYTES_IN_TURN} | arguments
     order = order_of_repeat(config, platform, repeat)
     return {
@@ -228,6 +243,7 @@ def request_of_run(
         "observed": "messages",
         "order": [name for name in order if name in together] if in_turn else order,
         "measured": "in_turn" if in_turn else "apart",
+        "boots": config.boots if together else "together",
         "rounds": timed,
         "seconds": config.seconds_per_repeat if timed else None,
         # Counts do not differ between repeats.

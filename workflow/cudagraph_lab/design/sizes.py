@@ -16,6 +16,7 @@ KEYS = (
     "iterations",
     "warmups",
     "order",
+    "boots",
     "seconds_per_repeat",
     "profile_after",
     "timeout_s",

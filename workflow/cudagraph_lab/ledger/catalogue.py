@@ -16,7 +16,7 @@ from cudagraph_lab.ledger.quantity import NumberId, Quantity
 
 # What no section, prediction or table asks of other contrasts is not computed for them.
 OF_PRIMARY: frozenset[Role] = frozenset({"primary"})
-OF_CHECKS: frozenset[Role] = frozenset({"a_a", "observer", "piecewise"})
+OF_CHECKS: frozenset[Role] = frozenset({"a_a", "co_resident", "observer", "piecewise"})
 OF_SPECULATION: frozenset[Role] = frozenset({"speculation"})
 OF_UPGRADE: frozenset[Role] = frozenset({"upgrade"})
 OF_GAINS: frozenset[Role] = frozenset(get_args(Role)) - OF_CHECKS - OF_SPECULATION - OF_UPGRADE
@@ -55,7 +55,8 @@ FIRST_TOKEN = Quantity(
     "first_token/{arm}/b{batch}", "s", "first token", MEAN, "lower", mean_of="first_token_s")
 STEP = Quantity(
     "step/{arm}/b{batch}", "s", "decode step",
-    ("ledger.cells.step_cell", "statistics.means.estimate_mean"), "lower")
+    ("ledger.cells.step_cell", "statistics.means.estimate_mean"), "lower",
+    series=("sizes", "speculation"))
 SPREAD_BETWEEN = Quantity(
     "spread/between/{arm}/b{batch}", "relative", "spread between processes",
     ("statistics.spread.variance_components",), "lower")
@@ -71,21 +72,22 @@ TIMED_SHARE = Quantity(
 REPLAYED_SHARE = Quantity(
     "replay/full_share/{arm}/b{batch}", "share", "steps that replayed a full graph",
     ("observations.steps.decode_steps", "observations.steps.share_in_mode"), "higher",
-    count_of="full_share")
+    count_of="full_share", series=("speculation",))
 PADDED_TOKENS = Quantity(
     "replay/padded_tokens/{arm}/b{batch}", "tokens", "tokens a step was padded to",
     ("observations.steps.decode_steps",), "lower", count_of="padded_tokens")
 DRAFT_REPLAYED_SHARE = Quantity(
     "replay/draft_share/{arm}/b{batch}", "share", "passes of the draft that replayed a graph",
-    ("observations.drafts.replayed_share",), "higher", count_of="draft_replayed_share")
+    ("observations.drafts.replayed_share",), "higher", count_of="draft_replayed_share",
+    series=("speculation",))
 ACCEPTED_SHARE = Quantity(
     "speculation/accepted/{arm}/b{batch}", "share",
     "share of the drafted tokens that were accepted", ("observations.drafts.accepted_share",),
-    "higher", count_of="accepted_share")
+    "higher", count_of="accepted_share", series=("speculation",))
 TOKENS_PER_STEP = Quantity(
     "speculation/tokens_per_step/{arm}/b{batch}", "tokens",
     "tokens that a step yielded to a request", ("observations.drafts.tokens_per_step",), "higher",
-    count_of="tokens_per_step")
+    count_of="tokens_per_step", series=("speculation",))
 
 # Of speculative decoding.
 # A step with speculation takes this many times what one without it takes: so many tokens it must
@@ -93,33 +95,37 @@ TOKENS_PER_STEP = Quantity(
 TOKENS_TO_PAY = Quantity(
     "speculation/tokens_to_pay/{arm}/b{batch}", "tokens",
     "speculative step over plain step: tokens a step must yield to pay",
-    ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"), "lower")
+    ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"), "lower",
+    series=("speculation",))
 CAN_PAY = Quantity(
     "speculation/can_pay/{arm}/b{batch}", "holds",
     "speculation pays where every draft is accepted",
-    ("ledger.quantities.speculation.speculation_results",), "higher")
+    ("ledger.quantities.speculation.speculation_results",), "higher", series=("speculation",))
 NEEDED_IN_EAGER = Quantity(
     "speculation/eager_over_graphs/{arm}/b{batch}", "x",
     "tokens to pay in eager over those with graphs",
-    ("statistics.contrasts.sample_of", "statistics.contrasts.estimate_sample"))
+    ("statistics.contrasts.sample_of", "statistics.contrasts.estimate_sample"),
+    series=("speculation",))
 GRAPHS_NEED_LESS = Quantity(
     "speculation/graphs_need_less/{arm}/b{batch}", "holds",
     "speculation needs fewer tokens to pay with graphs than in eager",
-    ("ledger.quantities.speculation.speculation_results",), "higher")
+    ("ledger.quantities.speculation.speculation_results",), "higher", series=("speculation",))
 
 # Of contrasts.
 RATIO = Quantity(
     "ratio/{contrast}/b{batch}", "x", "speed-up",
-    ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"), "higher")
+    ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"), "higher",
+    series=("sizes", "upgrade"))
 STEP_RATIO = Quantity(
     "step_ratio/{contrast}/b{batch}", "x", "speed-up of a decode step",
-    ("statistics.contrasts.estimate_sample",), "higher", roles=OF_PRIMARY)
+    ("statistics.contrasts.estimate_sample",), "higher", roles=OF_PRIMARY,
+    series=("sizes", "speculation"))
 FADE = Quantity(
     "shape/fade/{contrast}", "holds", "fade", ("statistics.shapes.judge_fade_within",),
     roles=OF_PRIMARY)
 NO_INVERSION = Quantity(
     "shape/no_inversion/{contrast}", "holds", "no inversion",
-    ("statistics.shapes.judge_no_inversion_within",), "higher", roles=OF_GAINS)
+    ("statistics.shapes.judge_no_inversion_within",), "higher", roles=OF_GAINS, series=("sizes",))
 POSITION_OF_B8 = Quantity(
     "shape/position_of_b8/{contrast}", "share",
     "place of batch 8 between the gains at batch 64 (0%) and batch 1 (100%)",
@@ -143,15 +149,17 @@ PASSES_OF_ARM = Quantity("capture/passes/{arm}", "passes", "capture passes", COU
 SHAPES_PIECEWISE = Quantity(
     "capture/shapes/piecewise", "shapes", "shapes captured piecewise", COUNT)
 SHAPES_FULL = Quantity("capture/shapes/full", "shapes", "shapes captured in full", COUNT)
-CAPTURE_S = Quantity("capture/seconds", "s", "capture", MEAN, "lower")
-CAPTURE_GIB = Quantity("capture/gib", "GiB", "memory of the graphs", MEAN, "lower")
+CAPTURE_S = Quantity("capture/seconds", "s", "capture", MEAN, "lower", series=("sizes",))
+CAPTURE_GIB = Quantity(
+    "capture/gib", "GiB", "memory of the graphs", MEAN, "lower", series=("sizes",))
 CAPTURE_S_PER_GRAPH = Quantity(
     "capture/seconds_per_graph", "s", "capture of one more graph", CAPTURE_FIT, "lower")
-GRAPHS_OF_ARM = Quantity("capture/graphs/{arm}", "graphs", "graphs captured", COUNT)
-STARTUP = Quantity("startup/{phase}/{arm}", "s", "start-up", MEAN, "lower")
+GRAPHS_OF_ARM = Quantity(
+    "capture/graphs/{arm}", "graphs", "graphs captured", COUNT, series=("upgrade",))
+STARTUP = Quantity("startup/{phase}/{arm}", "s", "start-up", MEAN, "lower", series=("sizes",))
 KV_TOKENS = Quantity("kv/tokens/{arm}", "tokens", "KV cache", COUNT, "higher")
 KV_TOKENS_LOST = Quantity(
-    "kv/tokens_lost", "tokens", "KV cache lost to graphs", KV_LOST, "lower")
+    "kv/tokens_lost", "tokens", "KV cache lost to graphs", KV_LOST, "lower", series=("sizes",))
 KV_REQUESTS_LOST = Quantity(
     "kv/requests_lost", "requests", "KV cache lost to graphs", KV_LOST, "lower")
 COMPILE_COLD_S = Quantity(
@@ -161,16 +169,20 @@ COMPILE_WARM_S = Quantity(
 
 # Of a profile.
 KERNELS = Quantity(
-    "profile/kernels_per_step/{arm}/b{batch}", "kernels", "kernels a step", PROFILE, "lower")
+    "profile/kernels_per_step/{arm}/b{batch}", "kernels", "kernels a step", PROFILE, "lower",
+    series=("sizes",))
 LAUNCHES = Quantity(
-    "profile/launches_per_step/{arm}/b{batch}", "launches", "launches a step", PROFILE, "lower")
+    "profile/launches_per_step/{arm}/b{batch}", "launches", "launches a step", PROFILE, "lower",
+    series=("speculation",))
 GRAPH_LAUNCHES = Quantity(
-    "profile/graph_launches_per_step/{arm}/b{batch}", "launches", "replays a step", PROFILE)
+    "profile/graph_launches_per_step/{arm}/b{batch}", "launches", "replays a step", PROFILE,
+    series=("speculation",))
 BUSY_S = Quantity(
-    "profile/device_busy_s_per_step/{arm}/b{batch}", "s", "GPU work a step", PROFILE, "lower")
+    "profile/device_busy_s_per_step/{arm}/b{batch}", "s", "GPU work a step", PROFILE, "lower",
+    series=("sizes", "speculation"))
 DRAFT_BUSY_S = Quantity(
     "profile/draft_busy_s_per_step/{arm}/b{batch}", "s", "GPU work of the draft's passes a step",
-    PROFILE, "lower")
+    PROFILE, "lower", series=("speculation",))
 US_PER_LAUNCH = Quantity(
     "launches/us_per_launch/b1", "us", "cost of a launch",
     ("engine.profile_trace.summarise_decode_steps", "ledger.quantities.savings.launch_cost"),
@@ -212,16 +224,16 @@ OUTPUTS_DIFFERING = Quantity(
 # Of two versions of vLLM, the newer over the older, where both were measured in one data set.
 UPGRADE_FIRST_TOKEN = Quantity(
     "upgrade/first_token/{contrast}/b{batch}", "x", "first token over that of the older version",
-    UPGRADE, "lower", roles=OF_UPGRADE)
+    UPGRADE, "lower", roles=OF_UPGRADE, series=("upgrade",))
 UPGRADE_STARTUP = Quantity(
     "upgrade/startup/{phase}/{contrast}", "x", "start-up over that of the older version", UPGRADE,
-    "lower", roles=OF_UPGRADE)
+    "lower", roles=OF_UPGRADE, series=("upgrade",))
 UPGRADE_CAPTURE_GIB = Quantity(
     "upgrade/capture_gib/{contrast}", "x", "memory of the graphs over that of the older version",
-    UPGRADE, "lower", roles=OF_UPGRADE)
+    UPGRADE, "lower", roles=OF_UPGRADE, series=("upgrade",))
 UPGRADE_KV_TOKENS = Quantity(
     "upgrade/kv_tokens/{contrast}", "x", "KV cache over that of the older version", UPGRADE,
-    "higher", roles=OF_UPGRADE)
+    "higher", roles=OF_UPGRADE, series=("upgrade",))
 
 # Of capture sizes over a batch mix.
 LADDER_GRAPHS = Quantity("ladder/{ladder}/graphs", "graphs", "graphs captured", LADDERS)

@@ -3,33 +3,7 @@
 import pandas as pd
 
 from cudagraph_lab.config.contrast import headline_of
-from cudagraph_lab.ledger.catalogue import (
-    ACCEPTED_SHARE,
-    BUSY_S,
-    CAN_PAY,
-    CAPTURE_GIB,
-    CAPTURE_S,
-    DRAFT_BUSY_S,
-    DRAFT_REPLAYED_SHARE,
-    GRAPH_LAUNCHES,
-    GRAPHS_NEED_LESS,
-    GRAPHS_OF_ARM,
-    KERNELS,
-    KV_TOKENS_LOST,
-    LAUNCHES,
-    NEEDED_IN_EAGER,
-    NO_INVERSION,
-    RATIO,
-    REPLAYED_SHARE,
-    STEP,
-    STEP_RATIO,
-    TOKENS_PER_STEP,
-    TOKENS_TO_PAY,
-    UPGRADE_CAPTURE_GIB,
-    UPGRADE_FIRST_TOKEN,
-    UPGRADE_KV_TOKENS,
-    UPGRADE_STARTUP,
-)
+from cudagraph_lab.ledger.catalogue import KV_TOKENS_LOST
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
 from cudagraph_lab.ledger.quantities.contrasts import (
@@ -62,29 +36,7 @@ from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import Throughputs, read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
-# What is asked of a series of model sizes: steps, speed-ups, and what a step consists of.
-OF_SIZES = frozenset({STEP, RATIO, STEP_RATIO, NO_INVERSION})
-OF_SMALLEST = frozenset({KERNELS, BUSY_S})  # at the smallest batch size alone
-# What graphs cost each size at start-up, where its arms booted apart; also why the KV cache lost
-# nothing.
-OF_STARTS = frozenset({CAPTURE_S, CAPTURE_GIB})
-PHASES = frozenset({"boot", "compile_cold", "compile_warm"})
-# What is asked of speculative decoding.
-OF_DRAFTS = frozenset(
-    {
-        STEP, STEP_RATIO, TOKENS_TO_PAY, CAN_PAY, NEEDED_IN_EAGER, GRAPHS_NEED_LESS, ACCEPTED_SHARE,
-        TOKENS_PER_STEP, REPLAYED_SHARE, DRAFT_REPLAYED_SHARE, BUSY_S, DRAFT_BUSY_S, LAUNCHES,
-        GRAPH_LAUNCHES,
-    }
-)  # fmt: skip
-
-# What is asked of two versions of vLLM, of every contrast.
-OF_UPGRADES = frozenset(
-    {
-        RATIO, UPGRADE_FIRST_TOKEN, UPGRADE_STARTUP, UPGRADE_CAPTURE_GIB, UPGRADE_KV_TOKENS,
-        GRAPHS_OF_ARM,
-    }
-)  # fmt: skip
+PHASES = (None, "boot", "compile_cold", "compile_warm")  # of the start of a model size
 
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
@@ -110,29 +62,21 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
         if headline is not None:
             booted += capture_results(dataset, headline, startup)
             booted += kv_results(dataset, headline, startup)
-        return [
-            *(result for result in results if result.id.quantity in OF_SIZES),
-            *(
-                result
-                for result in profile_results(dataset, headline, profiled)
-                if result.id.quantity in OF_SMALLEST and result.id.batch == smallest
-            ),
-            *(
-                result
-                for result in booted
-                if result.id.quantity is KV_TOKENS_LOST
-                or (
-                    result.value is not None
-                    and (result.id.quantity in OF_STARTS or result.id.phase in PHASES)
-                )
-            ),
+        counted = profile_results(dataset, headline, profiled)
+        results += [result for result in counted if result.id.batch == smallest]
+        # Why the KV cache lost nothing is said of arms in turn too.
+        results += [
+            result
+            for result in booted
+            if result.id.quantity is KV_TOKENS_LOST
+            or (result.value is not None and result.id.phase in PHASES)
         ]
-    if dataset.series == "speculation":
+    elif dataset.series == "speculation":
         results += profile_results(dataset, headline, profiled)
-        return [result for result in results if result.id.quantity in OF_DRAFTS]
-    if dataset.series == "upgrade":
+    elif dataset.series == "upgrade":
         results += startup_results(dataset, startup)
-        return [result for result in results if result.id.quantity in OF_UPGRADES]
+    if dataset.series is not None:
+        return [result for result in results if dataset.series in result.id.quantity.series]
     if headline is not None:
         mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += interaction_results(dataset, known)

@@ -48,14 +48,14 @@ class Plan:
 def forecasts(
     plan: Plan,
     host: CalibratedHost,
-    measured_ratios: Mapping[int, float],
+    measured_ratios: Mapping[str, Mapping[int, float]],
     assumed: Assumed,
     seed: int,
 ) -> list[dict[str, Any]]:
     """Entries of a predictions file for one plan.
 
-    `measured_ratios` holds, by batch size, the speed-up that was measured on `host`; it makes the
-    baseline "as the calibration's model". Raises LabError as `models.forecast.answer` does.
+    `measured_ratios` holds, by the name of a baseline (`same-ratio`, `last-device`), the speed-ups
+    that it repeats, by batch size. Raises LabError as `models.forecast.answer` does.
     """
     entries = []
     speed = speed_on(host, plan.device_name, plan.device, assumed, seed)
@@ -169,19 +169,23 @@ def _said(
 BASELINES = {
     "weights-read": "a step grows as the weights that are read: those of the draft k times",
     "same-ratio": "the speed-up of the model that the host was calibrated on, at the same batch",
+    "last-device": "the speed-up of the same model on the device measured last, at the same batch",
     **{name: f"the lab's {name} model: {words}" for name, words in IN_WORDS.items()},
 }
 
 
 def _baselines(
-    said: Answer, host: CalibratedHost, ratios: Mapping[int, float], batch: int
+    said: Answer, host: CalibratedHost, ratios: Mapping[str, Mapping[int, float]], batch: int
 ) -> dict[str, float]:
-    """The lab's two models know launches and GPU work, and no other work of the host."""
+    """What was measured elsewhere, repeated; and the lab's two models, which know launches and
+    GPU work, and no other work of the host.
+    """
     eager, graphs = said.steps["eager"], said.steps["graphs"]
     fixed = host.calibration.host
     beside = float(np.median(fixed.fixed_s + fixed.per_request_s * batch))
     bill, gpu = float(np.median(eager.host_s)) - beside, float(np.median(graphs.gpu_s))
-    return {"same-ratio": interpolated(ratios, batch), **model_ratios(gpu, bill)}
+    repeated = {name: interpolated(known, batch) for name, known in ratios.items()}
+    return {**repeated, **model_ratios(gpu, bill)}
 
 
 def interpolated(ratios: Mapping[int, float], batch: int) -> float:

@@ -12,8 +12,6 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.cells import Cells, cells_of, locate_pair, locate_step, profiled
 from cudagraph_lab.models.architecture import (
     CONFIG,
-    DEVICES,
-    MODELS,
     Device,
     Dtype,
     Model,
@@ -124,7 +122,7 @@ def with_all_reduce(host: CalibratedHost, name: str, assumed: Assumed, seed: int
     Raises LabError as `models.calibration.fit_all_reduce` and `read_measured` do.
     """
     dataset, table = read_measured(name)
-    devices, models = read_devices(DEVICES), read_models(MODELS)
+    devices, models = read_devices(), read_models()
     device_name = _named(devices, "reported_as", dataset.device, name, "devices.yaml")
     device = devices[device_name]
     model = models[_named(models, "hub", dataset.model, name, "models.yaml")]
@@ -222,12 +220,17 @@ def read_measured(name: str) -> tuple[Dataset, pd.DataFrame]:
 def read_host(name: str, assumed: Assumed, seed: int) -> CalibratedHost:
     """Calibrate on a data set by its name. Raises LabError as `calibrate` does."""
     dataset, table = read_measured(name)
-    return calibrate(dataset, table, read_devices(DEVICES), read_models(MODELS), assumed, seed)
+    return calibrate(dataset, table, read_devices(), read_models(), assumed, seed)
 
 
-def measured_ratios(name: str) -> dict[int, float]:
-    """By batch size, eager over graphs of a data set in seconds per decode step."""
+def measured_ratios(name: str, model: str | None = None) -> dict[int, float]:
+    """By batch size, eager over graphs of a data set in seconds per decode step.
+
+    Raises LabError where the data set is of another `model`, given as the hub spells it.
+    """
     dataset, table = read_measured(name)
+    if model not in (None, dataset.model):
+        raise LabError(f"{name} is of {dataset.model}, not of {model}; name a data set of that")
     timed, arms = cells_of(table, "timed"), step_arms(dataset)
     return {
         batch: pair[0].value / pair[1].value

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, Literal
 
 from cudagraph_lab.config.contrast import Role
+from cudagraph_lab.observations.dataset import Series
 
 KEYS = frozenset(
     {"arm", "baseline", "batch", "contrast", "dataset", "device", "dtype", "family", "host",
@@ -46,6 +47,8 @@ class Quantity:
     computed_by: tuple[str, ...]  # functions; names, since to import them all takes long
     better: Literal["higher", "lower"] | None = None
     roles: frozenset[Role] | None = None  # contrasts that it is computed for; None for all
+    # Series of data sets that are asked for it; a data set of no series is asked for everything.
+    series: tuple[Series, ...] = ()
     # A column of the observations' timed rows of an arm and batch size, of which the number is the
     # mean with its interval, or a count or share that should not vary.
     mean_of: str | None = None

@@ -55,6 +55,9 @@ def read_throughputs(
     ratios: list[Sample] = []
     pairs: list[Sample] = []
     for contrast in dataset.contrasts.values():
+        # The two sides of co-residence are minutes apart: their variance is no other contrast's.
+        if contrast.role == "co_resident":
+            continue
         if (sides := sides_of(dataset, contrast, without)) is not None:
             ratios += samples_of(without, sides).values()
             pairs += pairs_of(without, sides).values()
@@ -111,13 +114,16 @@ def sides_of(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Sides 
 
 
 def alike(dataset: Dataset, arm: str, measured: Mapping[str, ArmCells]) -> list[str]:
-    """The arm, and those with its purpose and settings that have all of its batch sizes."""
+    """The arm, and those with its purpose and settings, measured as it was, that have all of its
+    batch sizes.
+    """
     facts = dataset.arms[arm]
     others = [
         name
         for name, other in dataset.arms.items()
         if name != arm
         and (other.purpose, other.settings) == (facts.purpose, facts.settings)
+        and other.measured == facts.measured
         and measured.get(name, {}).keys() >= measured[arm].keys()
     ]
     return [arm, *others]

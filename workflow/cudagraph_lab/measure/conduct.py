@@ -51,11 +51,13 @@ class Conductor:
         self,
         job: Job,
         harnesses: Mapping[str, Harness],
+        start: Callable[[ArmJob], None],
         check: Callable[[], None],
         refuse_fault: Callable[[ArmJob, Taken], None],
     ) -> None:
         self.job = job
         self.harnesses = harnesses
+        self.start = start
         self.check = check
         self.refuse_fault = refuse_fault
         self.taken = {member.arm: Taken() for member in job.arms}
@@ -79,21 +81,33 @@ class Conductor:
                 taken.conditions += answer["readings"]
             elif answer["event"] in ("import", "boot"):
                 taken.stage = answer["event"]
-                if not self.job.in_turn or arm == self.job.arms[0].arm:
+                first = arm == self.job.arms[0].arm
+                if self.job.in_sequence or not self.job.in_turn or first:
                     doing = "starting" if answer["event"] == "import" else "booting vLLM"
-                    say(f"{self.job.name}: {doing}")
+                    which = f", {arm}" if self.job.in_sequence else ""
+                    say(f"{self.job.name}: {doing}{which}")
             elif answer["event"] == "ready":
                 taken.stage = "generate"
             if answer["event"] == event:
                 return answer
 
     def await_boots(self) -> None:
-        """Wait until every engine is ready.
+        """Start the harnesses and wait until every engine is ready.
 
-        An arm whose engine did not get to work for a reason that is not a result ends the job
-        here, before anything is measured.
+        All boot at the same time, or in the order of the repeat, one after the other. An arm whose
+        engine did not get to work for a reason that is not a result ends the job here, before
+        anything is measured.
         """
-        for member in self.job.arms:
+        if self.job.in_sequence:
+            order = self.job.arms[0].request["order"]
+            members = sorted(self.job.arms, key=lambda member: order.index(member.arm))
+        else:
+            members = self.job.arms
+            for member in members:
+                self.start(member)
+        for member in members:
+            if self.job.in_sequence:
+                self.start(member)
             taken = self.taken[member.arm]
             taken.ready = self.await_event(member.arm, "ready")
             if not taken.alive:
@@ -230,15 +244,17 @@ def seconds_left(planned_s: float | None, environment: Mapping[str, str]) -> flo
 def conduct(
     job: Job,
     harnesses: Mapping[str, Harness],
+    start: Callable[[ArmJob], None],
     check: Callable[[], None],
     refuse_fault: Callable[[ArmJob, Taken], None],
 ) -> dict[str, Taken]:
     """Let the harnesses do all that the job asks for; what came of each arm.
 
-    `check` is called while it waits; `refuse_fault` is called with each arm that ended before
-    its engine was ready. Both raise LabError where the job is to end.
+    `start` starts the harness of an arm, and adds it to `harnesses`. `check` is called while it
+    waits; `refuse_fault` is called with each arm that ended before its engine was ready. Both
+    raise LabError where the job is to end.
     """
-    conductor = Conductor(job, harnesses, check, refuse_fault)
+    conductor = Conductor(job, harnesses, start, check, refuse_fault)
     conductor.await_boots()
     conductor.warm_up()
     request = job.arms[0].request

@@ -158,16 +158,17 @@ def _measure_arms(job: Job, place: Place, descriptors: list[int]) -> None:
     harnesses: dict[str, Harness] = {}
     outcomes: dict[str, Outcome] = {}
 
+    def start(member: ArmJob) -> None:
+        harnesses[member.arm] = _start(
+            job, member, place, environments[member.arm], descriptors, zero_s
+        )
+
     def refuse_early(member: ArmJob, taken: Taken) -> None:
         outcomes[member.arm] = end(harnesses[member.arm])
         refuse_fault(job, member, taken, outcomes[member.arm])
 
     try:
-        for member in job.arms:
-            harnesses[member.arm] = _start(
-                job, member, place, environments[member.arm], descriptors, zero_s
-            )
-        taken = conduct(job, harnesses, check, refuse_early)
+        taken = conduct(job, harnesses, start, check, refuse_early)
         for arm, harness in harnesses.items():
             if arm not in outcomes:
                 outcomes[arm] = end(harness)

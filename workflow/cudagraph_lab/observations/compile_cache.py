@@ -19,9 +19,16 @@ def first_starts(records: Sequence[Record]) -> set[Run]:
             continue
         machine = record.environment.host, record.environment.device_id
         known = first.get(machine)
-        if known is None or record.measured_at < str(known.measured_at):
+        if known is None or _began(record) < _began(known):
             first[machine] = record
     return {(record.arm, record.repeat) for record in first.values()}
+
+
+def _began(record: Record) -> tuple[str, int]:
+    """When a run began; of those that began together, by the place at which it booted."""
+    order = record.request.order
+    place = order.index(record.arm) if record.arm in order else len(order)
+    return str(record.measured_at), place
 
 
 def found_cache(record: Record, first: set[Run]) -> Literal["warm", "cold"] | None:

@@ -28,6 +28,9 @@ from cudagraph_lab.records.store import log_of, stays
 if TYPE_CHECKING:
     import pandas as pd
 
+# Data sets that are shown together, each asked for some quantities alone.
+Series = Literal["sizes", "speculation", "upgrade"]
+
 
 class Dataset(BaseModel):
     """What is known of a data set beside its numbers."""
@@ -70,7 +73,7 @@ class Dataset(BaseModel):
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
     # One of several data sets that are shown together.
-    series: Literal["sizes", "speculation", "upgrade"] | None = None
+    series: Series | None = None
     caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
@@ -227,7 +230,7 @@ def _describe(
         source=example.source,
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),
-        measured=example.request.measured,
+        measured="in_turn" if any(r.request.measured == "in_turn" for r in timed) else "apart",
         observed=example.request.observed,
         order=order_run([record for _, record in read]),
         calls=calls_over_time(r for r in timed if r.status == "ok" and arms[r.arm].status == "ok"),

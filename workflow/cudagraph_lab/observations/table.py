@@ -89,10 +89,10 @@ def _of_start(record: Record, cache: Literal["warm", "cold"] | None) -> Iterator
     if startup is None:
         return
     yield None, "startup", 1, _of_graphs(startup)
-    # Engines in turn boot at the same time and wait for each other's processors: what their
-    # start-up took is not what it takes alone. The memory of the graphs is read as memory of
-    # the device that is gone, so the other engines are in it. Counts are what they are.
-    if record.request.measured != "apart":
+    # Engines that boot at the same time wait for each other's processors: what their start-up
+    # took is not what it takes alone. The memory of the graphs is read as memory of the device
+    # that is gone, so the other engines are in it. Counts are what they are.
+    if record.request.measured == "in_turn" and record.request.boots == "together":
         return
     for span in startup.spans:
         yield None, "startup", 1, {f"span_{span.name}_s": span.seconds}

@@ -41,6 +41,7 @@ class Arm(BaseModel):
     engine_args: dict[str, Any]
     vllm: str | None = None  # the version that was asked for
     env: dict[str, str] = {}  # environment variables of this arm alone
+    measured: Literal["apart", "in_turn"] = "apart"
     repeats: int
     resolved: str | None  # compile mode / graph mode that vLLM chose
     warnings: list[str]
@@ -83,6 +84,7 @@ def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType
         engine_args=request.engine_args,
         vllm=request.vllm,
         env=request.env,
+        measured=request.measured,
         repeats=len(whole),
         resolved=f"{resolved.compile_mode} / {resolved.cudagraph_mode}" if resolved else None,
         warnings=(warnings if whole else []) + rank_warnings(whole) + condition_warnings(whole),

@@ -53,6 +53,8 @@ class Request(Model):
     # `apart`: one arm after the other. `in_turn`: the arms of `order` were resident together,
     # and their calls took turns.
     measured: Literal["apart", "in_turn"] = "apart"
+    # Of arms in turn: `together`, waiting for each other, or one after the other.
+    boots: Literal["together", "in_sequence"] = "together"
     # Batch sizes in rounds; else all calls of one batch size, then those of the next.
     rounds: bool = False
     seconds: PositiveSeconds | None = None  # for the timed calls of one repeat, if bounded
@@ -87,6 +89,7 @@ SHARED_BY_TIMED = (
     "observed",
     "rounds",
     "seconds",
+    "boots",
 )
 SHARED_BY_REPEATS = ("purpose", "vllm", "env", "engine_args", "compile_cache")
 

@@ -41,6 +41,7 @@ ROLE_WORDS: dict[Role, str] = {
     "graph": "graphs alone",
     "compile": "compilation alone",
     "a_a": "an arm against itself",
+    "co_resident": "an arm in turn over the same arm alone",
     "observer": "without vLLM’s statistics",
     "piecewise": "piecewise graphs over the default",
     "graph_compiled": "graphs, on compiled code",

@@ -40,15 +40,15 @@ class Page:
         self._measuring: set[int] = set()
         self._runs: list[Path] = []  # the records of the design
         self._planned: list[str] = []
-        self._seconds: float | None = None  # of a run
+        self._seconds: float | None = None  # of a job that measures
         self._jobs = self._jobs_done = 0  # that measure
         self._report = False  # whether it is up to date
 
-    def plan(self, lines: list[str], runs: list[str], seconds_of_run: float | None) -> None:
-        """What could be measured: the lines to say if it is, the records, seconds of a run."""
+    def plan(self, lines: list[str], runs: list[str], seconds_of_job: float | None) -> None:
+        """What could be measured: the lines to say if it is, the records, seconds of a job."""
         self._planned += lines
         self._runs += map(Path, runs)
-        self._seconds = seconds_of_run or self._seconds
+        self._seconds = seconds_of_job or self._seconds
 
     def begin(self, jobs_by_rule: Mapping[str, int]) -> None:
         """How many jobs of each rule there will be."""
@@ -106,6 +106,11 @@ class Page:
         """Print a line that stays, once."""
         if line not in self._said:
             self._said.add(line)
+            self._wrap(line)
+
+    def _wrap(self, text: str) -> None:
+        """Print a text that stays; on a terminal no word is broken at its edge."""
+        for line in wrapped(text, self.screen.width - 1, "  ") if self.screen.moves else [text]:
             self.screen.stay(line)
 
     def end(self) -> None:
@@ -118,6 +123,5 @@ class Page:
             twin = REPORT.with_suffix(".md")
             if twin.exists():
                 for sentence in first_sentences(twin.read_text(encoding="utf-8")):
-                    for line in wrapped(sentence, self.screen.width - 1, "  "):
-                        self.screen.stay(line)
+                    self._wrap(sentence)
             self.screen.stay(f"The report: {REPORT.absolute()}")

@@ -28,9 +28,10 @@ def co_residence_results(
 
     Only for arms in turn; `datasets` are all data sets. 1 means that the others' presence
     changes nothing. Steps are compared, since calls may differ in length. Arms with equal
-    settings are one.
+    settings are one. None for a data set that compares the two itself, in the same repeats.
     """
-    if dataset.measured != "in_turn":
+    contrasts = dataset.contrasts.values()
+    if dataset.measured != "in_turn" or any(c.role == "co_resident" for c in contrasts):
         return []
     steps = read_steps(table)
     alone = [(other, read_steps(rows)) for other, rows in datasets if _comparable(dataset, other)]

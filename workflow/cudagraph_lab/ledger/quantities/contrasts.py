@@ -29,12 +29,7 @@ from cudagraph_lab.ledger.throughputs import (
 )
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import Floats
-from cudagraph_lab.statistics.contrasts import (
-    Sample,
-    error_of,
-    estimate_sample,
-    priors_of,
-)
+from cudagraph_lab.statistics.contrasts import Priors, Sample, error_of, estimate_sample, priors_of
 from cudagraph_lab.statistics.power import Settling, repeats_to_settle
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 from cudagraph_lab.statistics.shapes import (
@@ -53,12 +48,15 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     contrast = dataset.contrasts[name]
     reason = missing_side(dataset, contrast)
     sides = sides_of(dataset, contrast, known)
+    if sides and contrast.role == "co_resident" and dataset.measured != "in_turn":
+        sides, reason = None, "no arms took turns, so that none had company"
     samples = samples_of(known, sides) if sides else {}
     arms = [*sides[0], *sides[1]] if sides else []
+    priors = None if contrast.role == "co_resident" else known.ratio_priors
     results: list[Result] = []
     for batch in dataset.batch_sizes:
         if batch in samples:
-            results.append(_speed_up(name, batch, samples[batch], known, arms))
+            results.append(_speed_up(name, batch, samples[batch], priors, arms))
         else:
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
     if sides is None:
@@ -75,8 +73,10 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     return results
 
 
-def _speed_up(name: str, batch: int, sample: Sample, known: Throughputs, arms: list[str]) -> Result:
-    error = error_of(sample, known.ratio_priors)
+def _speed_up(
+    name: str, batch: int, sample: Sample, priors: Priors | None, arms: list[str]
+) -> Result:
+    error = error_of(sample, priors)
 
     def settle(low: float, high: float) -> Settling | None:
         lower, upper = low if low > 0 else None, high if math.isfinite(high) else None
@@ -84,7 +84,7 @@ def _speed_up(name: str, batch: int, sample: Sample, known: Throughputs, arms: l
             return None
         return repeats_to_settle(sample.log, error, lower, upper)
 
-    estimate = estimate_sample(sample, known.ratio_priors)
+    estimate = estimate_sample(sample, priors)
     return estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
 
 

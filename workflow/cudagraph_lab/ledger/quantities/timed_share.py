@@ -22,16 +22,18 @@ def timed_share(dataset: Dataset, table: pd.DataFrame) -> Result:
     )
     if whole.empty:
         return absent(TIMED_SHARE(), "the records do not say when calls began")
-    in_turn = dataset.measured == "in_turn"
     # Arms in turn began together, so that the last call of any ends the repeat.
-    lasted = whole.groupby("repeat").max() if in_turn else whole
+    together = {arm for arm, facts in dataset.arms.items() if facts.measured == "in_turn"}
+    in_turn = whole.index.get_level_values("arm").isin(together)
+    lasted = [*whole[in_turn].groupby("repeat").max(), *whole[~in_turn]]
+    kinds = [word for word, some in (("repeats", in_turn), ("processes", ~in_turn)) if some.any()]
     seconds = math.fsum(lasted)
     return Result(
         id=TIMED_SHARE(),
         value=math.fsum(timed) / seconds,
         n=len(lasted),
         exact=True,
-        note=f"of {seconds:.0f} s in {len(lasted)} {'repeats' if in_turn else 'processes'}, from "
+        note=f"of {seconds:.0f} s in {len(lasted)} {' and '.join(kinds)}, from "
         "their start to the end of their last call, boots included",
         arms=sorted({str(arm) for arm, _ in whole.index}),
     )

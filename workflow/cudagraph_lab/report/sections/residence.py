@@ -1,14 +1,16 @@
 """What the data say of arms that are resident together."""
 
 from cudagraph_lab.ledger.catalogue import CO_RESIDENT
-from cudagraph_lab.ledger.index import Index, short_title, with_quantity
+from cudagraph_lab.ledger.index import Index, contrast_of_role, ratios, short_title, with_quantity
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
+
+QUESTION = Strong(("Do arms on one device slow each other down?",))
 
 
 def co_residence(index: Index) -> list[Line]:
     """A line for each data set in turn of whose arms some were measured alone as well."""
-    lines = []
+    lines = _in_the_same_repeats(index)
     for dataset in index.main:
         numbers = with_quantity(index, dataset.name, CO_RESIDENT)
         if not numbers:
@@ -24,7 +26,7 @@ def co_residence(index: Index) -> list[Line]:
             say(
                 "{what} {name}, speed beside the others over speed alone, at batch {size}: "
                 "{speeds}.{but}",
-                what=Strong(("Do arms on one device slow each other down?",)),
+                what=QUESTION,
                 name=Exempt(short_title(index, dataset)),
                 size=batch(smallest),
                 speeds=join(speeds),
@@ -34,6 +36,33 @@ def co_residence(index: Index) -> list[Line]:
                 )
                 if faster
                 else (),
+            )
+        )
+    return lines
+
+
+def _in_the_same_repeats(index: Index) -> list[Line]:
+    """A line for each data set that has an arm in turn and alone by its design."""
+    lines = []
+    for dataset in index.main:
+        numbers = ratios(index, dataset.name, "co_resident")
+        found = contrast_of_role(index, dataset.name, "co_resident")
+        if not numbers or found is None:
+            continue
+        lines.append(
+            say(
+                "{what} {name}, in the same repeats, speed of {arm} beside the others over that of "
+                "{alone}: {speeds}.",
+                what=QUESTION,
+                name=Exempt(short_title(index, dataset)),
+                arm=Code(found[1].numerator),
+                alone=Code(found[1].denominator),
+                speeds=join(
+                    [
+                        say("{x} at batch {size}", x=noted(index, n), size=batch(size))
+                        for size, n in numbers.items()
+                    ]
+                ),
             )
         )
     return lines

@@ -61,9 +61,10 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
     ]
     lead = say(
         "Every prediction gives bounds, most of them written down before the measurement. By "
-        "verdict: {counts}. Of the confirmed, {n} were read from the same data and prove nothing; "
-        "{late} predictions were written down only after the measurement. A row is what one "
-        "source says of one quantity; open it for single numbers.",
+        "verdict, each once for a data set and by the worst of its numbers: {counts}. Of the "
+        "confirmed, {n} were read from the same data and prove nothing; {late} predictions were "
+        "written down only after the measurement. A row is what one source says of one quantity; "
+        "open it for single numbers.",
         counts=join(counts),
         late=count(counted["post hoc"], "post hoc"),
         n=count(counted["confirmed in-sample"], "confirmed in-sample"),
