@@ -35,6 +35,7 @@ SPEAKERS = {
     FORECAST: "our step model",
     "backtest": "our step model",
     "transfer": "carried over from another device",
+    "upgrade": "“an upgrade changes nothing”",
 }
 ROLE_WORDS: dict[Role, str] = {
     "primary": "graphs and compilation together",

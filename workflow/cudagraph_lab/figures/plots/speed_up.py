@@ -51,7 +51,7 @@ def draw(index: Index) -> Drawn:
     limits = (low / 1.12, high * 1.12)
     several = len(datasets) > IN_ONE_PANEL
     rows = -(-len(datasets) // 2) if several else 1
-    figure = Figure(figsize=(WIDTH, 1.9 * rows + 0.5 if several else 3.7))
+    figure = Figure(figsize=(WIDTH, 1.55 * rows + 0.5 if several else 3.7))
     grid = figure.subplots(rows, 2 if several else 1, squeeze=False, sharey=True)
     panels: list[Axes] = [axes for line in grid for axes in line]
     for spare in panels[len(datasets) if several else 1 :]:
