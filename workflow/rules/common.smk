@@ -84,7 +84,7 @@ with one_line_error():
         )
     for plan in PLANS.values():
         design.check_versions(plan, PLATFORM)
-        design.check_memory_in_turn(plan, PLATFORM)
+        memory.check_memory_in_turn(plan, PLATFORM)
 
 # Those that the configuration names lead, whether they are measured now or were before.
 HERE = datasets.measured_here(PLANS or NAMED, planned=bool(PLANS))

@@ -8,9 +8,9 @@ import yaml
 
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.drafts import draft_of, draft_path, drafts_of
-from cudagraph_lab.design.memory import GIB, need_of, shapes_of
+from cudagraph_lab.design.memory import GIB, check_memory_in_turn, need_of, shapes_of
 from cudagraph_lab.design.predictions import read_predictions
-from cudagraph_lab.design.runs import arms_in_turn, check_memory_in_turn
+from cudagraph_lab.design.runs import arms_in_turn
 from cudagraph_lab.design.sizes import laid_over, plans
 from cudagraph_lab.design.weights import choose_weights
 from cudagraph_lab.errors import LabError

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cudagraph_lab.config.read import parse_config
-from cudagraph_lab.design.memory import GIB, that_fit
-from cudagraph_lab.design.runs import arms_in_turn, check_memory_in_turn
+from cudagraph_lab.design.memory import GIB, check_memory_in_turn, that_fit
+from cudagraph_lab.design.runs import arms_in_turn
 from cudagraph_lab.design.sizes import laid_over, plans
 from cudagraph_lab.errors import LabError
 

@@ -10,7 +10,13 @@ from typing import Any
 from cudagraph_lab.config.checks import engine_args_of
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.drafts import draft_directory, draft_of
-from cudagraph_lab.design.runs import KV_CACHE_BYTES_IN_TURN, arms_left_out, ranks_of_arms
+from cudagraph_lab.design.runs import (
+    KV_CACHE_BYTES_IN_TURN,
+    arms_in_turn,
+    arms_left_out,
+    ranks_of_arms,
+    share_of_memory,
+)
 from cudagraph_lab.design.weights import architecture_directory
 from cudagraph_lab.errors import LabError
 
@@ -27,6 +33,24 @@ KV_CACHE_BYTES_ON_CPU = GIB
 BLOCK_TOKENS = 16  # of vLLM's KV cache on CUDA
 UNCOUNTED = (KeyError, TypeError, ValueError)  # what a config.json of no known decoder leads to
 WIDE = frozenset({"float32", "float", "torch.float32"})
+
+
+def check_memory_in_turn(config: Config, platform: str) -> None:
+    """Raise LabError where the arms in turn ask for more than the whole memory together."""
+    shares = {
+        arm: float(
+            engine_args_of(config, arm, platform).get(
+                "gpu_memory_utilization", share_of_memory(config, arm, platform)
+            )
+        )
+        for arm in arms_in_turn(config, platform)
+    }
+    if sum(shares.values()) > 1:
+        said = ", ".join(f"{arm} {share:g}" for arm, share in shares.items())
+        raise LabError(
+            f"config: order: in_turn: the arms ask for {sum(shares.values()):g} of the memory "
+            f"together ({said}); lower gpu_memory_utilization or set order to apart"
+        )
 
 
 @dataclass(frozen=True)

@@ -189,24 +189,6 @@ def share_of_memory(config: Config, arm: str, platform: str) -> float:
     return round(whole / len(together), 3) if together else whole
 
 
-def check_memory_in_turn(config: Config, platform: str) -> None:
-    """Raise LabError where the arms in turn ask for more than the whole memory together."""
-    shares = {
-        arm: float(
-            engine_args_of(config, arm, platform).get(
-                "gpu_memory_utilization", share_of_memory(config, arm, platform)
-            )
-        )
-        for arm in arms_in_turn(config, platform)
-    }
-    if sum(shares.values()) > 1:
-        said = ", ".join(f"{arm} {share:g}" for arm, share in shares.items())
-        raise LabError(
-            f"config: order: in_turn: the arms ask for {sum(shares.values()):g} of the memory "
-            f"together ({said}); lower gpu_memory_utilization or set order to apart"
-        )
-
-
 def request_of_run(
     config: Config, platform: str, arm: str, repeat: int, weights: Mapping[str, Any]
 ) -> dict[str, Any]:
