@@ -46,7 +46,8 @@ def report() -> list[Figure]:
             ROUNDS,
         )
         whats = {
-            "records": "`make report` from the shipped records, everything made anew",
+            "records": "`make report` from the shipped records, everything made anew but their "
+            "tables, which are kept",
             "observations": "`make report` where the records are tabulated: ledger, figures, page",
             "nothing": "`make report` with nothing to do",
         }

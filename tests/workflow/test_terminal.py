@@ -61,7 +61,7 @@ def in_terminal(walk, *command, when="", then=lambda terminal: None):
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory, repository):
-    """make lab, Ctrl-C in its second run, make lab beside a make report, and make lab again."""
+    """make lab, Ctrl-C in its second run, make lab beside a make report, again, and a mistake."""
     walk = Walk(tmp_path_factory.mktemp("terminal"), repository)
     (walk.directory / "mine.yaml").write_text(yaml.safe_dump(walk.mine))
     lab = ("make", "lab", "ARGS=--configfile mine.yaml")
@@ -81,10 +81,14 @@ def session(tmp_path_factory, repository):
     second = r"run 2 of 2[^\r]*(booting|round)"
     stopped = in_terminal(walk, *lab, when=second, then=lambda t: os.write(t, CONTROL_C))
     finished = in_terminal(walk, *lab, when=r"computing the ledger", then=ask_for_a_report)
+    again = in_terminal(walk, *lab)
+    walk.ask_for("wrong", kv_cache_dtype="fp9")
+    (walk.directory / "mine.yaml").write_text(yaml.safe_dump(walk.mine))
     return SimpleNamespace(
         stopped=stopped,
         finished=finished,
-        again=in_terminal(walk, *lab),
+        again=again,
+        mistaken=in_terminal(walk, *lab),
         report=beside["report"],
         path=walk.directory / "results" / "report" / "lab_report.html",
     )
@@ -94,7 +98,7 @@ def test_before_it_starts_it_says_which_runs_and_how_many_boots(session):
     (plan,) = [line for line in session.stopped.kept if line.startswith(f"{DATASET}: ")]
     assert f"2 runs ({', '.join(ARMS)}), 2 boots of vLLM to go" in session.stopped.text
     (plan,) = [line for line in session.finished.kept if line.startswith(f"{DATASET}: ")]
-    assert "1 of them there, 1 boot of vLLM to go" in plan
+    assert f"1 of 2 runs there ({', '.join(ARMS)}), 1 boot of vLLM to go" in plan
 
 
 def test_one_line_moves_while_it_measures_and_never_wraps(session):
@@ -122,6 +126,15 @@ def test_a_report_during_a_lab_is_refused_in_one_clear_line(session):
     line, from_make = session.report.stdout.splitlines()
     assert "is at work in this directory" in line
     assert re.fullmatch(r"make: \*\*\* \[Makefile:\d+: report\] Error 1", from_make)
+
+
+def test_a_mistake_is_the_plan_and_one_line_that_names_it(session):
+    assert session.mistaken.returncode != 0
+    plan, mistake, *rest, from_make = session.mistaken.kept
+    assert plan.startswith(f"{DATASET}: 2 of 3 runs there")
+    assert mistake.startswith("cudagraph-lab: wrong rep 1: vLLM did not start: ValueError: ")
+    assert rest and all(line.startswith("  ") for line in rest)  # where the line is wrapped
+    assert from_make.endswith("lab] Error 1")
 
 
 def test_every_line_is_meant_for_the_user(session):

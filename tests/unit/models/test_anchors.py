@@ -3,11 +3,11 @@
 import pytest
 
 from cudagraph_lab.models.anchors import backtest, read_anchors
-from cudagraph_lab.models.architecture import DEVICES, MODELS, read_devices, read_models
+from cudagraph_lab.models.architecture import read_devices, read_models
 from cudagraph_lab.models.step import read_assumed
 
 ANCHORS, ASSUMED = read_anchors(), read_assumed()
-DEVICE_TABLE, MODEL_TABLE = read_devices(DEVICES), read_models(MODELS)
+DEVICE_TABLE, MODEL_TABLE = read_devices(), read_models()
 
 
 def rows(pairs=None):

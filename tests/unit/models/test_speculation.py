@@ -8,18 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.architecture import (
-    DEVICES,
-    MODELS,
-    read_devices,
-    read_models,
-    roofline,
-)
+from cudagraph_lab.models.architecture import read_devices, read_models, roofline
 from cudagraph_lab.models.forecast import Question, answer
 from cudagraph_lab.models.speculation import Drafting, drafting_of, speculate
 from cudagraph_lab.models.step import assumed_speed, read_assumed, unknown_host
 
-ASSUMED, MODEL, DEVICE = read_assumed(), read_models(MODELS), read_devices(DEVICES)
+ASSUMED, MODEL, DEVICE = read_assumed(), read_models(), read_devices()
 HOST, SPEED = (
     unknown_host(ASSUMED.unknown_host, 1),
     assumed_speed(DEVICE["h100"], ASSUMED.device, 1),

@@ -9,13 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.architecture import (
-    DEVICES,
-    MODELS,
-    read_devices,
-    read_models,
-    roofline,
-)
+from cudagraph_lab.models.architecture import read_devices, read_models, roofline
 from cudagraph_lab.models.calibration import MeasuredBusy, MeasuredStep, fit_host, fit_speed
 from cudagraph_lab.models.forecast import Question, answer, forecast
 from cudagraph_lab.models.step import (
@@ -35,7 +29,7 @@ from cudagraph_lab.models.step import (
 )
 
 ASSUMED = read_assumed()
-DEVICE_TABLE, MODEL_TABLE = read_devices(DEVICES), read_models(MODELS)
+DEVICE_TABLE, MODEL_TABLE = read_devices(), read_models()
 
 SECONDS = st.floats(1e-7, 1e-2)
 

@@ -41,6 +41,14 @@ def test_what_a_failed_job_said_itself_is_not_said_again(message):
     assert error_lines(message, "WorkflowError") == []
 
 
+def test_of_a_shell_command_that_failed_the_command_is_not_said():
+    said = (
+        'RuleException:\nCalledProcessError in file "/srv/lab/workflow/rules/runs.smk", line 50:\n'
+        "Command 'set -euo pipefail;  exec python3 -m x\n2>&1' returned non-zero exit status 1."
+    )
+    assert error_lines(said, "RuleException") == []
+
+
 def test_an_error_cannot_move_the_cursor():
     (line,) = error_lines("MissingRuleException:\nNo rule to produce a\x1b[2J", None)
     assert line.startswith("No rule to produce a")
@@ -95,13 +103,14 @@ def test_after_control_c():
 
 def test_the_sentences_of_a_report_are_its_answer_what_held_and_what_to_set():
     text = (
-        "# Title\n\n## How much?\n\n**Graphs give 2×.**\n\n- **Held:** all of it.\n"
+        "# Title\n\n## How much?\n\n**Graphs give 2× (1 to 3) ✓ at batch 1. So?**\n\n"
+        "- **Held:** all of it, at 0.5 too. In all 9 were confirmed.\n"
         "- **Costs:** little.\n- **Set:** **Leave graphs on** (not `--enforce-eager`).\n\n"
         "## Next\n\n**Another.**\n"
     )
     assert first_sentences(text) == [
-        "Graphs give 2×.",
-        "Held: all of it.",
+        "Graphs give 2× (1 to 3) at batch 1. So?",
+        "Held: all of it, at 0.5 too.",
         "Set: Leave graphs on (not --enforce-eager).",
     ]
     assert first_sentences("") == []

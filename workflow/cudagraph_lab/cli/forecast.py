@@ -81,11 +81,11 @@ def _forecast(options: argparse.Namespace) -> None:
 
     from cudagraph_lab.ledger.forecasts import Plan, forecasts, speculation_forecasts
     from cudagraph_lab.ledger.hosts import measured_ratios, read_host, with_all_reduce
-    from cudagraph_lab.models.architecture import DEVICES, MODELS, find, read_devices, read_models
+    from cudagraph_lab.models.architecture import find, read_devices, read_models
     from cudagraph_lab.models.speculation import drafting_of
     from cudagraph_lab.models.step import read_assumed
 
-    assumed, devices, models = read_assumed(), read_devices(DEVICES), read_models(MODELS)
+    assumed, devices, models = read_assumed(), read_devices(), read_models()
     host = read_host(options.host, assumed, options.seed)
     if options.all_reduce:
         host = with_all_reduce(host, options.all_reduce, assumed, options.seed)

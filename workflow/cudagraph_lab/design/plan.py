@@ -51,12 +51,13 @@ def plan_of_dataset(config: Config, platform: str, name: str) -> Plan | None:
     time = "no earlier run says how long"
     if spans is not None:
         seconds = sum(seconds_of_job(config, platform, arms, spans) for arms in jobs)
-        time = f"about {max(round(seconds / 60), 1)} min by {source}"
-    kept = f"{there} of them there, " if there else ""
-    line = (
-        f"{name}: {len(paths)} runs ({', '.join(arms)}), {kept}{_count(len(missing), 'boot')} of "
-        f"vLLM to go, {time}; {memory_of(config, platform, arms)}"
-    )
+        time = f"about {max(round(seconds / 60), 1)} min" + (f" by {source}" if source else "")
+    boots = f"{_count(len(missing), 'boot')} of vLLM to go, {time}"
+    if there:
+        line = f"{name}: {there} of {len(paths)} runs there ({', '.join(arms)}), {boots}"
+    else:
+        line = f"{name}: {len(paths)} runs ({', '.join(arms)}), {boots}"
+        line += f"; {memory_of(config, platform, arms)}"
     locks = [lock_file(config.vllm_python, platform, v) for v in versions_of(config, platform)]
     cache = cache_directory(config.cache_dir)
     unbuilt = [lock for lock in locks if lock is not None and not whole_environment(lock, cache)]
@@ -110,14 +111,14 @@ def seconds_of_job(config: Config, platform: str, arms: Sequence[str], spans: Sp
 
 
 def known_spans(config: Config, platform: str, name: str) -> tuple[Spans | None, str]:
-    """How long boots and calls take, and whose records say so; None where none does.
+    """How long boots and calls take, and the shipped records that say so; None where none does.
 
     Records of this data set count, else those of a shipped one on this platform with this model:
     its boots as they were, its calls as long as this design asks for.
     """
     own = record_files(RESULTS / name / "runs")
     if (spans := _spans(own[:6], config, platform)) is not None:
-        return spans, "the runs that are there"
+        return spans, ""
     for directory in sorted(SHIPPED.glob("*/runs")):
         first = record_files(directory)[:1]
         if (spans := _spans(first, config, platform)) is not None:

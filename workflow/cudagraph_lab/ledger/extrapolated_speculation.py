@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.extrapolations import SEED, Posed, read_model
+from cudagraph_lab.ledger.extrapolations import SEED, Posed
 from cudagraph_lab.models.forecast import Forecast, forecast
+from cudagraph_lab.models.own import read_model
 from cudagraph_lab.models.speculation import NGRAM, Drafting, speculate
 
 

@@ -10,7 +10,6 @@ data set, since no run of ours is behind them:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -29,22 +28,12 @@ from cudagraph_lab.ledger.hosts import CalibratedHost, read_host, speed_on
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.verdicts import judge
 from cudagraph_lab.models.anchors import BacktestRow, Claim, backtest, read_anchors
-from cudagraph_lab.models.architecture import (
-    DEVICES,
-    MODELS,
-    TABLES,
-    Device,
-    Model,
-    find,
-    read_devices,
-    read_models,
-)
+from cudagraph_lab.models.architecture import TABLES, Device, Model, find, read_devices, read_models
 from cudagraph_lab.models.forecast import Forecast, Question, answer, forecast
 from cudagraph_lab.models.launch import model_ratios
-from cudagraph_lab.models.own import own_device, read_model_config, rests_on, unchecked
+from cudagraph_lab.models.own import own_device, read_model, rests_on, unchecked, with_own
 from cudagraph_lab.models.step import (
     Assumed,
-    Belief,
     Host,
     Speed,
     assumed_speed,
@@ -99,7 +88,7 @@ def pose(
 ) -> Posed:
     """The question that `extrapolate` answers; see there."""
     assumed = with_own(read_assumed(), launch_us, kernels_per_layer)
-    devices, models = read_devices(DEVICES), read_models(MODELS)
+    devices, models = read_devices(), read_models()
     model, notes = read_model(asked["model"], models)
     if kernels_per_layer is not None:
         model = model.model_copy(update={"kernels": None})  # one's own take the place of counts
@@ -158,30 +147,6 @@ def answered(posed: Posed, asked: Mapping[str, Any]) -> Extrapolated:
     )
 
 
-def with_own(
-    assumed: Assumed, launch_us: tuple[float, float] | None, kernels: tuple[float, float] | None
-) -> Assumed:
-    """The assumptions with one's own bounds in the place of theirs."""
-
-    def belief(bounds: tuple[float, float]) -> Belief:
-        low, high = bounds
-        return Belief(median=(low * high) ** 0.5, low=low, high=high, source="the command line")
-
-    host, counts = assumed.unknown_host, assumed.kernels
-    if launch_us is not None:
-        host = host.model_copy(update={"launch_us": belief(launch_us)})
-    if kernels is not None:
-        counts = counts.model_copy(update={"eager_per_layer": belief(kernels)})
-    return assumed.model_copy(update={"unknown_host": host, "kernels": counts})
-
-
-def read_model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]]:
-    """A model by its name in the table, or by the path of a config.json; and what was assumed."""
-    if name not in models and ("/" in name or name.endswith(".json")):
-        return read_model_config(Path(name))
-    return find(models, name, "model"), []
-
-
 def machine(
     calibrated: CalibratedHost | None, name: str, device: Device, assumed: Assumed
 ) -> tuple[Host, Speed]:
@@ -209,7 +174,7 @@ def outlook_numbers(questions: Sequence[Mapping[str, Any]]) -> list[Number]:
             said = extrapolate(question)
             number = _forecast_number(question, said, [_claimed(name, claim, said)])
             forecasts[number.id] = number
-    rows = backtest(anchors, read_devices(DEVICES), read_models(MODELS), read_assumed(), SEED)
+    rows = backtest(anchors, read_devices(), read_models(), read_assumed(), SEED)
     return [*forecasts.values(), *(_backtested(row) for row in rows), *_summary(rows)]
 
 

@@ -12,8 +12,6 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.cells import Cells, cells_of, locate_pair, locate_step, profiled
 from cudagraph_lab.models.architecture import (
     CONFIG,
-    DEVICES,
-    MODELS,
     Device,
     Dtype,
     Model,
@@ -124,7 +122,7 @@ def with_all_reduce(host: CalibratedHost, name: str, assumed: Assumed, seed: int
     Raises LabError as `models.calibration.fit_all_reduce` and `read_measured` do.
     """
     dataset, table = read_measured(name)
-    devices, models = read_devices(DEVICES), read_models(MODELS)
+    devices, models = read_devices(), read_models()
     device_name = _named(devices, "reported_as", dataset.device, name, "devices.yaml")
     device = devices[device_name]
     model = models[_named(models, "hub", dataset.model, name, "models.yaml")]
@@ -222,7 +220,7 @@ def read_measured(name: str) -> tuple[Dataset, pd.DataFrame]:
 def read_host(name: str, assumed: Assumed, seed: int) -> CalibratedHost:
     """Calibrate on a data set by its name. Raises LabError as `calibrate` does."""
     dataset, table = read_measured(name)
-    return calibrate(dataset, table, read_devices(DEVICES), read_models(MODELS), assumed, seed)
+    return calibrate(dataset, table, read_devices(), read_models(), assumed, seed)
 
 
 def measured_ratios(name: str, model: str | None = None) -> dict[int, float]:

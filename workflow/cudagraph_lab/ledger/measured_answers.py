@@ -9,7 +9,7 @@ from cudagraph_lab.design.datasets import RESULTS, SHIPPED, record_files
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.cells import cells_of, locate_pair
 from cudagraph_lab.ledger.hosts import dtype_of, mean_context, read_measured, step_arms
-from cudagraph_lab.models.architecture import DEVICES, MODELS, read_devices, read_models
+from cudagraph_lab.models.architecture import read_devices, read_models
 from cudagraph_lab.records.store import read_record
 
 
@@ -32,7 +32,7 @@ def measured_beside(asked: Mapping[str, Any]) -> list[Measured]:
     Those on the device that is asked about come first. What lacks an arm, is about draft models,
     or has a model or dtype that is not in the tables, is passed over.
     """
-    models, devices = read_models(MODELS), read_devices(DEVICES)
+    models, devices = read_models(), read_devices()
     model = models.get(str(asked["model"]))
     if model is None or model.hub is None or asked.get("weight_bits"):
         return []

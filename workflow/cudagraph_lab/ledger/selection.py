@@ -15,7 +15,7 @@ from cudagraph_lab.ledger.index import (
     value_at,
     with_quantity,
 )
-from cudagraph_lab.models.architecture import MODELS, read_models
+from cudagraph_lab.models.architecture import read_models
 from cudagraph_lab.observations.dataset import Dataset
 
 # The contrast to lead with: the first of these that any data set has measured.
@@ -111,7 +111,7 @@ def ranked(index: Index) -> dict[tuple[str, str], list[Sized]]:
 
 def _all_sized(index: Index) -> list[tuple[str, Sized]]:
     """Device and row of every measured data set whose model's size is in config/models.yaml."""
-    sizes = {model.hub: model for model in read_models(MODELS).values() if model.hub}
+    sizes = {model.hub: model for model in read_models().values() if model.hub}
     found = []
     for dataset in index.ledger.datasets:
         model, steps = sizes.get(dataset.model), _step_ratios(index, dataset)
@@ -173,7 +173,7 @@ class Curve:
 
 def curves(index: Index) -> list[Curve]:
     """The curves of the ledger; the models of each from small to large."""
-    models = read_models(MODELS)
+    models = read_models()
     found: dict[tuple[str, str, int, int], list[tuple[float, Number]]] = {}
     for name in index.groups:
         for number in with_quantity(index, name, CURVE):

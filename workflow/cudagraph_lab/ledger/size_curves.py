@@ -26,11 +26,12 @@ from cudagraph_lab.ledger.catalogue import (
     CURVE_HOST_S,
     CURVE_LAUNCH,
 )
-from cudagraph_lab.ledger.extrapolations import SEED, machine, outlook_number, with_own
+from cudagraph_lab.ledger.extrapolations import SEED, machine, outlook_number
 from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.models.architecture import DEVICES, MODELS, Model, read_devices, read_models
+from cudagraph_lab.models.architecture import Model, read_devices, read_models
 from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
+from cudagraph_lab.models.own import with_own
 from cudagraph_lab.models.step import Assumed, Host, read_assumed, unknown_host
 from cudagraph_lab.observations.dataset import Dataset
 
@@ -50,7 +51,7 @@ def curve_numbers(datasets: "Sequence[tuple[Dataset, pd.DataFrame]]") -> list[Nu
 
     On every device of `datasets` with one GPU a replica, on the largest of them with RANKS.
     """
-    assumed, devices, models = read_assumed(), read_devices(DEVICES), read_models(MODELS)
+    assumed, devices, models = read_assumed(), read_devices(), read_models()
     found = _first_host(datasets, assumed)
     if found is None:
         return []
@@ -88,7 +89,7 @@ def _first_host(
     datasets: "Sequence[tuple[Dataset, pd.DataFrame]]", assumed: Assumed
 ) -> tuple[CalibratedHost, int] | None:
     """The first host that can be calibrated, and the tokens that a request held there."""
-    devices, models = read_devices(DEVICES), read_models(MODELS)
+    devices, models = read_devices(), read_models()
     for dataset, table in datasets:
         if dataset.kind != "measured" or dataset.platform != "cuda" or dataset.series:
             continue

@@ -210,12 +210,12 @@ def roofline(
     )
 
 
-def read_devices(path: Path) -> dict[str, Device]:
+def read_devices(path: Path = DEVICES) -> dict[str, Device]:
     """Read config/devices.yaml. Raises LabError naming the file and key."""
     return read_yaml(path, TypeAdapter(dict[str, Device]))
 
 
-def read_models(path: Path) -> dict[str, Model]:
+def read_models(path: Path = MODELS) -> dict[str, Model]:
     """Read config/models.yaml. Raises LabError naming the file and key."""
     return read_yaml(path, TypeAdapter(dict[str, Model]))
 

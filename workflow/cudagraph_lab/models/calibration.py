@@ -15,15 +15,7 @@ from scipy.optimize import nnls
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.architecture import Device, Roofline
-from cudagraph_lab.models.step import (
-    DRAWS,
-    Floats,
-    Host,
-    Speed,
-    StepArm,
-    Work,
-    gpu_s,
-)
+from cudagraph_lab.models.step import DRAWS, Floats, Host, Speed, StepArm, Work, gpu_s
 
 # A model smaller than this many last-level caches is read from the cache in part.
 CACHES = 8

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.anchors import Anchors
-from cudagraph_lab.models.architecture import Device, Model
+from cudagraph_lab.models.architecture import Device, Model, find
 from cudagraph_lab.models.forecast import Question
+from cudagraph_lab.models.step import Assumed, Belief
 
 # Families whose feed-forward has two matrices; the others with a known activation have three.
 _UNGATED = frozenset(
@@ -26,6 +27,13 @@ _NOT_MODELLED = {
     "linear_num_value_heads": "linear attention",
     "encoder_layers": "an encoder",
 }
+
+
+def read_model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]]:
+    """A model by its name in the table, or by the path of a config.json; and what was assumed."""
+    if name not in models and ("/" in name or name.endswith(".json")):
+        return read_model_config(Path(name))
+    return find(models, name, "model"), []
 
 
 def read_model_config(path: Path) -> tuple[Model, list[str]]:
@@ -139,6 +147,23 @@ def own_device(
     if peak_tflops is not None:
         changed["peak_16bit_dense_tflops"] = peak_tflops
     return base.model_copy(update=changed)
+
+
+def with_own(
+    assumed: Assumed, launch_us: tuple[float, float] | None, kernels: tuple[float, float] | None
+) -> Assumed:
+    """The assumptions with one's own bounds in the place of theirs."""
+
+    def belief(bounds: tuple[float, float]) -> Belief:
+        low, high = bounds
+        return Belief(median=(low * high) ** 0.5, low=low, high=high, source="the command line")
+
+    host, counts = assumed.unknown_host, assumed.kernels
+    if launch_us is not None:
+        host = host.model_copy(update={"launch_us": belief(launch_us)})
+    if kernels is not None:
+        counts = counts.model_copy(update={"eager_per_layer": belief(kernels)})
+    return assumed.model_copy(update={"unknown_host": host, "kernels": counts})
 
 
 def unchecked(

@@ -11,19 +11,8 @@ from scipy import special
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
-from cudagraph_lab.statistics.cells import (
-    Blocks,
-    Logs,
-    logs_by_batch,
-    within_processes,
-)
-from cudagraph_lab.statistics.contrasts import (
-    Priors,
-    Sample,
-    Side,
-    error_of,
-    sample_of,
-)
+from cudagraph_lab.statistics.cells import Blocks, Logs, logs_by_batch, within_processes
+from cudagraph_lab.statistics.contrasts import Priors, Sample, Side, error_of, sample_of
 from cudagraph_lab.statistics.uncertainty import Error
 
 Outcome = Literal["supported", "contradicted", "not settled"]

@@ -106,6 +106,11 @@ class Page:
         """Print a line that stays, once."""
         if line not in self._said:
             self._said.add(line)
+            self._wrap(line)
+
+    def _wrap(self, text: str) -> None:
+        """Print a text that stays; on a terminal no word is broken at its edge."""
+        for line in wrapped(text, self.screen.width - 1, "  ") if self.screen.moves else [text]:
             self.screen.stay(line)
 
     def end(self) -> None:
@@ -118,6 +123,5 @@ class Page:
             twin = REPORT.with_suffix(".md")
             if twin.exists():
                 for sentence in first_sentences(twin.read_text(encoding="utf-8")):
-                    for line in wrapped(sentence, self.screen.width - 1, "  "):
-                        self.screen.stay(line)
+                    self._wrap(sentence)
             self.screen.stay(f"The report: {REPORT.absolute()}")

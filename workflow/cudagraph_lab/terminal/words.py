@@ -18,6 +18,8 @@ _AT_WORK = (
     "another `make lab` or `make report` is at work in this directory; wait until it ends, "
     "or stop it with Ctrl-C"
 )
+# A shell command that failed: the job has said why, or its log is named.
+_COMMAND_FAILED = re.compile(r"Command '.*' (returned non-zero exit status|died with)", re.DOTALL)
 _NOT_ALL_DONE = ("At least one job did not complete", "Exiting because a job execution failed")
 MISTAKE = "cudagraph-lab: "
 INTERRUPTED = f"{MISTAKE}interrupted"
@@ -37,6 +39,8 @@ def error_lines(message: str, exception: str | None) -> list[str]:
     """
     if exception == "LockException":
         return [f"{MISTAKE}{_AT_WORK}"]
+    if _COMMAND_FAILED.search(message):
+        return []
     lines = [line for line in message.splitlines() if line.strip() and not _FRAME.fullmatch(line)]
     if lines:
         lines[0] = _HEADING.sub("", lines[0], count=1)
@@ -65,7 +69,10 @@ def stopped(kept: int, planned: int) -> str:
 
 
 def first_sentences(markdown: str) -> list[str]:
-    """The answer of a report in Markdown: what graphs bring, what held, what to set."""
+    """The answer of a report in Markdown: what graphs bring, what held, what to set.
+
+    Without the marks of verdicts, which the page explains; of what held, the first sentence.
+    """
     lines = markdown.splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith("## ")), len(lines))
     end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("## ")), len(lines))
@@ -74,7 +81,9 @@ def first_sentences(markdown: str) -> list[str]:
     rows = [
         line[2:] for name in ("Held", "Set") for line in section if line.startswith(f"- **{name}")
     ]
-    return [re.sub(r"\*\*|`", "", line) for line in answer + rows][:SENTENCES]
+    rows = [re.split(r"(?<=\.) (?=[A-Z])", row)[0] if "Held" in row[:8] else row for row in rows]
+    marks = re.compile(r"\*\*|`|(?<=[)×\d]) [?✓✗](?= )")
+    return [marks.sub("", line) for line in answer + rows][:SENTENCES]
 
 
 def wrapped(text: str, width: int, indent: str = "") -> Sequence[str]:

@@ -29,13 +29,7 @@ from cudagraph_lab.ledger.throughputs import (
 )
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import Floats
-from cudagraph_lab.statistics.contrasts import (
-    Priors,
-    Sample,
-    error_of,
-    estimate_sample,
-    priors_of,
-)
+from cudagraph_lab.statistics.contrasts import Priors, Sample, error_of, estimate_sample, priors_of
 from cudagraph_lab.statistics.power import Settling, repeats_to_settle
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 from cudagraph_lab.statistics.shapes import (

@@ -2,11 +2,7 @@
 
 from collections.abc import Mapping
 
-from cudagraph_lab.engine.capture_sizes import (
-    full_decode_sizes,
-    vllm_capture_sizes,
-    vllm_defaults,
-)
+from cudagraph_lab.engine.capture_sizes import full_decode_sizes, vllm_capture_sizes, vllm_defaults
 from cudagraph_lab.ledger.catalogue import LADDER_GRAPHS, LADDER_SAVED_S
 from cudagraph_lab.ledger.cells import Cells
 from cudagraph_lab.ledger.quantities.startup import fit_of_captures

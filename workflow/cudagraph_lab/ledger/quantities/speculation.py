@@ -4,12 +4,7 @@ A step of speculative decoding drafts k tokens and verifies them, and yields 1 t
 a request. It pays where it yields more tokens than it takes plain steps.
 """
 
-from cudagraph_lab.ledger.catalogue import (
-    CAN_PAY,
-    GRAPHS_NEED_LESS,
-    NEEDED_IN_EAGER,
-    TOKENS_TO_PAY,
-)
+from cudagraph_lab.ledger.catalogue import CAN_PAY, GRAPHS_NEED_LESS, NEEDED_IN_EAGER, TOKENS_TO_PAY
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, estimated
