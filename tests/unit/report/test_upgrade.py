@@ -65,10 +65,11 @@ def test_an_upgrade_is_told_with_both_versions_its_intervals_and_verdicts():
     page, markdown = rendered(ledger())
     text = words_of(page).replace("\N{NO-BREAK SPACE}", " ")
     assert "Did the upgrade change it?" in text
-    assert "graphs-new on 0.26.0 against graphs on 0.22.1" in text
+    assert "graphs-new on 0.26.0 over graphs on 0.22.1" in text
     assert "1.20× (1.10 to 1.30)" in text
-    assert "first token 0.90× (0.80 to 1.00) at batch 1; boot 1.50× (1.40 to 1.60)" in text
-    assert "the outputs differ at batch 8, as random weights of two versions may." in text
+    assert "0.90× (0.80 to 1.00) at batch 1" in text
+    assert "graphs-new on 0.26.0, over the older: boot 1.50× (1.40 to 1.60)." in text
+    assert "differ at batch 8, as random weights of two versions may" in text
     assert "the newer version over the older one" in text
     assert "0.22.1, 0.26.0" in text
     assert "Did the upgrade change it?" in markdown
@@ -85,7 +86,7 @@ def test_a_series_of_upgrades_that_was_measured_elsewhere_is_told_too():
     others = [make_dataset(name="another", arms=ARMS, contrasts=BUNDLE)]
     text = words_of(rendered(ledger(others=others, series="upgrade"))[0])
     assert "Did the upgrade change it?" in text
-    assert "graphs-new on 0.26.0 against graphs on 0.22.1" in text
+    assert "graphs-new on 0.26.0 over graphs on 0.22.1" in text
 
 
 def test_a_ledger_of_one_series_alone_is_a_page_too():

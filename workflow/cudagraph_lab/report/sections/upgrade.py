@@ -14,7 +14,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.index import Index, ratios, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, join, say
 from cudagraph_lab.report.numbers import batch, batches, bounds, label, noted, value, worst
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
 
@@ -31,6 +31,7 @@ HOW = (
     "bytes. Predicted is no change; a ratio that is refuted did change."
 )
 
+NONE: Line = ("–",)
 # A version may keep its weights in a layout of its own, in which other values are drawn.
 DRAWN = ", as random weights of two versions may"
 
@@ -41,10 +42,12 @@ def upgrade(index: Index, drawings: dict[str, Drawing]) -> Section | None:
     found = [d for d in shown if ratios(index, d.name, "upgrade")]
     if not found:
         return None
-    blocks: list[Block] = [
-        Bullets([line for dataset in found for line in _lines(index, dataset)]),
-        Paragraph((HOW,), small=True),
-    ]
+    blocks: list[Block] = []
+    for dataset in found:
+        blocks.append(_speeds(index, dataset))
+        if starts := _lines(index, dataset):
+            blocks.append(Bullets(starts))
+    blocks.append(Paragraph((HOW,), small=True))
     for dataset in found:
         title: Line = (Exempt(short_title(index, dataset)), ": every ratio of the versions")
         blocks.append(Fold(title, [_table(index, dataset, title)]))
@@ -55,25 +58,36 @@ def _upgrades(dataset: Dataset) -> list[tuple[str, Contrast]]:
     return [(name, one) for name, one in dataset.contrasts.items() if one.role == "upgrade"]
 
 
-def _lines(index: Index, dataset: Dataset) -> list[Line]:
-    lines = []
+def _speeds(index: Index, dataset: Dataset) -> Table:
+    """Speed by batch size, first token and outputs, a row for each pair of arms."""
+    rows = []
     for name, contrast in _upgrades(dataset):
-        speeds = _of(index, dataset, name, RATIO)
+        speeds, first = (_of(index, dataset, name, q) for q in (RATIO, UPGRADE_FIRST_TOKEN))
         if not speeds:
             continue
-        lines.append(
-            say(
-                "{title}: {new} against {old}, speed {speeds}{first}{start}{graphs}{outputs}.",
-                title=Strong((Exempt(short_title(index, dataset)),)),
-                new=_arm(dataset, contrast.numerator),
-                old=_arm(dataset, contrast.denominator),
-                speeds=join([_at(index, number) for number in speeds]),
-                first=_first_token(index, dataset, name),
-                start=_start(index, dataset, name),
-                graphs=_graphs(index, dataset, contrast),
-                outputs=_outputs(dataset, contrast),
+        new, old = (_arm(dataset, arm) for arm in (contrast.numerator, contrast.denominator))
+        rows.append(
+            Row(
+                [
+                    say("{new} over {old}", new=new, old=old),
+                    join([_at(index, number) for number in speeds]),
+                    _at(index, first[0]) if first else NONE,
+                    _outputs(dataset, contrast) or NONE,
+                ]
             )
         )
+    title: Line = (Exempt(short_title(index, dataset)),)
+    return Table(title, ["arms", "speed", "first token", "outputs"], rows)
+
+
+def _lines(index: Index, dataset: Dataset) -> list[Line]:
+    """Start-up, memory and graphs, where they were measured."""
+    lines = []
+    for name, contrast in _upgrades(dataset):
+        parts = [*_start(index, dataset, name), *_graphs(index, dataset, contrast)]
+        if parts:
+            new = _arm(dataset, contrast.numerator)
+            lines.append(say("{new}, over the older: {parts}.", new=new, parts=join(parts)))
     return lines
 
 
@@ -88,36 +102,27 @@ def _at(index: Index, number: Number) -> Line:
     return say("{x} at batch {size}", x=noted(index, number), size=batch(int(number.id.batch)))
 
 
-def _first_token(index: Index, dataset: Dataset, name: str) -> Line:
-    first = _of(index, dataset, name, UPGRADE_FIRST_TOKEN)
-    return say("; first token {x}", x=_at(index, first[0])) if first else ()
-
-
-def _start(index: Index, dataset: Dataset, name: str) -> Line:
-    parts = [
-        say("{what} {x}", what=words, x=noted(index, number))
-        for phase, words in (("boot", "boot"), ("capture", "capture"))
-        if (number := value_at(index, dataset.name, UPGRADE_STARTUP(phase=phase, contrast=name)))
+def _start(index: Index, dataset: Dataset, name: str) -> list[Line]:
+    compared = [
+        *((UPGRADE_STARTUP(phase=phase, contrast=name), phase) for phase in ("boot", "capture")),
+        (UPGRADE_CAPTURE_GIB(contrast=name), "memory of the graphs"),
+        (UPGRADE_KV_TOKENS(contrast=name), "KV cache"),
     ]
-    parts += [
+    return [
         say("{what} {x}", what=words, x=noted(index, number))
-        for quantity, words in (
-            (UPGRADE_CAPTURE_GIB, "memory of the graphs"),
-            (UPGRADE_KV_TOKENS, "KV cache"),
-        )
-        if (number := value_at(index, dataset.name, quantity(contrast=name)))
+        for name_of, words in compared
+        if (number := value_at(index, dataset.name, name_of))
     ]
-    return say("; {parts}", parts=join(parts)) if parts else ()
 
 
-def _graphs(index: Index, dataset: Dataset, contrast: Contrast) -> Line:
+def _graphs(index: Index, dataset: Dataset, contrast: Contrast) -> list[Line]:
     new, old = (
         value_at(index, dataset.name, GRAPHS_OF_ARM(arm=arm))
         for arm in (contrast.numerator, contrast.denominator)
     )
     if new is None or old is None:
-        return ()
-    return say("; graphs captured {new} and {old}", new=noted(index, new), old=noted(index, old))
+        return []
+    return [say("captured {new} and {old}", new=noted(index, new), old=noted(index, old))]
 
 
 def _outputs(dataset: Dataset, contrast: Contrast) -> Line:
@@ -129,10 +134,10 @@ def _outputs(dataset: Dataset, contrast: Contrast) -> Line:
     if not compared:
         return ()
     if not other:
-        return ("; the outputs are the same",)
+        return ("the same",)
     drawn = dataset.weights != "hub"
     return say(
-        "; the outputs differ at batch {sizes}{drawn}",
+        "differ at batch {sizes}{drawn}",
         sizes=batches(other),
         drawn=DRAWN if drawn else "",
     )
