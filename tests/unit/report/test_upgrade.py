@@ -68,7 +68,7 @@ def test_an_upgrade_is_told_with_both_versions_its_intervals_and_verdicts():
     assert "graphs-new on 0.26.0 over graphs on 0.22.1" in text
     assert "1.20× (1.10 to 1.30)" in text
     assert "0.90× (0.80 to 1.00) at batch 1" in text
-    assert "graphs-new on 0.26.0, over the older: boot 1.50× (1.40 to 1.60)." in text
+    assert "graphs-new on 0.26.0 against the older: boot 1.50× (1.40 to 1.60)." in text
     assert "differ at batch 8, as random weights of two versions may" in text
     assert "the newer version over the older one" in text
     assert "0.22.1, 0.26.0" in text

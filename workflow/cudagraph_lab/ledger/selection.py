@@ -95,7 +95,7 @@ def ranked(index: Index) -> dict[tuple[str, str], list[Sized]]:
     """By device and model, data sets with one GPU and several, by their number.
 
     Only models that were measured on several. Of one GPU the first data set counts; of several
-    all do, since they were measured on different hosts.
+    all do, since they were measured on different hosts, in the order in which they were measured.
     """
     found: dict[tuple[str, str], list[Sized]] = {}
     for device, row in _all_sized(index):
@@ -103,7 +103,10 @@ def ranked(index: Index) -> dict[tuple[str, str], list[Sized]]:
         if row.ranks > 1 or all(other.ranks > 1 for other in rows):
             rows.append(row)
     return {
-        place: sorted(rows, key=lambda row: row.ranks)
+        place: sorted(
+            rows,
+            key=lambda row: (row.ranks, index.datasets[row.dataset].first_measured_at or ""),
+        )
         for place, rows in sorted(found.items())
         if any(row.ranks > 1 for row in rows)
     }

@@ -1,5 +1,6 @@
 """The first screen: one picture, one sentence, and a line each on what follows from it."""
 
+from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.design.predictions import LAB, predicted_by
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
@@ -21,7 +22,7 @@ from cudagraph_lab.report.claims import SPEAKERS, families
 from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted
 from cudagraph_lab.report.sections.crossing import gpu_bound
-from cudagraph_lab.report.sections.headline import LEADS, headline
+from cudagraph_lab.report.sections.headline import LEADS, headline, leads
 from cudagraph_lab.report.sections.outcome import failed, held
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
 
@@ -46,6 +47,7 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
     role = leading_role(index)
     sentence = Paragraph((Strong(headline(index, role)),))
     rows = [
+        ("Know", _caveats(index, role)),
         ("Held", held(index)),
         ("Did not hold", failed(index)),
         ("Set", what_to_set(index)),
@@ -69,7 +71,7 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
 
 _KEY = say(
     "{yes} predicted and confirmed, {no} refuted, {open} not settled. Point at a mark, or tap it, "
-    "for the prediction. A dotted line leads to a number’s row in the table of all numbers.",
+    "for the prediction. An underlined number leads to its row in the table of all numbers.",
     yes=WORDINGS["confirmed"].sign,
     no=WORDINGS["refuted"].sign,
     open=WORDINGS["inconclusive"].sign,
@@ -106,6 +108,12 @@ def _terms(index: Index) -> list[Line]:
             )
         )
     return said
+
+
+def _caveats(index: Index, role: Role | None) -> Line:
+    """What a reader must know of the data sets that the sentence is about."""
+    said = dict.fromkeys(d.caveat for d in (leads(index, role) if role else []) if d.caveat)
+    return join([(Exempt(caveat),) for caveat in said], " ", " ")
 
 
 def what_to_set(index: Index) -> Line:
@@ -170,8 +178,9 @@ def larger(index: Index) -> Line:
         ]
         return say(
             "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}."
-            "{why}{several}",
+            "{why}{several}{elsewhere}",
             several=_several(index, device, row.label),
+            elsewhere=_elsewhere(index, row.label),
             why=" There the GPU is busy for nearly all of a step, so launches cost no time."
             if gpu_bound(index)
             else "",
@@ -207,6 +216,18 @@ def larger(index: Index) -> Line:
     )
 
 
+def _elsewhere(index: Index, label: str) -> Line:
+    """The devices of the page on which the model was not measured; empty where there is none."""
+    measured = {device for device, rows in sized(index).items() if label in {r.label for r in rows}}
+    measured |= {device for device, model in ranked(index) if model == label}
+    mine = [d.name for d in index.main if d.kind == "measured" and d.platform == "cuda"]
+    others = [name for name in _devices(index, mine) if name not in measured]
+    if not others:
+        return ()
+    names = join([(Exempt(name),) for name in others])
+    return say(" On {names} it was not measured.", names=names)
+
+
 def _several(index: Index, device: str, label: str) -> Line:
     """The same model on several GPUs, at the batch size in the middle; empty where on one only."""
     rows = [row for row in ranked(index).get((device, label), []) if row.ranks > 1]
@@ -217,7 +238,7 @@ def _several(index: Index, device: str, label: str) -> Line:
     size = common[len(common) // 2]
     counts = [[other.ranks for other in rows[:place]] for place in range(len(rows))]
     return say(
-        " On several GPUs the host decides again: {parts} at batch {size}.",
+        " On several GPUs a step is shorter and launches weigh more: {parts} at batch {size}.",
         size=batch(size),
         parts=join(
             [

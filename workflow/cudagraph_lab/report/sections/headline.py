@@ -127,7 +127,6 @@ def certainty(index: Index, role: Role) -> Line:
             level=level(),
         )
     return say(
-        "At every batch size measured the whole {level} interval shows a gain; how large "
-        "it is, is known to within that interval.",
+        "At every batch size measured the whole {level} interval shows a gain.",
         level=level(),
     )

@@ -18,8 +18,8 @@ def rank_lines(index: Index) -> list[Line]:
     if lines:
         lines.append(
             (
-                "Several GPUs share the GPU’s work, but each of them needs all launches, so that "
-                "the host decides again: the slower it launches, the more graphs bring.",
+                "Several GPUs share the GPU’s work, but each of them needs all launches. The "
+                "slower a host launches, the more graphs bring there.",
             )
         )
     return lines
@@ -86,15 +86,17 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
         return []
     size = common[len(common) // 2]
     steps = [_steps(index, row, size) for row in rows]
+    earlier = [{other.ranks for other in rows[:place]} for place in range(len(rows))]
     parts = [
         say(
-            "on {n} {device} {x}{steps}",
+            "on {n} {device}{host} {x}{steps}",
             n=Exempt(str(row.ranks), "key"),
             device=Exempt(device),
+            host=" of another host" if row.ranks in before else "",
             x=noted(index, row.ratios[size]),
             steps=step,
         )
-        for row, step in zip(rows, steps, strict=True)
+        for row, step, before in zip(rows, steps, earlier, strict=True)
     ]
     return [
         say(

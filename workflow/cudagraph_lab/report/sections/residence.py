@@ -9,27 +9,36 @@ QUESTION = Strong(("Do arms on one device slow each other down?",))
 
 
 def co_residence(index: Index) -> list[Line]:
-    """A line for each data set in turn of whose arms some were measured alone as well."""
+    """Arms in turn that were measured alone as well: in the same repeats, and on another day."""
     lines = _in_the_same_repeats(index)
+    speeds, faster = [], False
     for dataset in index.main:
         numbers = with_quantity(index, dataset.name, CO_RESIDENT)
         if not numbers:
             continue
         smallest = min(int(n.id.batch) for n in numbers)
-        speeds = [
-            say("{arm} {x}", arm=Code(str(n.id.arm)), x=noted(index, n))
-            for n in numbers
-            if n.id.batch == smallest
-        ]
-        faster = any(n.low is not None and n.low > 1 for n in numbers)
-        lines.append(
+        speeds.append(
             say(
-                "{what} {name}, speed beside the others over speed alone, at batch {size}: "
-                "{speeds}.{but}",
-                what=QUESTION,
+                "{name}, batch {size}, {arms}",
                 name=Exempt(short_title(index, dataset)),
                 size=batch(smallest),
-                speeds=join(speeds),
+                arms=join(
+                    [
+                        say("{arm} {x}", arm=Code(str(n.id.arm)), x=noted(index, n))
+                        for n in numbers
+                        if n.id.batch == smallest
+                    ]
+                ),
+            )
+        )
+        faster = faster or any(n.low is not None and n.low > 1 for n in numbers)
+    if speeds:
+        lines.append(
+            say(
+                "{what} Speed beside the others over speed alone, measured on another day: "
+                "{speeds}.{but}",
+                what=QUESTION,
+                speeds=join(speeds, "; ", "; "),
                 but=(
                     " A neighbour cannot make an arm faster. The difference comes from the "
                     "machine, its load or the way of measuring; these data do not tell which."

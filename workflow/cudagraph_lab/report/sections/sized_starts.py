@@ -8,6 +8,7 @@ from cudagraph_lab.ledger.index import (
     find,
     short_device,
     short_model,
+    short_title,
     value_at,
 )
 from cudagraph_lab.ledger.selection import ranked, sized
@@ -79,8 +80,11 @@ def _row(index: Index, dataset: Dataset) -> Row:
         for phase, words in (("compile_cold", "cold"), ("compile_warm", "warm"))
         if (number := value_at(index, dataset.name, STARTUP(phase=phase, arm=str(boots[1].id.arm))))
     ]
+    # The title tells hosts apart, of which there are several with several GPUs.
     cells: list[Line] = [
-        say(
+        say("{title}", title=Exempt(short_title(index, dataset)))
+        if dataset.tensor_parallel_size > 1
+        else say(
             "{model}, {n} {device}",
             model=Exempt(short_model(dataset)),
             n=Exempt(str(dataset.tensor_parallel_size), "key"),

@@ -139,8 +139,8 @@ def _replay(index: Index) -> list[Line]:
         least = min(asked, key=lambda n: float(n.value or 0))
         lines.append(
             say(
-                "{what} vLLM reports the mode of every step. Every arm with full graphs replayed "
-                "them in at least {x} of its steps ({arm}, {name}).",
+                "{what} vLLM reports the mode of every step. The arm with full graphs that "
+                "replayed them least did so in {x} of its steps ({arm}, {name}).",
                 what=Strong(("Were graphs really replayed?",)),
                 x=noted(index, least),
                 arm=Code(str(least.id.arm)),
@@ -151,7 +151,7 @@ def _replay(index: Index) -> list[Line]:
         most = max(unasked, key=lambda n: float(n.value or 0))
         lines.append(
             say(
-                "Arms without graphs replayed them in at most {x} of their steps.",
+                "The arm without graphs that replayed them most did so in {x} of its steps.",
                 x=noted(index, most),
             )
         )

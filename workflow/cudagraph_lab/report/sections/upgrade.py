@@ -87,7 +87,7 @@ def _lines(index: Index, dataset: Dataset) -> list[Line]:
         parts = [*_start(index, dataset, name), *_graphs(index, dataset, contrast)]
         if parts:
             new = _arm(dataset, contrast.numerator)
-            lines.append(say("{new}, over the older: {parts}.", new=new, parts=join(parts)))
+            lines.append(say("{new} against the older: {parts}.", new=new, parts=join(parts)))
     return lines
 
 
@@ -122,7 +122,7 @@ def _graphs(index: Index, dataset: Dataset, contrast: Contrast) -> list[Line]:
     )
     if new is None or old is None:
         return []
-    return [say("captured {new} and {old}", new=noted(index, new), old=noted(index, old))]
+    return [say("{new} captured, the older {old}", new=noted(index, new), old=noted(index, old))]
 
 
 def _outputs(dataset: Dataset, contrast: Contrast) -> Line:
