@@ -94,7 +94,7 @@ def test_the_page_says_what_the_upgrade_changed(upgraded):
             assert (judged["low"], judged["high"], judged["post_hoc"]) == (0.97, 1.03, False)
     page = (results / "report" / "lab_report.md").read_text(encoding="utf-8")
     assert "Did the upgrade change it?" in page
-    assert f"`eager-new` on {NEWEST} against `eager` on {VLLM_VERSION}" in page
+    assert f"`eager-new` on {NEWEST} over `eager` on {VLLM_VERSION}" in page
 
 
 @pytest.mark.parametrize("version", ASKED.values())

@@ -14,13 +14,17 @@ DATASET, ARMS = "walked", ("eager", "compiled")
 OUT_OF_MEMORY = {"max_num_seqs": 4096}  # with as many the stand-in has no memory left
 
 
+# What a `make` around the tests hands to the one that is tested, and what colours its lines.
+NOT_OURS = {"FORCE_COLOR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+
+
 class Walk:
     """A clone, in which `make` is called with a file of the user's own."""
 
     def __init__(self, directory, repository):
         self.directory = clone_into(directory / "clone")
         self.mine = tiny_config(DATASET)
-        self.environment = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | {
+        self.environment = {k: v for k, v in os.environ.items() if k not in NOT_OURS} | {
             **own_device(directory),
             "PYTHONPATH": os.pathsep.join(
                 map(str, [self.directory / "workflow", repository / "tests/fixtures/stub_vllm"])

@@ -44,8 +44,11 @@ def parse_yaml(text: str) -> Any:
     """
     import yaml  # most who write files read no YAML
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(text, Loader=loader)  # noqa: S506 - one of the two safe ones
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def sha256_of(path: Path) -> str:
