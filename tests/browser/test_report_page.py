@@ -94,7 +94,7 @@ def test_the_first_screen_holds_the_picture_and_the_sentence(open_page, width):
             box = page.locator("#answer .answers").bounding_box()
             assert box["y"] + box["height"] <= height
         words = page.locator("#answer .answers dt").all_inner_texts()
-        assert words == ["Held", "Did not hold", "Set", "Costs", "Larger models"]
+        assert words == ["Know", "Held", "Did not hold", "Set", "Costs", "Larger models"]
 
 
 def test_the_page_is_short_before_the_appendix_and_small(open_page, report):

@@ -181,7 +181,7 @@ def larger(index: Index) -> Line:
             "{why}{several}{elsewhere}",
             several=_several(index, device, row.label),
             elsewhere=_elsewhere(index, row.label),
-            why=" There the GPU is busy for nearly all of a step, so launches cost no time."
+            why=" There the GPU is busy for nearly all of a step."
             if gpu_bound(index)
             else "",
             model=Exempt(row.label),
@@ -238,7 +238,7 @@ def _several(index: Index, device: str, label: str) -> Line:
     size = common[len(common) // 2]
     counts = [[other.ranks for other in rows[:place]] for place in range(len(rows))]
     return say(
-        " On several GPUs a step is shorter and launches weigh more: {parts} at batch {size}.",
+        " On several GPUs launches weigh more: {parts} at batch {size}.",
         size=batch(size),
         parts=join(
             [
