@@ -6,15 +6,8 @@ A decode step to scale: how long the GPU works, and how long it waits for the ho
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from cudagraph_lab.figures.style import (
-    IN_ONE_PANEL,
-    INK,
-    WIDTH,
-    Drawn,
-    colour_of,
-    nothing,
-    panel_title,
-)
+from cudagraph_lab.figures.colours import colour_of
+from cudagraph_lab.figures.style import IN_ONE_PANEL, INK, WIDTH, Drawn, nothing, panel_title
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, short_title
 from cudagraph_lab.ledger.number_format import plain
