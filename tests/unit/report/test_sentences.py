@@ -178,7 +178,7 @@ def test_families_hold_one_speakers_claims_of_one_kind_and_the_refuted_come_firs
     ]
     assert [width_words(f) for f in found] == ["exact", "wide"]
     text = text_of(index.ledger)
-    assert "vLLM’s own rules say that the graphs take 3 GiB: measured 1 GiB on L4." in text
+    assert "vLLM’s own rules say that the graphs take 3 GiB: measured 1 GiB (L4)." in text
 
 
 def test_no_prediction_leaves_no_scores():
@@ -218,7 +218,7 @@ def test_of_many_refuted_numbers_the_farthest_from_its_bounds_is_told():
     ]  # fmt: skip
     text = text_of(make_ledger([make_dataset()], [ratio(1, 2.0, 1.8, 2.2), *numbers]))
     said = "The course lab said that repeats of one arm differ by 0 to 5%: measured 30% for eager"
-    assert f"{said} at batch 64 on L4" in text
+    assert f"{said} at batch 64 (L4)" in text
     assert "3 refuted and 1 confirmed of 4" in text
 
 
@@ -229,4 +229,4 @@ def test_who_was_right_instead_is_told_beside_who_was_not():
     ]
     number = make_number("capture/gib", value=1.0, unit="GiB", n=1, predictions=said)
     text = text_of(make_ledger([make_dataset()], [number]))
-    assert "measured 1 GiB on L4. vLLM’s own rules say 1 GiB, which was right." in text
+    assert "measured 1 GiB (L4). vLLM’s own rules say 1 GiB, which was right." in text

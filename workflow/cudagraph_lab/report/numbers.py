@@ -185,14 +185,16 @@ def weakness(number: Number, judged: Judged) -> Line:
     return (" (", *join(said, "; ", "; "), ")") if said else ()
 
 
-def noted(index: Index, number: Number) -> Line:
+def noted(index: Index, number: Number, interval: bool = True) -> Line:
     """A number for the flow of the text: value, interval, and a mark that opens the rest.
 
-    A number of which nothing was predicted is a link to its row.
+    A number of which nothing was predicted is a link to its row. `interval` false leaves the
+    interval to the row, where it is as wide as to say nothing.
     """
     verdict = worst(number)
+    shown = value(number) if interval else point(number)
     if verdict is None:
-        return (Link(row_anchor(index, number), value(number), quiet=True),)
+        return (Link(row_anchor(index, number), shown, quiet=True),)
     note: list[Line] = [
         say(
             "predicted by {b}: {chip}{weak}",
@@ -205,7 +207,7 @@ def noted(index: Index, number: Number) -> Line:
     if number.n:
         note.append(say("n = {n}{method}", n=repeats(number), method=_method(number)))
     note.append((Link(row_anchor(index, number), ("its row, with its records",)),))
-    return (Noted(value(number), verdict, tuple(note)),)
+    return (Noted(shown, verdict, tuple(note)),)
 
 
 def _method(number: Number) -> Line:

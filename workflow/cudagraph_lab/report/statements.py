@@ -129,7 +129,7 @@ def place(index: Index, number: Number, title: bool = True, size: bool = True) -
         line += say(" at batch {size}", size=batch(int(key.batch)))
     if title and number.dataset in index.datasets:
         name = short_title(index, index.datasets[number.dataset])
-        line += say(" on {name}", name=Exempt(name))
+        line += say(" ({name})", name=Exempt(name))
     return line
 
 

@@ -28,6 +28,8 @@ def draw(index: Index) -> Drawn:
     panels = [axes for line in grid for axes in line]
     for spare in panels[len(names) :]:
         spare.remove()
+    timed = {name: tables[name][0][2].dataset for name in names}
+    titles = {name: short_title(index, index.datasets[timed[name]]) for name in names}
     shown: list[Number] = []
     said = []
     for axes, name in zip(panels, names, strict=False):
@@ -40,13 +42,13 @@ def draw(index: Index) -> Drawn:
             axes.barh(place, busy, color=colour, height=0.66)
             shown += [step, work]
             said.append(
-                f"{short_title(index, dataset)}, {arm}, batch {size}: a step takes {plain(step)}, "
+                f"{titles[name]}, {arm}, batch {size}: a step takes {plain(step)}, "
                 f"in which the GPU works {plain(work)}"
             )
         axes.set_yticks(range(len(table)), [f"{arm}, {size}" for arm, size, _, _ in table])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        panel_title(axes, short_title(index, dataset), colour)
+        panel_title(axes, titles[name], colour)
         axes.set_xlabel("ms a step")
     figure.supxlabel(
         "strong: the GPU works · pale: it waits for the host · rows: arm, batch size",

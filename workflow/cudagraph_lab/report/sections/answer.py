@@ -99,10 +99,16 @@ def _terms(index: Index) -> list[Line]:
             )
         )
     kinds = {d.measured for d in index.main if d.kind == "measured" and len(d.arms) > 1}
-    if len(kinds) > 1:
+    role = leading_role(index)
+    sides = [contrast_of_role(index, d.name, role) for d in index.main] if role else []
+    pair = next((found[1] for found in sides if found), None)
+    if len(kinds) > 1 and pair:
+        arms = say("{a} or {b}", a=Code(pair.denominator), b=Code(pair.numerator))
         said.append(
             (
-                "In turn: the arms are loaded together on one device and their calls alternate. "
+                "An arm is one way of starting vLLM, such as ",
+                *arms,
+                ". In turn: the arms are loaded together on one device and their calls alternate. "
                 "Apart: each arm runs alone, one after the other, so that a change of the host’s "
                 "load can look like a difference between arms.",
             )
