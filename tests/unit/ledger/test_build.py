@@ -190,6 +190,20 @@ def l4():
     return dataset(SHIPPED / "l4-published" / "runs")
 
 
+def test_a_series_is_not_said_to_lack_what_it_is_not_asked_for(l4):
+    facts, table = l4
+    asked = guess(id="a/asked", number="kv/tokens_lost")
+    other = guess(id="a/other", number="replay/padded_tokens/graphs/b9")
+
+    def lacking(series):
+        of_series = facts.model_copy(update={"series": series})
+        numbers = ledger_of((of_series, table), predictions=[asked, other]).numbers
+        return {p.id for n in numbers for p in n.predictions if n.value is None}
+
+    assert lacking(None) == {"a/asked", "a/other"}
+    assert lacking("sizes") == {"a/asked"}
+
+
 def test_registered_changed_and_unregistered_predictions(l4):
     claim = guess()
 

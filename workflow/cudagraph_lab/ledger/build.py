@@ -178,6 +178,8 @@ def _not_observed(
             number = parse(prediction.number)
         except ValueError as error:
             raise LabError(f"prediction {prediction.id}: {error}; correct its number") from None
+        if dataset.series is not None and dataset.series not in number.quantity.series:
+            continue  # a series is not asked for it
         missing[number] = absent(
             named_here(number, dataset.contrasts), "not observed in this data set"
         )
