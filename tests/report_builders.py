@@ -30,6 +30,7 @@ CONTRASTS = {
     )["contrasts"].items()
 }
 CELLS = {"td", "th"}
+PARTS = ("low", "high", "n")  # of a number, said where it is not the value
 VOID = {"meta", "input", "br", "path", "use", "rect"}
 BUNDLE = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
 
@@ -142,7 +143,7 @@ class Reader(HTMLParser):
             attributes["data-family"] = families_around[-1]
         counted = {"data-count", "data-fact", "data-repeats"} & attributes.keys()
         if tag == "var" and not counted:
-            attributes.setdefault("part", "value")
+            attributes["part"] = next((p for p in PARTS if p in attributes), "value")
             for key in ("data-dataset", "data-id"):
                 attributes[key] = next(a[key] for _, a in reversed(self.stack) if key in a)
             said = [a for _, a in self.stack if "data-prediction" in a]
@@ -208,6 +209,11 @@ def _counted(index, attributes):
         assert {n.id.quantity.template for n, _ in known.pairs} == {template}
         assert (known.role or "") == role
         pairs = known.pairs
+    if "data-series" in attributes:
+        series = {d.name: d.series for d in index.ledger.datasets}
+        pairs = [(n, p) for n, p in pairs if series.get(n.dataset) == attributes["data-series"]]
+    if "data-arm" in attributes:
+        pairs = [(n, p) for n, p in pairs if n.id.arm == attributes["data-arm"]]
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
     if not {"data-family", "data-prediction"} & attributes.keys():

@@ -19,14 +19,16 @@ from cudagraph_lab.ledger.verdicts import WORDINGS, Verdict, style_name
 
 @dataclass(frozen=True)
 class Datum:
-    """Digits of a result, and where they come from."""
+    """Digits of a result, and where they come from; an attribute may be a bare word."""
 
     text: str
     attributes: tuple[tuple[str, str], ...]
 
     def html(self) -> Markup:
         """The digits with their origin as attributes."""
-        pairs = "".join(f" {key}={_attribute(value)}" for key, value in self.attributes)
+        pairs = "".join(
+            f" {key}={_attribute(value)}" if value else f" {key}" for key, value in self.attributes
+        )
         return Markup(f"<var{pairs}>{escape(self.text)}</var>")  # noqa: S704
 
     def plain(self) -> str:
