@@ -12,6 +12,7 @@ from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import Prediction, read_predictions, registered_hashes
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger, ledger_table, read_ledger
+from cudagraph_lab.ledger.hosts import read_measured
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import read_dataset
 
@@ -202,6 +203,14 @@ def test_a_series_is_not_said_to_lack_what_it_is_not_asked_for(l4):
 
     assert lacking(None) == {"a/asked", "a/other"}
     assert lacking("sizes") == {"a/asked"}
+
+
+def test_an_open_forecast_of_a_step_says_how_many_repeats_would_settle_it():
+    forecast = guess(number="step_ratio/bundle/b256", low=1.5, high=2.76)
+    ledger = ledger_of(read_measured("h100-sizes-llama-8b"), predictions=[forecast])
+    (judged,) = one(ledger, "h100-sizes-llama-8b", "step_ratio/bundle/b256").predictions
+    assert judged.verdict == "inconclusive"
+    assert re.fullmatch(r"about \d+ more repeats per arm, with a chance of \d+%", judged.settle)
 
 
 def test_registered_changed_and_unregistered_predictions(l4):

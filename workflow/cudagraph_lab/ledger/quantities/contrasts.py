@@ -56,7 +56,8 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     results: list[Result] = []
     for batch in dataset.batch_sizes:
         if batch in samples:
-            results.append(_speed_up(name, batch, samples[batch], priors, arms))
+            number = RATIO(contrast=name, batch=batch)
+            results.append(_speed_up(number, samples[batch], priors, arms))
         else:
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
     if sides is None:
@@ -73,9 +74,7 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     return results
 
 
-def _speed_up(
-    name: str, batch: int, sample: Sample, priors: Priors | None, arms: list[str]
-) -> Result:
+def _speed_up(number: NumberId, sample: Sample, priors: Priors | None, arms: list[str]) -> Result:
     error = error_of(sample, priors)
 
     def settle(low: float, high: float) -> Settling | None:
@@ -85,7 +84,7 @@ def _speed_up(
         return repeats_to_settle(sample.log, error, lower, upper)
 
     estimate = estimate_sample(sample, priors)
-    return estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
+    return estimated(number, estimate, arms, settle)
 
 
 def step_ratio_results(dataset: Dataset, name: str, known: Throughputs) -> list[Result]:
@@ -95,9 +94,10 @@ def step_ratio_results(dataset: Dataset, name: str, known: Throughputs) -> list[
     if sides is None or not STEP_RATIO.is_for(contrast.role):
         return []
     return [
-        estimated(
+        _speed_up(
             STEP_RATIO(contrast=name, batch=batch),
-            estimate_sample(sample, known.ratio_priors),
+            sample,
+            known.ratio_priors,
             [*sides[0], *sides[1]],
         )
         for batch, sample in samples_of(known, sides).items()
