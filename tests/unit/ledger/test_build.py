@@ -205,12 +205,17 @@ def test_a_series_is_not_said_to_lack_what_it_is_not_asked_for(l4):
     assert lacking("sizes") == {"a/asked"}
 
 
-def test_an_open_forecast_of_a_step_says_how_many_repeats_would_settle_it():
-    forecast = guess(number="step_ratio/bundle/b256", low=1.5, high=2.76)
-    ledger = ledger_of(read_measured("h100-sizes-llama-8b"), predictions=[forecast])
-    (judged,) = one(ledger, "h100-sizes-llama-8b", "step_ratio/bundle/b256").predictions
+@pytest.mark.parametrize(
+    ("number", "low", "high"),
+    [("step_ratio/bundle/b256", 1.5, 2.76), ("step/eager/b8", 0.0109, 0.0186)],
+)
+def test_an_open_forecast_of_a_step_says_how_many_repeats_would_settle_it(number, low, high):
+    forecast = guess(number=number, low=low, high=high)
+    name = "h100-sizes-llama-8b"
+    ledger = ledger_of(read_measured(name), predictions=[forecast])
+    (judged,) = one(ledger, name, number).predictions
     assert judged.verdict == "inconclusive"
-    assert re.fullmatch(r"about \d+ more repeats per arm, with a chance of \d+%", judged.settle)
+    assert re.fullmatch(r"about \d+ more repeats? per arm, with a chance of \d+%", judged.settle)
 
 
 def test_registered_changed_and_unregistered_predictions(l4):

@@ -54,6 +54,14 @@ def estimate_mean(cell: Cell, *, name: str = "cell") -> Estimate:
     )
 
 
+def error_of_mean(cell: Cell, *, name: str = "cell") -> Error | None:
+    """The uncertainty that `estimate_mean`'s interval rests on; None where it has none.
+
+    Raises LabError as `estimate_mean` does.
+    """
+    return _error_of(read_cell(cell, name))
+
+
 def estimate_with(
     value: float, n: int, error: Error | None, method: str, beside: Callable[[float], float]
 ) -> Estimate:
