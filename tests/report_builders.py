@@ -326,6 +326,8 @@ def stray_digits(ledger, html):
             exemptions.add((exempt[-1], text))
         elif "code" in tags and "pre" not in tags and not any("data-file" in a for _, a in around):
             exemptions.add(("code", text))
+        elif tags[-1] == "th" and text == around[-2][1].get("data-id"):
+            pass
         elif not {"time", "style", "script", "svg", "code"}.intersection(tags):
             found.append(text.strip())
     for why, text in exemptions:

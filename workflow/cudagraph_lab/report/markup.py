@@ -75,6 +75,21 @@ class Code:
 
 
 @dataclass(frozen=True)
+class RowId:
+    """The id of the number that a row is about; the row's own `id` says it to scripts."""
+
+    text: str
+
+    def html(self) -> Markup:
+        """The id without marks: a page has thousands, and the style sheet sets them as code."""
+        return escape(self.text)
+
+    def plain(self) -> str:
+        """The id as code."""
+        return Code(self.text).plain()
+
+
+@dataclass(frozen=True)
 class Time:
     """A moment, as ISO 8601 writes it."""
 
@@ -203,7 +218,9 @@ class Noted:
         return f"{plain(self.line)} {WORDINGS[self.verdict].sign}"
 
 
-Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Predicted | Noted
+Piece = (
+    str | Datum | Exempt | Code | RowId | Time | Chip | Strong | Link | About | Predicted | Noted
+)
 Line = tuple[Piece, ...]
 
 

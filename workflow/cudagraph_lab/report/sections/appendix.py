@@ -8,7 +8,7 @@ from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, has_value
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, clean, join, say
+from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, RowId, clean, join, say
 from cudagraph_lab.report.numbers import (
     arm_repeats,
     named_bounds,
@@ -84,7 +84,7 @@ def _row(index: Index, number: Number) -> Row:
         for p in number.predictions
     ]
     cells: list[Line] = [
-        (Code(str(number.id)),),
+        (RowId(str(number.id)),),
         value(number, about=False),
         repeats(number, about=False) if number.n else ("–",),
         join(predicted, "; ", "; ") or ("–",),
