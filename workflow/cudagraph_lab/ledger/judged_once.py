@@ -1,18 +1,25 @@
 """A claim about a speed-up or its shape is one finding, judged where it is measured best.
 
 A data set whose dataset.yaml says `gains_judged_in: X` measured the same device and model as X,
-whose arms took turns. A claim that X judges is not judged once more here: the rows of its numbers
-say where it is. A claim that X could not judge is judged here as before, and so is everything where
-X is not in the report.
+which resolves more: its arms took turns, or it has more repeats. A claim that X judges is not
+judged once more here: the rows of its numbers say where it is. A claim that X could not judge is
+judged here as before, and so is everything where X is not in the report.
 """
 
 from collections.abc import Sequence
 
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.catalogue import FADE, FADE_TO, NO_INVERSION, POSITION_OF_B8, RATIO
+from cudagraph_lab.ledger.catalogue import (
+    FADE,
+    FADE_TO,
+    NO_INVERSION,
+    POSITION_OF_B8,
+    RATIO,
+    STEP_RATIO,
+)
 from cudagraph_lab.observations.dataset import Dataset
 
-GAINS = (RATIO, FADE, FADE_TO, NO_INVERSION, POSITION_OF_B8)
+GAINS = (RATIO, STEP_RATIO, FADE, FADE_TO, NO_INVERSION, POSITION_OF_B8)
 
 
 def judged_once(numbers: Sequence[Number], datasets: Sequence[Dataset]) -> list[Number]:
