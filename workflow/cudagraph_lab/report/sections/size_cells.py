@@ -13,13 +13,15 @@ from cudagraph_lab.ledger.catalogue import (
     STEP,
     STEP_RATIO,
 )
-from cudagraph_lab.ledger.index import Index, short_model, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, has_value, short_model, value_at, with_quantity
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Chip, Code, Datum, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, count, fact, level, median_and_bounds, value
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Table
 
+SECTION = "sizes"  # where the cells stand
 SERIES = "sizes"
+CELLS = (STEP, STEP_RATIO)
 LAB_70B = "lab/70b-moderate-batch"
 
 
@@ -38,6 +40,13 @@ def forecast_cells(index: Index) -> list[Block]:
     )
     summary = ("Every forecast of a step beside what was measured",)
     return [Fold(summary, [Paragraph(lead, small=True), *tables])]
+
+
+def has_cell(index: Index, number: Number, judged: Judged) -> bool:
+    """Whether a forecast stands in one of the tables of `forecast_cells`."""
+    dataset = index.datasets.get(number.dataset)
+    of_step = number.id.quantity in CELLS and has_value(number)
+    return bool(dataset and dataset.series == SERIES and of_step and judged is _forecast_of(number))
 
 
 def _of_series(index: Index) -> list[Dataset]:
@@ -63,7 +72,7 @@ def _table(index: Index, dataset: Dataset) -> Table | None:
             ],
             number=str(number.id),
         )
-        for quantity in (STEP, STEP_RATIO)
+        for quantity in CELLS
         for number in with_quantity(index, dataset.name, quantity)
         if (said := _forecast_of(number)) is not None
     ]
