@@ -1,7 +1,5 @@
 """The lab's claim of small models and small batches, judged over the sizes that were measured."""
 
-import pytest
-
 from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.ledger.size_claims import size_claims
 from tests.report_builders import make_dataset, make_ledger, make_number
@@ -50,11 +48,15 @@ def test_intervals_that_overlap_leave_the_claim_open():
     assert {verdict for _, verdict in found.values()} == {"inconclusive"}
 
 
-@pytest.mark.parametrize(("n", "verdict"), [(1, "confirmed"), (2, "inconclusive")])
-def test_without_an_interval_the_order_of_values_settles_single_processes_alone(n, verdict):
-    bare = {1: (4.0, None, None), 64: (2.0, None, None)}
-    found = claims(bare, {1: (1.5, None, None), 64: (1.2, None, None)}, n=n)
-    assert {said for _, said in found.values()} == {verdict}
+def test_a_single_process_settles_a_pair_beside_an_interval_and_two_of_them_do_not():
+    bare = {1: (1.5, None, None), 64: (1.2, None, None)}
+    found = claims({1: HIGH, 64: MIDDLE}, bare, n=1)
+    assert found == {SIZE: (True, "confirmed"), BATCH: (True, "inconclusive")}
+
+
+def test_several_processes_without_an_interval_settle_nothing():
+    bare = {1: (1.5, None, None), 64: (1.2, None, None)}
+    assert claims({1: HIGH, 64: MIDDLE}, bare, n=2)[SIZE] == (True, "inconclusive")
 
 
 def test_one_size_on_a_device_is_no_claim():

@@ -8,8 +8,9 @@ points. They belong to no single data set and stand under the name OUTLOOK:
     sizes/falls_with_batch/<device>    each model gains less at its largest batch size than at its
                                        smallest one
 
-The speed-ups are those of a decode step. Intervals that do not overlap settle a pair; where a
-number rests on one process, the order of the values does.
+The speed-ups are those of a decode step. Intervals that do not overlap settle a pair, and so does
+the value of one process that lies outside of the other's interval; two single processes settle
+nothing, since nobody knows how far another two would lie from them.
 """
 
 import math
@@ -56,11 +57,9 @@ def size_claims(index: Index) -> list[Number]:
 
 def outcome_of(pairs: Sequence[Pair]) -> str:
     """`supported` where every pair shows the fall, `contradicted` where one shows a rise."""
-    if any(_low(less) > _high(more) for more, less in pairs):
+    if any(_below(more, less) for more, less in pairs):
         return "contradicted"
-    if all(_high(less) < _low(more) for more, less in pairs):
-        return "supported"
-    return "not settled"
+    return "supported" if all(_below(less, more) for more, less in pairs) else "not settled"
 
 
 def _claim(number: NumberId, pairs: Sequence[Pair], names: str) -> Number:
@@ -90,12 +89,11 @@ def _claim(number: NumberId, pairs: Sequence[Pair], names: str) -> Number:
     )
 
 
-def _low(number: Number) -> float:
-    return _ends(number)[0]
-
-
-def _high(number: Number) -> float:
-    return _ends(number)[1]
+def _below(one: Number, other: Number) -> bool:
+    """Whether the first lies below the second beyond what either leaves open."""
+    if one.low is None and other.low is None:
+        return False
+    return _ends(one)[1] < _ends(other)[0]
 
 
 def _ends(number: Number) -> tuple[float, float]:

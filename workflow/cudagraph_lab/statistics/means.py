@@ -98,7 +98,9 @@ def draw_locations(cell: Cell, size: int, seed: int, *, name: str = "cell") -> F
     if error is None:
         return None
     draws = np.random.default_rng(seed).standard_t(len(known.means) - 1, size)
-    return np.asarray(known.location * np.exp(error.standard_error * draws), dtype=np.float64)
+    with np.errstate(over="ignore"):  # of two repeats the far draws are infinite
+        away = np.exp(error.standard_error * draws)
+    return np.asarray(known.location * away, dtype=np.float64)
 
 
 def _error_of(cell: ReadCell) -> Error | None:
