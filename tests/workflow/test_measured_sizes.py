@@ -1,4 +1,4 @@
-"""Two small shapes through `sizes` with vLLM on this machine's CPU: a data set each, in one run.
+"""Two small shapes through config/sizes.yaml with vLLM on this machine's CPU: a data set each.
 
 One has its arms in turn, the other apart and with one layer of its two; both are profiled after
 their timed calls. Some minutes, most of them imports and boots of vLLM.
@@ -36,15 +36,13 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(directory, repository, run_snakemake):
-    """Run the workflow in one directory, with changes of the configuration."""
+    """Run config/sizes.yaml in one directory, with small shapes in place of its models."""
+    shipped = yaml.safe_load((repository / "config" / "sizes.yaml").read_text(encoding="utf-8"))
     shapes = {
         "measure": "cpu",
         "dataset": "tiny",
         "compare": [],
         "cache_dir": CACHE,
-        "order": "auto",
-        "profile_after": True,
-        "model": {"weights": "dummy"},
         "workload": {
             "output_tokens": 8,
             "batch_sizes": BATCH_SIZES,
@@ -55,6 +53,7 @@ def run(directory, repository, run_snakemake):
         "iterations": 1,
         "warmups": 0,
         "sizes": {
+            **dict.fromkeys(shipped["sizes"]),
             "opt": {"model": model(repository, "opt-2-layers")},
             "too-large": {"model": {"name": "meta-llama/Llama-3.1-70B"}},
             "llama": {
@@ -67,7 +66,8 @@ def run(directory, repository, run_snakemake):
 
     def snakemake(*arguments, **changes):
         (directory / "sizes.yaml").write_text(yaml.safe_dump(shapes | changes, sort_keys=False))
-        files = (repository / "config" / "config.yaml", directory / "sizes.yaml")
+        files = [repository / "config" / f"{name}.yaml" for name in ("config", "sizes")]
+        files.append(directory / "sizes.yaml")
         with mock.patch.dict(os.environ, own_device(directory)):
             return run_snakemake(*arguments, directory=directory, configfiles=files, timeout_s=1800)
 
