@@ -5,8 +5,8 @@
 #
 # DIRECTORY must not be there; it takes some gigabytes and stays. A COMMAND is a line for the shell
 # in the clone; without any: make report, a small make lab, the fast tests, and what the rest of the
-# tests need. Where packages come from is this machine's business: its settings for pip, apt and certificates are taken
-# along, and so is what is committed here. Needs debootstrap.
+# tests need. Where packages come from is this machine's business: its settings for pip, apt and
+# certificates are taken along, and so is what is committed here. Needs debootstrap.
 set -euo pipefail
 root=$1
 shift
@@ -16,7 +16,8 @@ if [ -e "$root/lab" ]; then
   exit 1
 fi
 [ $# -gt 0 ] || set -- 'make report' \
-  'make lab ARGS="--configfile tests/bare_root.yaml"' 'make test ARGS="tests/unit/config -n0"' 'python3 tests/needs.py'
+  'make lab ARGS="--configfile tests/bare_root.yaml"' \
+  'make test ARGS="tests/unit/config -n0"' 'python3 tests/needs.py'
 
 if [ ! -e "$root/usr/bin/git" ]; then
   debootstrap --variant=minbase --include=git,make,python3,python3-venv,ca-certificates \
