@@ -217,15 +217,6 @@ def _counted(index, attributes):
         pairs = [(n, p) for n, p in pairs if n.id.arm == attributes["data-arm"]]
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
-    if not {"data-family", "data-prediction"} & attributes.keys():
-        claims = {(n.dataset, p.id) for n, p in pairs}
-        pairs = [
-            min(
-                ((n, p) for n, p in pairs if (n.dataset, p.id) == claim),
-                key=lambda pair: VERDICTS.index(pair[1].verdict),
-            )
-            for claim in claims
-        ]
     measured = [(n, p) for n, p in pairs if p.verdict != "not measured"]
     if what == "all":
         return len(pairs)
