@@ -149,11 +149,8 @@ def short_title(index: Index, dataset: Dataset) -> str:
     """
     kind = {"measured": "", "transcribed": ", published", "simulated": ", SIMULATED"}[dataset.kind]
     several = len({d.model for d in index.ledger.datasets}) > 1
-    alike = [
-        d
-        for d in index.ledger.datasets
-        if (short_device(d), short_model(d)) == (short_device(dataset), short_model(dataset))
-    ]
+    kin = short_device(dataset), short_model(dataset)
+    alike = [d for d in index.ledger.datasets if (short_device(d), short_model(d)) == kin]
     if len(alike) > 1:
         return _short(dataset.title, 60) + (kind if dataset.kind == "simulated" else "")
     model = f", {short_model(dataset)}" if several else ""
@@ -162,5 +159,7 @@ def short_title(index: Index, dataset: Dataset) -> str:
 
 def _short(text: str, most: int = 22) -> str:
     """One line without control characters, cut where it is long."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    text = " ".join(text.split())
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -261,7 +261,9 @@ def join(lines: Sequence[Line], between: str = ", ", last: str = " and ") -> Lin
 
 def clean(text: str) -> str:
     """One line without control characters."""
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text))
+    if not text.isprintable():  # few are not, and a page has tens of thousands
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return re.sub(r"\s+", " ", text)
 
 
 def html(line: Iterable[Piece]) -> Markup:
