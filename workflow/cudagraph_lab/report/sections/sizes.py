@@ -158,18 +158,17 @@ def _beyond(index: Index) -> list[Line]:
             key = number.id
             alike.setdefault((str(key.model), str(key.device), int(key.batch)), []).append(number)
         for (model, device, size), numbers in alike.items():
-            values = [
-                say("{x} on {n}", n=Exempt(str(n.id.tp), "key"), x=noted(index, n)) for n in numbers
-            ]
+            numbers.sort(key=lambda number: int(number.id.tp))
             claims = {j.id: (n, j) for n in numbers for j in n.predictions}
             lines.append(
                 say(
-                    "{model} on other numbers of {device}s was not measured. Our step model gives, at batch {size} "
-                    "and on a host of unknown speed, {values}.{claims}",
+                    "{model} on {counts} {device}s was not measured. Our step model gives, at "
+                    "batch {size} and on a host of unknown speed, {values}.{claims}",
                     model=Strong((Exempt(model, "key"),)),
+                    counts=join([(Exempt(str(n.id.tp), "key"),) for n in numbers], ", ", " or "),
                     device=Exempt(device.upper(), "key"),
                     size=Exempt(str(size), "key"),
-                    values=join(values),
+                    values=join([noted(index, number) for number in numbers]),
                     claims=join([_claim(*pair, numbers) for pair in claims.values()], "", ""),
                 )
             )
