@@ -6,6 +6,7 @@ from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, count_verdicts, short_title
 from cudagraph_lab.ledger.verdicts import VERDICTS, WORDINGS, style_name
 from cudagraph_lab.report.claims import Claims, families, lab_first, width_words
+from cudagraph_lab.report.extents import extent, span
 from cudagraph_lab.report.markup import (
     About,
     Chip,
@@ -19,11 +20,9 @@ from cudagraph_lab.report.markup import (
 from cudagraph_lab.report.numbers import (
     bounds,
     count,
-    extent,
     judgement,
     label,
     point,
-    span,
 )
 from cudagraph_lab.report.statements import farthest, place
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
