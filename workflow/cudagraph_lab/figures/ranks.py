@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from cudagraph_lab.figures.colours import CONTEXT, colour_of
-from cudagraph_lab.figures.style import panel_title, ratio_axis
+from cudagraph_lab.figures.style import INK, panel_title, ratio_axis
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain
