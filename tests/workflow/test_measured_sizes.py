@@ -13,13 +13,13 @@ import yaml
 
 from cudagraph_lab.design.memory import GIB, kv_bytes_per_token
 from cudagraph_lab.records.store import read_record
-from tests.own_device import CACHE, SHARE_OF_MEMORY, own_device
+from tests.own_device import own_device
+from tests.tiny_config import BATCH_SIZES, vllm_config
 
 pytestmark = pytest.mark.vllm
 
 ARMS = ("eager", "compiled")
 SIZES = ("opt", "llama")
-BATCH_SIZES = [1, 4]
 
 
 def model(repository, name):
@@ -37,23 +37,10 @@ def directory(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(directory, repository, run_snakemake):
     """Run the workflow in one directory, with changes of the configuration."""
-    shapes = {
-        "measure": "cpu",
-        "dataset": "tiny",
-        "compare": [],
-        "cache_dir": CACHE,
+    shapes = vllm_config("tiny", iterations=1, warmups=0) | {
         "order": "auto",
         "profile_after": True,
         "model": {"weights": "dummy"},
-        "workload": {
-            "output_tokens": 8,
-            "batch_sizes": BATCH_SIZES,
-            "max_model_len": 64,
-            "gpu_memory_utilization": SHARE_OF_MEMORY,
-        },
-        "repeats": 1,
-        "iterations": 1,
-        "warmups": 0,
         "sizes": {
             "opt": {"model": model(repository, "opt-2-layers")},
             "too-large": {"model": {"name": "meta-llama/Llama-3.1-70B"}},

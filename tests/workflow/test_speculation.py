@@ -15,7 +15,8 @@ from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
 from tests.own_device import EAGER
-from tests.workflow.tiny_lab import BATCH_SIZES, OUTPUT_TOKENS, Lab
+from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
+from tests.workflow.tiny_lab import Lab
 
 pytestmark = pytest.mark.vllm
 
