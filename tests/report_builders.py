@@ -15,11 +15,12 @@ from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.ledger.number_format import unit_of
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import VERDICTS
-from cudagraph_lab.observations.dataset import Dataset, read_dataset
+from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
 from cudagraph_lab.report.claims import families
 from cudagraph_lab.report.page import render_html, render_markdown
 from cudagraph_lab.statistics import LEVEL
+from tests.read_dataset import read_dataset
 
 RECORD = REPOSITORY / "resources" / "datasets" / "l4-published" / "runs" / "graphs" / "rep1.json"
 CONTRASTS = {

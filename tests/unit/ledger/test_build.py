@@ -13,7 +13,7 @@ from cudagraph_lab.design.predictions import Prediction, read_predictions, regis
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger, ledger_table, read_ledger
 from cudagraph_lab.ledger.settings import Settings
-from cudagraph_lab.observations.dataset import read_dataset
+from tests.read_dataset import read_dataset
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
 CONFIG = parse_config(

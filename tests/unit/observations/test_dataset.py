@@ -7,10 +7,11 @@ import pytest
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.observations.dataset import order_run, read_dataset
+from cudagraph_lab.observations.dataset import order_run
 from cudagraph_lab.observations.steps import expected_decode_mode
 from cudagraph_lab.observations.table import COLUMNS, read_table
 from cudagraph_lab.records.store import read_record, records_aside, set_aside
+from tests.read_dataset import read_dataset
 
 CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager"}}
 

@@ -39,7 +39,8 @@ from cudagraph_lab.models.step import (
     assumed_speed,
     work_of,
 )
-from cudagraph_lab.observations.dataset import Dataset, read_dataset
+from cudagraph_lab.observations.dataset import Dataset, collect
+from cudagraph_lab.observations.table import as_table
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,8 @@ def read_measured(name: str) -> tuple[Dataset, pd.DataFrame]:
             f"{', '.join(sorted(path.parent.name for path in SHIPPED.glob('*/runs')))}"
         )
     shipped = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
-    return read_dataset(name, records, description_of(name), shipped["contrasts"], {}, {})
+    dataset, rows = collect(name, records, description_of(name), shipped["contrasts"], {}, {})
+    return dataset, as_table(rows)
 
 
 def read_host(name: str, assumed: Assumed, seed: int) -> CalibratedHost:

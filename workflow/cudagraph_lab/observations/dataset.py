@@ -5,7 +5,7 @@ Arms that cannot be believed keep their reason and lose their numbers here, in o
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,13 +20,10 @@ from cudagraph_lab.observations.compile_cache import first_starts, found_cache
 from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
 from cudagraph_lab.observations.nodes import apart, nodes_of
 from cudagraph_lab.observations.outputs import Outputs, compare_outputs
-from cudagraph_lab.observations.table import COLUMNS, Row, observe
+from cudagraph_lab.observations.table import Row, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import log_of, stays
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Data sets that are shown together, each asked for some quantities alone.
 Series = Literal["sizes", "speculation", "upgrade"]
@@ -95,7 +92,7 @@ def collect(
     where there is none; `contrasts` are the configuration's; `not_measurable` holds, by platform,
     the arms that cannot be measured there, with the reason; `expected` holds the requests
     that the configuration makes of the data set measured now, by arm. Returns the data set
-    and the rows of its table. A record that is not believed is left out and said to be.
+    and its rows (`table.as_table`). A record that is not believed is left out and said to be.
     Raises LabError naming the file and what differs where the records are not one data
     set, and where there are none, or none that is believed.
     """
@@ -124,22 +121,6 @@ def collect(
     ]
     add_absent_arms(arms, left_out, not_measurable.get(records_read[0].environment.platform, {}))
     return _describe(name, read, description, arms, contrasts), rows
-
-
-def read_dataset(
-    name: str,
-    records: Iterable[Path],
-    description: Mapping[str, Any],
-    contrasts: Mapping[str, Mapping[str, Any]],
-    not_measurable: Mapping[str, Mapping[str, str]],
-    expected: Mapping[str, Mapping[str, Any]],
-) -> "tuple[Dataset, pd.DataFrame]":
-    """What `collect` gives, the rows as a table with COLUMNS."""
-    # Here, since whoever collects writes rows and waits for no pandas.
-    import pandas as pd
-
-    dataset, rows = collect(name, records, description, contrasts, not_measurable, expected)
-    return dataset, pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
 
 
 def judge_arms(read: Sequence[tuple[Path, Record]]) -> dict[str, Arm]:
