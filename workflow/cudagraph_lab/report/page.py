@@ -19,11 +19,12 @@ from cudagraph_lab.report.sections.answer import answer
 from cudagraph_lab.report.sections.appendix import appendix
 from cudagraph_lab.report.sections.cost import production, startup
 from cudagraph_lab.report.sections.effect import why
-from cudagraph_lab.report.sections.scores import scores, wrong
+from cudagraph_lab.report.sections.scores import scores
 from cudagraph_lab.report.sections.sizes import sizes
 from cudagraph_lab.report.sections.speculation import speculation
 from cudagraph_lab.report.sections.trust import trust
 from cudagraph_lab.report.sections.upgrade import upgrade
+from cudagraph_lab.report.sections.wrong import wrong
 from cudagraph_lab.report.view import View
 
 TEMPLATES = REPOSITORY / "report"
