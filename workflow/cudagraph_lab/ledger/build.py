@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field
 
 from cudagraph_lab.config.contrast import headline_of
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.forms import Form
 from cudagraph_lab.ledger.catalogue import WrittenId, parse
 from cudagraph_lab.ledger.registered_names import named_here, predicted_as, speaks_of
 from cudagraph_lab.ledger.settings import Settings
@@ -29,10 +30,10 @@ SCHEMA_VERSION = 1
 MANY_REPEATS = 100  # beyond it the exact number is no advice
 
 
-class LedgerPart(BaseModel):
+class LedgerPart(Form):
     """Base of the ledger's parts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Judged(LedgerPart):
@@ -70,7 +71,7 @@ class Number(LedgerPart):
     note: str | None
     missing: str | None  # why there is no value
     predictions: list[Judged]
-    baselines: dict[str, float] = {}  # what simple rules say, by their names
+    baselines: dict[str, float] = Field({})  # what simple rules say, by their names
     unpredicted: str | None  # why nothing was predicted of it
     origin: Origin
 

@@ -13,6 +13,7 @@ from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.engine.profile_trace import read_trace, summarise_decode_steps
 from cudagraph_lab.engine.startup_log import read_startup_log
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.forms import first_mistake
 from cudagraph_lab.measure.conduct import Taken
 from cudagraph_lab.measure.failures import Outcome
 from cudagraph_lab.measure.faults import explained, refuse_fault
@@ -99,11 +100,9 @@ def record_of(
             }
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise LabError(
-            f"{member.output}: what was measured is not believed ({where}: {first['msg']}); "
-            f"the log is {log}"
+            f"{member.output}: what was measured is not believed ({first_mistake(error, 'record')})"
+            f"; the log is {log}"
         ) from None
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.files import parse_yaml
+from cudagraph_lab.forms import Form, first_mistake
 
 Dtype = Literal["bf16", "fp16", "fp8"]
 T = TypeVar("T")
@@ -32,13 +33,7 @@ Count = Annotated[int, Field(ge=1)]
 Source = Annotated[str, Field(min_length=1)]
 
 
-class Strict(BaseModel):
-    """Base of the tables' entries: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Device(Strict):
+class Device(Form):
     """One device of config/devices.yaml; bandwidth in 1e9 bytes a second, per device."""
 
     name: str
@@ -51,7 +46,7 @@ class Device(Strict):
     source: Source
 
 
-class Kernels(Strict):
+class Kernels(Form):
     """Kernels of a decode step from a batch size on, as a profile counted them."""
 
     from_batch: Count
@@ -61,7 +56,7 @@ class Kernels(Strict):
     source: Source
 
 
-class Model(Strict):
+class Model(Form):
     """One decoder of config/models.yaml; `ffn` is the width of one expert where there are any.
 
     Counts leave out norms and biases, which are below half a per cent of every model here.
@@ -232,9 +227,7 @@ def read_yaml(path: Path, adapter: TypeAdapter[T]) -> T:
     try:
         return adapter.validate_python(parse_yaml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise LabError(f"{path}: {where}: {first['msg']}") from error
+        raise LabError(f"{path}: {first_mistake(error, 'all of it')}") from error
     except yaml.YAMLError as error:
         raise LabError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.forms import first_mistake
 from cudagraph_lab.models.anchors import Anchors
 from cudagraph_lab.models.architecture import Device, Model, find
 from cudagraph_lab.models.forecast import Question
@@ -29,11 +30,14 @@ _NOT_MODELLED = {
 }
 
 
-def read_model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]]:
-    """A model by its name in the table, or by the path of a config.json; and what was assumed."""
+def read_model(name: str, models: Mapping[str, Model], what: str) -> tuple[Model, list[str]]:
+    """A model by its name in the table, or by the path of a config.json; and what was assumed.
+
+    `what` it is stands in the error for a name that is not known.
+    """
     if name not in models and ("/" in name or name.endswith(".json")):
         return read_model_config(Path(name))
-    return find(models, name, "model"), []
+    return find(models, name, what), []
 
 
 def read_model_config(path: Path) -> tuple[Model, list[str]]:
@@ -71,8 +75,7 @@ def read_model_config(path: Path) -> tuple[Model, list[str]]:
             source=str(path),
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise LabError(f"--model {path}: {first['loc'][0]}: {first['msg']}") from None
+        raise LabError(f"--model {path}: {first_mistake(error, 'all of it')}") from None
     return model, notes + _assumed(config, model)
 
 

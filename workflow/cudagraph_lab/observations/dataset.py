@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.engine.versions import oldest_first
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.forms import Form
 from cudagraph_lab.observations.believed import read_believed, reasons_aside
 from cudagraph_lab.observations.calls import Calls, calls_over_time
 from cudagraph_lab.observations.compile_cache import first_starts, found_cache
@@ -29,10 +30,8 @@ from cudagraph_lab.records.store import log_of, stays
 Series = Literal["sizes", "speculation", "upgrade"]
 
 
-class Dataset(BaseModel):
+class Dataset(Form):
     """What is known of a data set beside its numbers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     title: str
@@ -44,12 +43,13 @@ class Dataset(BaseModel):
     cpu: str | None
     cores: int | None
     vllm: str | None  # the oldest of its versions
-    versions: list[str] = []  # of vLLM, as it says of itself, the oldest first
+    versions: list[str] = Field([])  # of vLLM, as it says of itself, the oldest first
     torch: str | None
     lock: str | None
     commit: list[str]
     hosts: list[str]
-    nodes: dict[str, dict[str, list[int]]] = {}  # host and device, to arm, to its repeats there
+    # Host and device, to arm, to its repeats there.
+    nodes: dict[str, dict[str, list[int]]] = Field({})
     model: str
     weights: str
     dtype: str | None = None  # as vLLM resolved it, `bfloat16`
@@ -66,7 +66,7 @@ class Dataset(BaseModel):
     measured: Literal["apart", "in_turn"] = "apart"  # how the timed arms shared the device
     observed: Literal["statistics", "messages"] = "statistics"  # as in the records
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
-    calls: Calls = {}  # timed calls at the smallest batch size; of arms that are believed
+    calls: Calls = Field({})  # timed calls at the smallest batch size; of arms that are believed
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
     # One of several data sets that are shown together.

@@ -18,7 +18,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of, missing_side
 from cudagraph_lab.ledger.draws import Place, draw_cells
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.ledger.results import Result, absent, estimated
+from cudagraph_lab.ledger.results import Result, absent, divided, estimated
 from cudagraph_lab.ledger.throughputs import (
     Sides,
     Throughputs,
@@ -171,18 +171,8 @@ def _position_of_b8(name: str, sides: Sides, known: Throughputs, seed: int) -> R
     whole = "the fade from batch 1 to 64"
     found = quotient_of_draws(float(above), float(below), draws, whole=whole)
     note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
-    bounded = found.low is not None
-    return Result(
-        id=POSITION_OF_B8(contrast=name),
-        value=found.value,
-        n=drawn.n,
-        low=found.low,
-        high=found.high,
-        method="t draws through the quotient" if bounded else None,
-        note=note if bounded or found.value is None else f"{note}; {found.reason}",
-        missing=found.reason if found.value is None else None,
-        arms=list(dict.fromkeys(arm for arms, _ in reversed(places) for arm in arms)),
-    )
+    arms = list(dict.fromkeys(arm for arms, _ in reversed(places) for arm in arms))
+    return divided(POSITION_OF_B8(contrast=name), found, n=drawn.n, arms=arms, note=note)
 
 
 def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
