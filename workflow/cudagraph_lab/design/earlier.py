@@ -8,9 +8,8 @@ from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.datasets import RESULTS, expected_requests
 from cudagraph_lab.design.job import record_path
 from cudagraph_lab.design.runs import runs_to_measure
-from cudagraph_lab.records.agreement import first_believed, other_conditions
+from cudagraph_lab.records.agreement import first_believed, refuse_other_design
 from cudagraph_lab.records.record import Record
-from cudagraph_lab.records.request import Request, conflict
 from cudagraph_lab.records.store import NotBelievedError, read_record, stays
 
 # A record says early whether its run failed; the rest, calls and steps, is long.
@@ -29,14 +28,9 @@ def refuse_conflicts(config: Config, platform: str, dataset: str) -> None:
         return
     expected = expected_requests(config, platform)
     for path, record in _first_of_arms(RESULTS / dataset / "runs", dataset):
-        known = record.request.model_dump()
-        chosen = {key: known[key] for key in ("weights", "revision", "order", "dummy_values")}
         # Its own arm first, which has the most to agree in.
         for arm in sorted(expected, key=lambda arm: arm != record.arm):
-            asked = Request.model_validate({**expected[arm], **chosen})
-            if found := conflict(asked, record.request, same_arm=arm == record.arm):
-                name, now, then = found
-                raise other_conditions(path, name, then, now)
+            refuse_other_design(path, record, expected[arm], same_arm=arm == record.arm)
 
 
 def _first_of_arms(runs: Path, dataset: str) -> Iterator[tuple[Path, Record]]:

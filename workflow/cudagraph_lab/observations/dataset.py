@@ -18,11 +18,12 @@ from cudagraph_lab.forms import Form
 from cudagraph_lab.observations.believed import read_believed, reasons_aside
 from cudagraph_lab.observations.calls import Calls, calls_over_time
 from cudagraph_lab.observations.compile_cache import first_starts, found_cache
-from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
+from cudagraph_lab.observations.mixture import refuse_mixture
 from cudagraph_lab.observations.nodes import apart, nodes_of
 from cudagraph_lab.observations.outputs import Outputs, compare_outputs
 from cudagraph_lab.observations.table import Row, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
+from cudagraph_lab.records.agreement import refuse_other_design
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import log_of, stays
 
@@ -109,7 +110,9 @@ def collect(
         )
     read.sort(key=lambda pair: (pair[1].measured_at or "", pair[1].arm, pair[1].repeat))
     refuse_mixture(read)
-    refuse_other_design(read, expected)
+    for path, record in read:
+        if record.arm in expected:
+            refuse_other_design(path, record, expected[record.arm], same_arm=True)
     records_read = [record for _, record in read]
     arms = judge_arms(read)
     first = first_starts(records_read)
@@ -176,6 +179,7 @@ def _describe(
         ),
         example,
     )
+    where, asked = example.environment, example.request
     times = [record.measured_at for _, record in read if record.measured_at]
     nodes = nodes_of([record for _, record in read if record.status == "ok"])
     compared = merge_contrasts(description.get("contrasts", {}), contrasts)
@@ -183,36 +187,34 @@ def _describe(
         name=name,
         title=description.get("title", name),
         kind=example.kind,
-        platform=example.environment.platform,
-        device=example.environment.device,
-        device_memory_gib=example.environment.device_memory_gib,
-        driver=example.environment.driver,
-        cpu=example.environment.cpu,
-        cores=example.environment.cores,
+        platform=where.platform,
+        device=where.device,
+        device_memory_gib=where.device_memory_gib,
+        driver=where.driver,
+        cpu=where.cpu,
+        cores=where.cores,
         vllm=whole.environment.vllm,
         versions=versions,
         torch=whole.environment.torch,
-        lock=whole.environment.lock or example.environment.lock,
+        lock=whole.environment.lock or where.lock,
         commit=sorted({r.environment.commit for _, r in read if r.environment.commit}),
         hosts=sorted({r.environment.host for _, r in read if r.environment.host}),
         nodes=nodes,
-        model=example.request.model,
-        weights=example.request.weights,
+        model=asked.model,
+        weights=asked.weights,
         dtype=whole.resolved and whole.resolved.dtype.removeprefix("torch."),
         tensor_parallel_size=(whole.resolved and whole.resolved.tensor_parallel_size) or 1,
-        prompt_tokens=len(example.request.workload.prompt_token_ids)
-        if example.request.workload.prompt_token_ids
-        else None,
-        output_tokens=example.request.workload.output_tokens,
-        max_model_len=example.request.workload.max_model_len,
+        prompt_tokens=len(asked.workload.prompt_token_ids or []) or None,
+        output_tokens=asked.workload.output_tokens,
+        max_model_len=asked.workload.max_model_len,
         batch_sizes=sorted({b for r in timed for b in r.request.workload.batch_sizes}),
-        iterations=example.request.iterations,
-        warmups=example.request.warmups,
+        iterations=asked.iterations,
+        warmups=asked.warmups,
         source=example.source,
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),
         measured="in_turn" if any(r.request.measured == "in_turn" for r in timed) else "apart",
-        observed=example.request.observed,
+        observed=asked.observed,
         order=order_run([record for _, record in read]),
         calls=calls_over_time(r for r in timed if r.status == "ok" and arms[r.arm].status == "ok"),
         arms=arms,

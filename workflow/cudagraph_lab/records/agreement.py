@@ -1,11 +1,12 @@
 """What keeps a request from the records that are there: the first difference, and what to do."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.records.record import Record
-from cudagraph_lab.records.request import SHARED_BY_REPEATS
+from cudagraph_lab.records.request import SHARED_BY_REPEATS, Request, conflict
 from cudagraph_lab.records.store import NotBelievedError, read_record
 
 
@@ -20,6 +21,21 @@ def first_believed(
         except NotBelievedError as error:
             refused = error
     return None, refused
+
+
+def refuse_other_design(
+    path: Path, record: Record, asked: Mapping[str, Any], *, same_arm: bool
+) -> None:
+    """Raise LabError where `asked`, a request of the configuration, is not what was measured.
+
+    Which weights were taken, and in which order the arms ran, is the data set's own.
+    """
+    known = record.request.model_dump()
+    chosen = {key: known[key] for key in ("weights", "revision", "order", "dummy_values")}
+    request = Request.model_validate({**asked, **chosen})
+    if found := conflict(request, record.request, same_arm=same_arm):
+        name, now, then = found
+        raise other_conditions(path, name, then, now)
 
 
 def other_conditions(path: Path, name: str, then: Any, now: Any) -> LabError:

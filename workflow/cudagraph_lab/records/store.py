@@ -133,8 +133,11 @@ def stays(path: Path) -> str:
     return f"the failure stays, since it is a result of this arm; {measured_again(path)}"
 
 
-def records_aside(runs: Path) -> set[Path]:
-    """Paths of the records under `runs` that were set aside and not measured again since."""
-    aside = runs.glob(f"*/rep*.json{SET_ASIDE}*")
-    paths = {path.with_name(path.name.partition(SET_ASIDE)[0]) for path in aside}
-    return {path for path in paths if not path.exists()}
+def records_aside(runs: Path) -> dict[Path, Path]:
+    """The records under `runs` that were set aside and not measured again since.
+
+    By the path that each has now, the one that it had.
+    """
+    aside = sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*"))
+    records = {path: path.with_name(path.name.partition(SET_ASIDE)[0]) for path in aside}
+    return {path: record for path, record in records.items() if not record.exists()}

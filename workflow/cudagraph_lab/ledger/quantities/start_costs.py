@@ -52,7 +52,7 @@ def read_start_costs(
 
     Boots of arms that were measured apart, timed and start-up arms with equal settings as one.
     """
-    runs = _startups(table)
+    runs = startups(table)
     missing = missing_side(dataset, headline)
     return {
         start: _absent(missing) if missing else _cost(dataset, headline, runs, start, seed)
@@ -89,7 +89,8 @@ def _capture_share(start: str, cost: StartCost) -> Result:
     return divided(number, found, n=cost.n, arms=cost.arms)
 
 
-def _startups(table: pd.DataFrame) -> Runs:
+def startups(table: pd.DataFrame) -> Runs:
+    """What the starts of each arm observed, by arm and quantity: one value a repeat."""
     return {
         (arm, quantity): {repeat: values[0] for repeat, values in repeats.items()}
         for (arm, quantity, _), repeats in repeats_of(table, "startup").items()
