@@ -117,11 +117,12 @@ def build_ledger(
             results += co_residence_results(dataset, table, datasets)
         about = [p for p in predictions if _speaks_about(p, dataset)]
         before = registered.get(dataset.name, {})
-        results += score_results(results, dataset, about, before)
-        baselines = [p for p in about if p.baseline is not None]
-        about = [p for p in about if p.baseline is None]
-        results += _not_observed(results, dataset, about)
-        numbers += [_judge_result(result, dataset, about, before, baselines) for result in results]
+        said = {result.id: _said_of(result, about, dataset) for result in results}
+        further_results = score_results(((r, said[r.id]) for r in results), dataset, before)
+        further_results += _not_observed(results, dataset, about)
+        said |= {result.id: _said_of(result, about, dataset) for result in further_results}
+        results += further_results
+        numbers += [_judge_result(result, dataset, said[result.id], before) for result in results]
     names = (headline_of(dataset.contrasts, settings.headline) for dataset, _ in datasets)
     return Ledger(
         schema_version=SCHEMA_VERSION,
@@ -173,7 +174,8 @@ def _not_observed(
     known = {text for result in results for text in predicted_as(result.id, dataset.contrasts)}
     missing = {}
     for prediction in predictions:
-        if any(sign in prediction.number for sign in "*?[") or prediction.number in known:
+        wild = any(sign in prediction.number for sign in "*?[")
+        if prediction.baseline is not None or wild or prediction.number in known:
             continue
         try:
             number = parse(prediction.number)
@@ -191,18 +193,22 @@ def _speaks_about(prediction: Prediction, dataset: Dataset) -> bool:
     )
 
 
+def _said_of(result: "Result", predictions: list[Prediction], dataset: Dataset) -> list[Prediction]:
+    """The predictions of a number, baselines among them."""
+    names = predicted_as(result.id, dataset.contrasts)
+    return [one for one in predictions if speaks_of(one.number, names)]
+
+
 def _judge_result(
     result: "Result",
     dataset: Dataset,
     predictions: list[Prediction],
     registered: Mapping[str, str],
-    baselines: list[Prediction],
 ) -> Number:
-    names = predicted_as(result.id, dataset.contrasts)
     judged = [
         _judge_prediction(result, dataset, prediction, registered)
         for prediction in predictions
-        if speaks_of(prediction.number, names)
+        if prediction.baseline is None
     ]
     unpredicted = None
     if not judged:
@@ -220,8 +226,8 @@ def _judge_result(
         predictions=judged,
         baselines={
             str(one.baseline): float(one.value)
-            for one in baselines
-            if one.value is not None and speaks_of(one.number, names)
+            for one in predictions
+            if one.baseline is not None and one.value is not None
         },
         unpredicted=unpredicted,
         origin=Origin(rule="build_ledger", files=files),
