@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
-from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import (
     FADE,
     FADE_TO,
@@ -22,6 +21,7 @@ from cudagraph_lab.ledger.results import Result, absent, divided, estimated
 from cudagraph_lab.ledger.throughputs import (
     Sides,
     Throughputs,
+    looks_of,
     pairs_of,
     sample_of_arms,
     samples_of,
@@ -34,7 +34,6 @@ from cudagraph_lab.statistics.power import Settling, repeats_to_settle
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 from cudagraph_lab.statistics.shapes import (
     Judgement,
-    fade_samples,
     judge_fade_within,
     judge_no_inversion_within,
 )
@@ -59,16 +58,22 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
             results.append(_speed_up(name, batch, samples[batch], priors, arms))
         else:
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
-    if sides is None:
-        return results + [
-            absent(shape(contrast=name), reason or "too few batch sizes were run")
-            for shape in (FADE, NO_INVERSION)
-            if shape.is_for(contrast.role)
-        ]
-    results += _shapes(name, contrast, sides, known, samples)
-    if FADE_TO.is_for(contrast.role):
+    claims: dict[NumberId, Judgement | None] = {}
+    if FADE.is_for(contrast.role):
+        looks = looks_of(known, sides) if sides and len(samples) > 1 else None
+        judged = judge_fade_within(looks, known.fade_priors) if looks else None
+        claims[FADE(contrast=name)] = judged
+    if NO_INVERSION.is_for(contrast.role):
+        judged = judge_no_inversion_within(samples, known.ratio_priors) if samples else None
+        claims[NO_INVERSION(contrast=name)] = judged
+    few = reason or "too few batch sizes were run"
+    results += [
+        absent(number, few) if judged is None else _claim(number, judged, samples, arms)
+        for number, judged in claims.items()
+    ]
+    if sides and FADE_TO.is_for(contrast.role):
         results += _fades(name, sides, known)
-    if POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
+    if sides and POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
         results.append(_position_of_b8(name, sides, known, seed))
     return results
 
@@ -119,34 +124,8 @@ def _fades(name: str, sides: Sides, known: Throughputs) -> list[Result]:
     ]
 
 
-def _shapes(
-    name: str,
-    contrast: Contrast,
-    sides: Sides,
-    known: Throughputs,
-    samples: dict[int, Sample],
-) -> list[Result]:
-    results = []
-    numerator, denominator = ([known.arms[arm] for arm in side] for side in sides)
-    names = (contrast.numerator, contrast.denominator)
-    if FADE.is_for(contrast.role):
-        if len(samples) < 2:
-            results.append(absent(FADE(contrast=name), "too few batch sizes were run"))
-        else:
-            looks = fade_samples(numerator, denominator, names=names, blocks=known.blocks)
-            judged = judge_fade_within(looks, known.fade_priors)
-            results.append(_claim(FADE(contrast=name), judged, samples, sides))
-    if NO_INVERSION.is_for(contrast.role):
-        if samples:
-            judged = judge_no_inversion_within(samples, known.ratio_priors)
-            results.append(_claim(NO_INVERSION(contrast=name), judged, samples, sides))
-        else:
-            results.append(absent(NO_INVERSION(contrast=name), "too few batch sizes were run"))
-    return results
-
-
 def _claim(
-    number: NumberId, judgement: Judgement, samples: dict[int, Sample], sides: Sides
+    number: NumberId, judgement: Judgement, samples: dict[int, Sample], arms: list[str]
 ) -> Result:
     return Result(
         id=number,
@@ -154,7 +133,7 @@ def _claim(
         n=min(sample.repeats for sample in samples.values()),
         note=judgement.note,
         outcome=judgement.outcome,
-        arms=[*sides[0], *sides[1]],
+        arms=arms,
     )
 
 
