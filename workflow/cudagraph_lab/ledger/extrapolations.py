@@ -42,6 +42,7 @@ from cudagraph_lab.models.step import (
 )
 
 OUTLOOK = "outlook"
+BOUNDS = "bounds of 90% of the step model"  # the method of an interval
 SEED = 1  # of the draws: the same question has the same answer
 
 
@@ -196,7 +197,7 @@ def _forecast_number(
         said.ratio.median,
         low=said.ratio.low_90,
         high=said.ratio.high_90,
-        method="bounds of 90% of the step model",
+        method=BOUNDS,
         note="; ".join([half, *said.rests_on]),
         predictions=judged,
         unpredicted=None if judged else "this is itself a prediction; nobody here measured it",
