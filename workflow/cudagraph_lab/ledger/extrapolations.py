@@ -28,7 +28,7 @@ from cudagraph_lab.ledger.hosts import CalibratedHost, read_host, speed_on
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.verdicts import judge
 from cudagraph_lab.models.anchors import BacktestRow, Claim, backtest, read_anchors
-from cudagraph_lab.models.architecture import TABLES, Device, Model, find, read_devices, read_models
+from cudagraph_lab.models.architecture import TABLES, Device, find, read_devices, read_models
 from cudagraph_lab.models.forecast import Forecast, Question, answer, forecast
 from cudagraph_lab.models.launch import model_ratios
 from cudagraph_lab.models.own import own_device, read_model, rests_on, unchecked, with_own
@@ -40,6 +40,7 @@ from cudagraph_lab.models.step import (
     read_assumed,
     unknown_host,
 )
+from cudagraph_lab.shapes import Model
 
 OUTLOOK = "outlook"
 BOUNDS = "bounds of 90% of the step model"  # the method of an interval

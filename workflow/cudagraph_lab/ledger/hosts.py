@@ -14,7 +14,6 @@ from cudagraph_lab.models.architecture import (
     CONFIG,
     Device,
     Dtype,
-    Model,
     Roofline,
     read_devices,
     read_models,
@@ -41,6 +40,7 @@ from cudagraph_lab.models.step import (
 )
 from cudagraph_lab.observations.dataset import Dataset, collect
 from cudagraph_lab.observations.table import as_table
+from cudagraph_lab.shapes import Model
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,12 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.extrapolations import BOUNDS, SEED, machine, outlook_number
 from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.models.architecture import Model, read_devices, read_models
+from cudagraph_lab.models.architecture import read_devices, read_models
 from cudagraph_lab.models.forecast import Answer, Forecast, Question, answer, forecast
 from cudagraph_lab.models.own import with_own
 from cudagraph_lab.models.step import Assumed, Host, StepArm, read_assumed, unknown_host
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.shapes import Model
 
 if TYPE_CHECKING:
     import pandas as pd

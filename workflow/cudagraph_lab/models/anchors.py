@@ -12,19 +12,10 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from cudagraph_lab.forms import Form
-from cudagraph_lab.models.architecture import (
-    ANCHORS,
-    Count,
-    Device,
-    Dtype,
-    Model,
-    Positive,
-    Source,
-    find,
-    read_yaml,
-)
+from cudagraph_lab.models.architecture import ANCHORS, Device, Dtype, find, read_yaml
 from cudagraph_lab.models.forecast import Forecast, Question, answer, forecast, roof_asked
 from cudagraph_lab.models.step import Assumed, assumed_speed, unknown_host
+from cudagraph_lab.shapes import Count, Model, Positive, Source
 
 
 class Pair(Form):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cudagraph_lab.models.architecture import Device, Dtype, Model, Roofline, roofline
+from cudagraph_lab.models.architecture import Device, Dtype, Roofline, roofline
 from cudagraph_lab.models.step import (
     STEP_ARMS,
     Assumed,
@@ -25,6 +25,7 @@ from cudagraph_lab.models.step import (
     with_ranks,
     work_of,
 )
+from cudagraph_lab.shapes import Model
 
 QUANTILES = (0.5, 0.25, 0.75, 0.05, 0.95)
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.architecture import Model
 from cudagraph_lab.models.forecast import Answer, Question, answer, machine_asked, work_asked
 from cudagraph_lab.models.own import read_model
 from cudagraph_lab.models.step import (
@@ -32,6 +31,7 @@ from cudagraph_lab.models.step import (
     StepTime,
     gpu_s,
 )
+from cudagraph_lab.shapes import Model
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,8 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, model_validator
 
 from cudagraph_lab.forms import Form
-from cudagraph_lab.models.architecture import (
-    ASSUMED,
-    Device,
-    Model,
-    Positive,
-    Roofline,
-    Source,
-    read_yaml,
-)
+from cudagraph_lab.models.architecture import ASSUMED, Device, Roofline, read_yaml
+from cudagraph_lab.shapes import Model, Positive, Source
 
 Floats = NDArray[np.float64]
 StepArm = Literal["eager", "compiled", "graphs"]
