@@ -55,6 +55,11 @@ class Roofline:
     compute_s: float
 
     @property
+    def bytes(self) -> float:
+        """All that has to be moved."""
+        return self.weight_bytes + self.kv_bytes + self.activation_bytes
+
+    @property
     def gpu_s(self) -> float:
         """The longer of memory and compute."""
         return max(self.memory_s, self.compute_s)

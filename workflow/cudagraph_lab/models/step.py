@@ -211,7 +211,7 @@ def work_of(
         compiled = np.full(DRAWS, counted.compiled_per_layer * model.layers)
     return Work(
         batch=batch,
-        bytes=roof.weight_bytes + roof.kv_bytes + roof.activation_bytes,
+        bytes=roof.bytes,
         flops=roof.flops,
         kernels={
             "eager": layers + outside + all_reduces,
