@@ -21,7 +21,7 @@ from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.engine.environment import cache_directory, exclusive, lock_file, vllm_python
 from cudagraph_lab.engine.graph_modes import devices_of
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.measure.conduct import Taken, conduct
+from cudagraph_lab.measure.conduct import Conductor, Taken
 from cudagraph_lab.measure.failures import Outcome
 from cudagraph_lab.measure.faults import refuse_fault, say_failure
 from cudagraph_lab.measure.guards import (
@@ -143,7 +143,7 @@ def _measure_arms(job: Job, place: Place, descriptors: list[int]) -> None:
         refuse_fault(job, member, taken, outcomes[member.arm])
 
     try:
-        taken = conduct(job, harnesses, start, check, refuse_early)
+        taken = Conductor(job, harnesses, start, check, refuse_early).conduct()
         for arm, harness in harnesses.items():
             if arm not in outcomes:
                 outcomes[arm] = end(harness)
