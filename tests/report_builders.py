@@ -33,6 +33,7 @@ CONTRASTS = {
     if contrast is not None
 }
 CELLS = {"td", "th"}
+PARTS = ("low", "high", "n")  # of a number, said where it is not the value
 VOID = {"meta", "input", "br", "path", "use", "rect"}
 BUNDLE = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
 
@@ -145,7 +146,7 @@ class Reader(HTMLParser):
             attributes["data-family"] = families_around[-1]
         counted = {"data-count", "data-fact", "data-repeats"} & attributes.keys()
         if tag == "var" and not counted:
-            attributes.setdefault("part", "value")
+            attributes["part"] = next((p for p in PARTS if p in attributes), "value")
             for key in ("data-dataset", "data-id"):
                 attributes[key] = next(a[key] for _, a in reversed(self.stack) if key in a)
             said = [a for _, a in self.stack if "data-prediction" in a]
@@ -211,6 +212,11 @@ def _counted(index, attributes):
         assert {n.id.quantity.template for n, _ in known.pairs} == {template}
         assert (known.role or "") == role
         pairs = known.pairs
+    if "data-series" in attributes:
+        series = {d.name: d.series for d in index.ledger.datasets}
+        pairs = [(n, p) for n, p in pairs if series.get(n.dataset) == attributes["data-series"]]
+    if "data-arm" in attributes:
+        pairs = [(n, p) for n, p in pairs if n.id.arm == attributes["data-arm"]]
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
     if not {"data-family", "data-prediction"} & attributes.keys():
@@ -323,6 +329,8 @@ def stray_digits(ledger, html):
             exemptions.add((exempt[-1], text))
         elif "code" in tags and "pre" not in tags and not any("data-file" in a for _, a in around):
             exemptions.add(("code", text))
+        elif tags[-1] == "th" and text == around[-2][1].get("data-id"):
+            pass
         elif not {"time", "style", "script", "svg", "code"}.intersection(tags):
             found.append(text.strip())
     for why, text in exemptions:

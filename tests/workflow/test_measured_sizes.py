@@ -1,4 +1,4 @@
-"""Two small shapes through `sizes` with vLLM on this machine's CPU: a data set each, in one run.
+"""Two small shapes through config/sizes.yaml with vLLM on this machine's CPU: a data set each.
 
 One has its arms in turn, the other apart and with one layer of its two; both are profiled after
 their timed calls. Some minutes, most of them imports and boots of vLLM.
@@ -13,13 +13,13 @@ import yaml
 
 from cudagraph_lab.design.memory import GIB, model_of
 from cudagraph_lab.records.store import read_record
-from tests.own_device import own_device
-from tests.tiny_config import BATCH_SIZES, vllm_config
+from tests.own_device import CACHE, SHARE_OF_MEMORY, own_device
 
 pytestmark = pytest.mark.vllm
 
 ARMS = ("eager", "compiled")
 SIZES = ("opt", "llama")
+BATCH_SIZES = [1, 4]
 
 
 def model(repository, name):
@@ -36,12 +36,24 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(directory, repository, run_snakemake):
-    """Run the workflow in one directory, with changes of the configuration."""
-    shapes = vllm_config("tiny", iterations=1, warmups=0) | {
-        "order": "auto",
-        "profile_after": True,
-        "model": {"weights": "dummy"},
+    """Run config/sizes.yaml in one directory, with small shapes in place of its models."""
+    shipped = yaml.safe_load((repository / "config" / "sizes.yaml").read_text(encoding="utf-8"))
+    shapes = {
+        "measure": "cpu",
+        "dataset": "tiny",
+        "compare": [],
+        "cache_dir": CACHE,
+        "workload": {
+            "output_tokens": 8,
+            "batch_sizes": BATCH_SIZES,
+            "max_model_len": 64,
+            "gpu_memory_utilization": SHARE_OF_MEMORY,
+        },
+        "repeats": 1,
+        "iterations": 1,
+        "warmups": 0,
         "sizes": {
+            **dict.fromkeys(shipped["sizes"]),
             "opt": {"model": model(repository, "opt-2-layers")},
             "too-large": {"model": {"name": "meta-llama/Llama-3.1-70B"}},
             "llama": {
@@ -54,7 +66,8 @@ def run(directory, repository, run_snakemake):
 
     def snakemake(*arguments, **changes):
         (directory / "sizes.yaml").write_text(yaml.safe_dump(shapes | changes, sort_keys=False))
-        files = (repository / "config" / "config.yaml", directory / "sizes.yaml")
+        files = [repository / "config" / f"{name}.yaml" for name in ("config", "sizes")]
+        files.append(directory / "sizes.yaml")
         with mock.patch.dict(os.environ, own_device(directory)):
             return run_snakemake(*arguments, directory=directory, configfiles=files, timeout_s=1800)
 

@@ -131,7 +131,8 @@ def _lines(options: argparse.Namespace, said: "Extrapolated") -> list[str]:
     lines += [f"  the lab's two models with the same launches and GPU work: {lab}", "It rests on:"]
     lines += _rests_on(said.rests_on)
     if said.unchecked:
-        outside = f"Outside of what this was ever checked on: {'; '.join(said.unchecked)}."
+        unlike = "; ".join(said.unchecked)
+        outside = f"Outside of the published pairs that it was checked on: {unlike}."
         lines.append(textwrap.fill(outside, WIDTH))
     return lines
 

@@ -103,6 +103,7 @@ def build_ledger(
     """
     # Here, since the page needs the shapes of this module and waits for no SciPy.
     from cudagraph_lab.ledger.dataset_results import dataset_results
+    from cudagraph_lab.ledger.judged_once import judged_once
     from cudagraph_lab.ledger.quantities.co_residence import co_residence_results
     from cudagraph_lab.ledger.quantities.comparison import comparison_results
     from cudagraph_lab.ledger.scores import score_results
@@ -130,7 +131,7 @@ def build_ledger(
         measured_here=list(measured_here),
         absent=list(absent_datasets),
         datasets=[dataset for dataset, _ in datasets],
-        numbers=[*numbers, *further],
+        numbers=[*judged_once(numbers, [dataset for dataset, _ in datasets]), *further],
     )
 
 
@@ -181,6 +182,8 @@ def _not_observed(
             number = parse(prediction.number)
         except ValueError as error:
             raise LabError(f"prediction {prediction.id}: {error}; correct its number") from None
+        if dataset.series is not None and dataset.series not in number.quantity.series:
+            continue  # a series is not asked for it
         missing[number] = absent(
             named_here(number, dataset.contrasts), "not observed in this data set"
         )

@@ -7,9 +7,11 @@ from dataclasses import asdict
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.statistics.means import Estimate, estimate_mean
-from cudagraph_lab.statistics.power import Settling
+from cudagraph_lab.statistics.contrasts import Priors, Sample, error_of, estimate_sample
+from cudagraph_lab.statistics.means import Estimate, error_of_mean, estimate_mean
+from cudagraph_lab.statistics.power import Settling, repeats_to_settle
 from cudagraph_lab.statistics.quotients import Quotient
+from cudagraph_lab.statistics.uncertainty import Error
 
 # How many more repeats would settle the value against two bounds; None where none can be told.
 Settle = Callable[[float, float], Settling | None]
@@ -92,9 +94,29 @@ def divided(
     return bounded(number, found.value, (low, found.high), method, n=n, arms=arms, note=said)
 
 
+def contrasted(number: NumberId, sample: Sample, priors: Priors | None, arms: list[str]) -> Result:
+    """A contrast as a ratio, with its interval and what would settle a prediction of it."""
+    estimate = estimate_sample(sample, priors)
+    return estimated(number, estimate, arms, _settling(sample.log, error_of(sample, priors)))
+
+
 def mean(number: NumberId, cell: list[list[float]], arms: list[str]) -> Result:
-    """The mean over the repeats of a cell, with its interval."""
-    return estimated(number, estimate_mean(cell, name=str(number)), arms)
+    """The mean over the repeats of a cell, with its interval and what would settle a prediction."""
+    estimate = estimate_mean(cell, name=str(number))
+    error = error_of_mean(cell, name=str(number))
+    return estimated(number, estimate, arms, _settling(math.log(estimate.value), error))
+
+
+def _settling(log: float, error: Error | None) -> Settle:
+    """How many more repeats would settle it against two bounds, by the present variances."""
+
+    def settle(low: float, high: float) -> Settling | None:
+        lower, upper = low if low > 0 else None, high if math.isfinite(high) else None
+        if lower is None and upper is None:
+            return None
+        return repeats_to_settle(log, error, lower, upper)
+
+    return settle
 
 
 def counted(number: NumberId, cell: list[list[float]], arms: list[str]) -> Result:

@@ -85,6 +85,9 @@ def roofline(
     weight and token, and four per cached element and query head. Raises LabError as
     `extrapolate` does.
     """
+    for name, count in (("batch", batch), ("tp", tp), ("context", context), ("tokens", tokens)):
+        if count < 1:
+            raise LabError(f"{name} {count}: must be 1 or more")
     if model.heads % tp or (model.kv_heads % tp and tp % model.kv_heads):
         raise LabError(f"tp {tp}: does not divide the model's {model.heads} heads; use a divisor")
     if dtype == "bf16" and not device.bf16:

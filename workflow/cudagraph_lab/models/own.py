@@ -1,4 +1,4 @@
-"""One's own model and device for an extrapolation, and what the model was ever checked on."""
+"""One's own model and device for an extrapolation, and the published pairs it was checked on."""
 
 import json
 from collections.abc import Mapping

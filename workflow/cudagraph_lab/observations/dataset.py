@@ -72,6 +72,8 @@ class Dataset(Form):
     contrasts: dict[str, Contrast]
     # One of several data sets that are shown together.
     series: Series | None = None
+    # The data set of the same device and model in which a gain that both measured is judged.
+    gains_judged_in: str | None = None
     caveat: str | None = None  # what a reader must know before believing any number of it
     notes: list[str]
     outputs: list[Outputs]
@@ -220,6 +222,7 @@ def _describe(
         arms=arms,
         contrasts=compared,
         series=description.get("series"),
+        gains_judged_in=description.get("gains_judged_in"),
         caveat=description.get("caveat"),
         notes=[
             *description.get("notes", []),

@@ -19,14 +19,16 @@ from cudagraph_lab.ledger.verdicts import WORDINGS, Verdict, style_name
 
 @dataclass(frozen=True)
 class Datum:
-    """Digits of a result, and where they come from."""
+    """Digits of a result, and where they come from; an attribute may be a bare word."""
 
     text: str
     attributes: tuple[tuple[str, str], ...]
 
     def html(self) -> Markup:
         """The digits with their origin as attributes."""
-        pairs = "".join(f" {key}={_attribute(value)}" for key, value in self.attributes)
+        pairs = "".join(
+            f" {key}={_attribute(value)}" if value else f" {key}" for key, value in self.attributes
+        )
         return Markup(f"<var{pairs}>{escape(self.text)}</var>")  # noqa: S704
 
     def plain(self) -> str:
@@ -70,6 +72,21 @@ class Code:
         """As code, also in a table's cell."""
         inside = clean(self.text).replace("`", "'").replace("|", "\\|")
         return f"`{inside}`"
+
+
+@dataclass(frozen=True)
+class RowId:
+    """The id of the number that a row is about; the row's own `id` says it to scripts."""
+
+    text: str
+
+    def html(self) -> Markup:
+        """The id without marks: a page has thousands, and the style sheet sets them as code."""
+        return escape(self.text)
+
+    def plain(self) -> str:
+        """The id as code."""
+        return Code(self.text).plain()
 
 
 @dataclass(frozen=True)
@@ -201,7 +218,9 @@ class Noted:
         return f"{plain(self.line)} {WORDINGS[self.verdict].sign}"
 
 
-Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Predicted | Noted
+Piece = (
+    str | Datum | Exempt | Code | RowId | Time | Chip | Strong | Link | About | Predicted | Noted
+)
 Line = tuple[Piece, ...]
 
 

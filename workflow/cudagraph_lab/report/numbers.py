@@ -106,6 +106,24 @@ def _bounds(number: Number, judged: Judged) -> Line:
     return ("no bounds",)
 
 
+def median_and_bounds(number: Number, judged: Judged) -> Line:
+    """The median of a forecast with its bounds; its number stands around it."""
+    factor, unit = unit_of(number)
+    text, low, high = (
+        trimmed(float(end or 0) * factor) for end in (judged.value, judged.low, judged.high)
+    )
+    line: Line = (
+        _part(number, "value", text),
+        _unit(suffix(text, unit)),
+        " (",
+        _part(number, "low", low),
+        " to ",
+        _part(number, "high", high),
+        ")",
+    )
+    return (Predicted(judged.id, line),)
+
+
 def extent(pairs: Sequence[tuple[Number, Judged]]) -> Line:
     """The lowest and the highest end of predictions that differ, each of its own number."""
     if any(isinstance(p.value, bool) for _, p in pairs):
@@ -272,7 +290,7 @@ def level() -> Exempt:
 
 def _part(number: Number, part: str, text: str, judged: Judged | None = None) -> Datum:
     # A datum that says nothing is of the value; the number and the prediction stand around it.
-    return Datum(text, () if part == "value" else (("part", part),))
+    return Datum(text, () if part == "value" else ((part, ""),))
 
 
 def _unit(text: str) -> Exempt:

@@ -1,6 +1,5 @@
 """What a contrast says: speed-ups, their shape over batch sizes, and what makes them up."""
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
@@ -17,7 +16,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of, missing_side
 from cudagraph_lab.ledger.draws import Place, draw_cells
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.ledger.results import Result, absent, divided, estimated
+from cudagraph_lab.ledger.results import Result, absent, contrasted, divided
 from cudagraph_lab.ledger.throughputs import (
     Sides,
     Throughputs,
@@ -29,8 +28,7 @@ from cudagraph_lab.ledger.throughputs import (
 )
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import Floats
-from cudagraph_lab.statistics.contrasts import Priors, Sample, error_of, estimate_sample, priors_of
-from cudagraph_lab.statistics.power import Settling, repeats_to_settle
+from cudagraph_lab.statistics.contrasts import Sample, priors_of
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 from cudagraph_lab.statistics.shapes import (
     Judgement,
@@ -55,7 +53,8 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     results: list[Result] = []
     for batch in dataset.batch_sizes:
         if batch in samples:
-            results.append(_speed_up(name, batch, samples[batch], priors, arms))
+            number = RATIO(contrast=name, batch=batch)
+            results.append(contrasted(number, samples[batch], priors, arms))
         else:
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
     claims: dict[NumberId, Judgement | None] = {}
@@ -78,21 +77,6 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     return results
 
 
-def _speed_up(
-    name: str, batch: int, sample: Sample, priors: Priors | None, arms: list[str]
-) -> Result:
-    error = error_of(sample, priors)
-
-    def settle(low: float, high: float) -> Settling | None:
-        lower, upper = low if low > 0 else None, high if math.isfinite(high) else None
-        if lower is None and upper is None:
-            return None
-        return repeats_to_settle(sample.log, error, lower, upper)
-
-    estimate = estimate_sample(sample, priors)
-    return estimated(RATIO(contrast=name, batch=batch), estimate, arms, settle)
-
-
 def step_ratio_results(dataset: Dataset, name: str, known: Throughputs) -> list[Result]:
     """Speed-ups of a decode step alone; `known` holds decode rates, see `read_throughputs`."""
     contrast = dataset.contrasts[name]
@@ -100,9 +84,10 @@ def step_ratio_results(dataset: Dataset, name: str, known: Throughputs) -> list[
     if sides is None or not STEP_RATIO.is_for(contrast.role):
         return []
     return [
-        estimated(
+        contrasted(
             STEP_RATIO(contrast=name, batch=batch),
-            estimate_sample(sample, known.ratio_priors),
+            sample,
+            known.ratio_priors,
             [*sides[0], *sides[1]],
         )
         for batch, sample in samples_of(known, sides).items()
@@ -115,9 +100,10 @@ def _fades(name: str, sides: Sides, known: Throughputs) -> list[Result]:
     run = sorted({batch for pair in pairs for batch in pair})
     points = [b for b in run if b in (run[0], FADE_MIDDLE, run[-1])]
     return [
-        estimated(
+        contrasted(
             FADE_TO(contrast=name, batch=small, to=large),
-            estimate_sample(pairs[small, large], known.fade_priors),
+            pairs[small, large],
+            known.fade_priors,
             [*sides[0], *sides[1]],
         )
         for small, large in pairwise(points)
@@ -174,7 +160,7 @@ def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
     priors = priors_of(list(samples.values()))
     reason = missing_of(dataset, *weights) or NOT_RUN
     return [
-        estimated(INTERACTION(batch=batch), estimate_sample(samples[batch], priors), [*weights])
+        contrasted(INTERACTION(batch=batch), samples[batch], priors, [*weights])
         if batch in samples
         else absent(INTERACTION(batch=batch), reason)
         for batch in dataset.batch_sizes

@@ -13,10 +13,10 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import missing_side
 from cudagraph_lab.ledger.quantities.start_costs import starting_alike, startups
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.ledger.results import Result, absent, estimated
+from cudagraph_lab.ledger.results import Result, absent, contrasted
 from cudagraph_lab.ledger.throughputs import ArmCells, Throughputs, sides_of, timed_by_arm
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
+from cudagraph_lab.statistics.contrasts import priors_of
 from cudagraph_lab.statistics.shapes import ratio_samples
 
 PHASES = ("import", "boot", "load", "profile", "kv_cache", "warm_up", "capture")
@@ -60,9 +60,10 @@ def _first_tokens(
     samples = ratio_samples(numerator, denominator, names=names, blocks=known.blocks)
     priors = priors_of(list(samples.values()))
     return [
-        estimated(
+        contrasted(
             UPGRADE_FIRST_TOKEN(contrast=name, batch=batch),
-            estimate_sample(sample, priors),
+            sample,
+            priors,
             [*arms[0], *arms[1]],
         )
         for batch, sample in samples.items()
@@ -84,7 +85,7 @@ def _starts(
         if not cells[0] or not cells[1]:
             return None
         sample = ratio_samples(cells[0], cells[1], names=sides, blocks=False)[1]
-        return estimated(number, estimate_sample(sample, None), [a for side in arms for a in side])
+        return contrasted(number, sample, None, [a for side in arms for a in side])
 
     results = [
         ratio(UPGRADE_STARTUP(phase=phase, contrast=name), f"span_{phase}_s", alone)

@@ -23,6 +23,7 @@ from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
 from cudagraph_lab.report.sections.crossing import crossing
 from cudagraph_lab.report.sections.ranks import rank_lines, rank_table
+from cudagraph_lab.report.sections.size_cells import SECTION, forecast_cells, lessons
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
 INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
@@ -36,13 +37,15 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     lines += [*rank_lines(index), *_scored(index), *_beyond(index)]
     beside: list[Block] = [Bullets(lines)]
     blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
+    blocks += lessons(index)
     blocks += rank_table(index)
     blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
         blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
+    blocks += forecast_cells(index)
     if published := _backtest(index):
         blocks.append(Paragraph(join(published, " ", " "), small=True))
-    return Section("sizes", "Sizes", drawings["sizes"].title, blocks)
+    return Section(SECTION, "Sizes", drawings["sizes"].title, blocks)
 
 
 def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
