@@ -36,9 +36,11 @@ def _row(dataset: Dataset) -> Row:
             calls=fact(dataset.name, "iterations", dataset.iterations),
         )
     when: Line = ("not recorded",)
-    if dataset.first_measured_at and dataset.last_measured_at:
+    if dataset.first_measured_at and dataset.minutes is not None:
         when = say(
-            "{a} to {b}", a=Time(dataset.first_measured_at), b=Time(dataset.last_measured_at)
+            "{day}, within {minutes} min",
+            day=Time(dataset.first_measured_at, day=True),
+            minutes=fact(dataset.name, "minutes", round(dataset.minutes)),
         )
     cells: list[Line] = [
         (Exempt(dataset.title),),

@@ -1,16 +1,11 @@
-"""Every prediction by family, with its verdicts."""
+"""Every prediction: by family, with what was measured and how it was judged."""
 
 from cudagraph_lab.design.predictions import FORECAST
 from cudagraph_lab.figures.catalogue import Drawing
-from cudagraph_lab.ledger.build import Judged, Number
+from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, count_verdicts, short_title
-from cudagraph_lab.ledger.number_format import unit_of
 from cudagraph_lab.ledger.verdicts import VERDICTS, WORDINGS, style_name
-from cudagraph_lab.report.claims import (
-    Claims,
-    families,
-    width_words,
-)
+from cudagraph_lab.report.claims import Claims, families, lab_first, width_words
 from cudagraph_lab.report.markup import (
     About,
     Chip,
@@ -28,10 +23,12 @@ from cudagraph_lab.report.numbers import (
     judgement,
     label,
     point,
-    value,
+    span,
 )
+from cudagraph_lab.report.statements import farthest, place
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
+TOLD = 12  # families with refuted numbers that stand open, the course lab's first
 UNFOLDED = 1  # numbers of a verdict that a family lists; the appendix has all of them
 
 
@@ -52,11 +49,14 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         for verdict in VERDICTS
     ]
     lead = say(
-        "Every prediction gives bounds, most of them written down before the measurement. By "
-        "verdict, each once for a data set and by the worst of its numbers: {counts}. Of the "
-        "confirmed, {n} were read from the same data and prove nothing; {late} predictions were "
-        "written down only after the measurement. A row is what one source says of one quantity; "
-        "open it for single numbers.",
+        "Every prediction gives bounds, most of them written down before the measurement. A row "
+        "is what one source says of one quantity, and counts every number that it says it of: "
+        "each arm, batch size and data set. All rows together, also "
+        "the folded ones: {counts}. Numbers of one data set "
+        "come from the same processes, so they often miss together. Of the confirmed, {n} were "
+        "read from the same data, which proves nothing; {late} were predicted only after the "
+        "measurement. Where numbers were refuted, the row shows the one farthest from its bounds; "
+        "open a row for single numbers.",
         counts=join(counts),
         late=count(counted["post hoc"], "post hoc"),
         n=count(counted["confirmed in-sample"], "confirmed in-sample"),
@@ -72,15 +72,15 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         small=True,
     )
     measured = [f for f in found if f.worst != "not measured"]
-    open_rows = [f for f in measured if f.counts["refuted"]]
-    folded = [f for f in measured if f not in open_rows]
+    missed = sorted((f for f in measured if f.counts["refuted"]), key=lab_first)
+    kept = [f for f in measured if not f.counts["refuted"]]
     columns = ["claim", "predicted", "measured", "verdict", "bounds"]
     blocks: list[Block] = [Paragraph(lead)]
-    if open_rows:
-        blocks.append(Scores(columns, [_family(index, f) for f in open_rows]))
-    if folded:
-        inside = Scores(columns, [_family(index, f) for f in folded])
-        blocks.append(Fold((_OTHERS,), [inside]) if open_rows else inside)
+    open_rows = missed[:TOLD] or kept
+    blocks.append(Scores(columns, [_family(index, f) for f in open_rows]))
+    for words, rows in ((_MORE, missed[TOLD:]), (_OTHERS, kept if missed else [])):
+        if rows:
+            blocks.append(Fold((words,), [Scores(columns, [_family(index, f) for f in rows])]))
     blocks.append(rule)
     rest = [f for f in found if f.worst == "not measured"]
     if rest:
@@ -90,6 +90,7 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
     return Section("scores", "Scores", heading, blocks)
 
 
+_MORE = "More claims of which a number was refuted"
 _OTHERS = "Claims of which none was refuted"
 
 
@@ -112,8 +113,8 @@ def _family(index: Index, claims: Claims) -> Family:
             what=Strong((Exempt(claims.subject, "claim"),)),
             who=Exempt(f"({claims.speaker})"),
         ),
-        _predicted(claims.pairs),
-        _measured(claims.pairs),
+        _predicted(claims),
+        _measured(index, claims),
         (Chip(claims.worst),) if alone else say("{counts} of {n}", counts=join(verdicts), n=total),
         (width_words(claims),),
     ]
@@ -158,24 +159,24 @@ def _where(index: Index, number: Number) -> Line:
     return say("{name}, ", name=Exempt(short_title(index, index.datasets[number.dataset])))
 
 
-def _predicted(pairs: list[tuple[Number, Judged]]) -> Line:
-    """The bounds that the family shares, or the widest of them."""
-    alike = {(p.low, p.high, str(p.value) if isinstance(p.value, bool) else "") for _, p in pairs}
-    if len(alike) == 1:
-        return bounds(*pairs[0])
-    return extent(pairs)
+def _predicted(claims: Claims) -> Line:
+    """The bounds that the family shares; else those that were missed by most, or the widest."""
+    if claims.alike:
+        return bounds(*claims.pairs[0])
+    if claims.refuted:
+        return bounds(*farthest(claims.refuted))
+    return extent(claims.pairs)
 
 
-def _measured(pairs: list[tuple[Number, Judged]]) -> Line:
-    """The one value, or the smallest and the largest of the family."""
-    known = {(n.dataset, str(n.id)): n for n, p in pairs if p.verdict != "not measured"}
+def _measured(index: Index, claims: Claims) -> Line:
+    """The number farthest from its bounds; where none is refuted, the span of them all."""
+    known = {(n.dataset, str(n.id)): n for n, p in claims.pairs if p.verdict != "not measured"}
     numbers = [n for n in known.values() if n.value is not None]
     if not numbers:
         return ("a bracket",) if known else ("–",)
-    if len({n.value for n in numbers}) == 1:
-        return value(numbers[0]) if len(numbers) == 1 else point(numbers[0])
-    if any(isinstance(n.value, bool) for n in numbers):
-        return ("holds in some, not in others",)
-    low = min(numbers, key=lambda n: float(n.value or 0))
-    high = max(numbers, key=lambda n: float(n.value or 0))
-    return say("{a} to {b}", a=point(low, unit=unit_of(low) != unit_of(high)), b=point(high))
+    if claims.refuted and len(numbers) > 1:
+        number, judged = farthest(claims.refuted)
+        if isinstance(judged.value, bool):
+            return point(number)
+        return say("{x}{where}", x=point(number), where=place(index, number))
+    return span(numbers)

@@ -1,148 +1,171 @@
-"""The predictions that were refuted, each in words."""
+"""What was predicted wrongly, a sentence for each kind of claim, and what would have been right."""
 
-from cudagraph_lab.design.predictions import FORECAST, LAB, predicted_by
+from cudagraph_lab.design.predictions import FORECAST
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.index import Index, short_title
-from cudagraph_lab.report.claims import IMPORTANT, SPEAKERS, families, refuted_by_prediction
-from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Strong, join, plain, say
-from cudagraph_lab.report.numbers import batch, bounds, count, label, point, value
+from cudagraph_lab.report.claims import Claims, families, lab_first
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, plain, say
+from cudagraph_lab.report.numbers import batches, bounds, count, point, value
+from cudagraph_lab.report.statements import clause, farthest, one_batch, place, said
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Section
 
-LISTED = 3  # numbers that a refuted prediction names; of more it says how many
-TOLD = 12  # refuted predictions that stand open, the course lab's first
+LISTED = 3  # numbers that a sentence names; of more it says how many
+TOLD = 10  # kinds of claims that stand open, the course lab's first
 
 
 def wrong(index: Index, drawings: dict[str, Drawing]) -> Section:
-    """The refuted predictions, each in a sentence."""
-    heading = "What did we get wrong?"
-    missed = refuted_by_prediction(index)
+    """The refuted predictions, each kind in a sentence."""
+    heading = "What was predicted wrongly?"
+    missed = [family for family in families(index) if family.counts["refuted"]]
     if not missed:
         none: list[Block] = [Paragraph(("No prediction was refuted.",))]
         return Section("wrong", "Wrong", heading, none)
-    tested = [
-        (name, [(n, p) for n, p in pairs if not p.in_sample]) for name, pairs in missed.items()
-    ]
-    told = [(name, pairs) for name, pairs in tested if pairs]
-    told.sort(key=lambda one: _place(*one))
-    alone = [one for one in told if predicted_by(one[0]) != FORECAST]
-    lines = [_miss(index, name, pairs) for name, pairs in alone]
-    missed_steps = [pair for one in told if one not in alone for pair in one[1]]
-    forecasts = _forecasts_missed(index, missed_steps)
+    told = sorted((f for f in missed if f.refuted), key=lab_first)
+    lines = [_sentence(index, f) for f in told if f.prefix != FORECAST]
+    forecasts = [line for f in told if f.prefix == FORECAST for line in _by_dataset(index, f)]
     if len(forecasts) <= LISTED:
         lines, forecasts = [*lines, *forecasts], []
-    own = [
-        _miss(index, name, pairs)
-        for name, pairs in missed.items()
-        if all(p.in_sample for _, p in pairs)
-    ]
     blocks: list[Block] = [Bullets(lines[:TOLD])] if lines else []
     if lines[TOLD:]:
         blocks.append(Fold(("More predictions that were refuted",), [Bullets(lines[TOLD:])]))
     if forecasts:
         blocks.append(Fold(("What our step model forecast wrongly",), [Bullets(forecasts)]))
+    own = [_in_sample(index, f) for f in missed if not f.refuted]
     if own:
         blocks += [Paragraph(("Refuted by the very data that they were read from:",)), Bullets(own)]
     return Section("wrong", "Wrong", heading, blocks)
 
 
-def _place(name: str, pairs: list[tuple[Number, Judged]]) -> tuple[bool, int]:
-    """The course lab's claims first, and what a reader wants to know first."""
-    order = list(IMPORTANT)
-    quantity = pairs[0][0].id.quantity
-    lab = SPEAKERS.get(predicted_by(name)) == SPEAKERS[LAB]
-    return not lab, order.index(quantity) if quantity in order else len(order)
+def _sentence(index: Index, claims: Claims) -> Line:
+    """Who said what, what was measured, where it held, and who was right instead."""
+    pairs = claims.refuted
+    pair = farthest(pairs)
+    who = said(claims.prefix)
+    weak = "; registered after the measurement" if all(p.post_hoc for _, p in pairs) else ""
+    return say(
+        "{claim}: {outcome}.{held}{right} ({source}{weak})",
+        claim=Strong(say("{who} that {what}", who=who, what=clause(index, claims, pair))),
+        outcome=_outcome(index, claims),
+        held=_held(index, claims),
+        right=_right(pairs),
+        source=Exempt(pair[1].source),
+        weak=weak,
+    )
 
 
-def _forecasts_missed(index: Index, pairs: list[tuple[Number, Judged]]) -> list[Line]:
-    """The step model's misses, a line per data set and quantity: one in full, the others named."""
-    alike: dict[tuple[str, str], list[tuple[Number, Judged]]] = {}
+def _outcome(index: Index, claims: Claims) -> Line:
+    pairs = claims.refuted
+    if isinstance(pairs[0][1].value, bool):
+        return say("it is not so{where}", where=place(index, pairs[0][0]))
+    if len(pairs) <= LISTED and claims.alike:
+        return say(
+            "measured {all}",
+            all=_values(index, [n for n, _ in pairs], size=not one_batch(claims, pairs[0][1])),
+        )
+    number, judged = farthest(pairs)
+    tested = [p for _, p in claims.pairs if p.verdict != "not measured"]
+    return say(
+        "measured {x}{where}; {n} of the {all} numbers measured lie outside their bounds",
+        x=point(number),
+        where=place(index, number, size=not one_batch(claims, judged)),
+        n=count(claims.counts["refuted"], "refuted", family=claims.key),
+        all=count(len(tested), "measured", family=claims.key),
+    )
+
+
+def _values(index: Index, numbers: list[Number], size: bool) -> Line:
+    """The values, each once, with where they were measured."""
+    alike: dict[str, list[Number]] = {}
+    for number in numbers:
+        alike.setdefault(plain(value(number)), []).append(number)
+    said_once = []
+    for same in alike.values():
+        names = dict.fromkeys(
+            short_title(index, index.datasets[n.dataset])
+            for n in same
+            if n.dataset in index.datasets
+        )
+        where = say(" ({names})", names=join([(Exempt(name),) for name in names]))
+        cell = place(index, same[0], title=False, size=size) if len(same) == 1 else ()
+        said_once.append(
+            say("{x}{cell}{where}", x=value(same[0]), cell=cell, where=where if names else ())
+        )
+    return join(said_once)
+
+
+def _held(index: Index, claims: Claims) -> Line:
+    """Where the same prediction was confirmed by data that could have refuted it."""
+    ids = {judged.id for _, judged in claims.refuted}
+    held = [n for n, p in claims.tested if p.verdict == "confirmed" and p.id in ids]
+    names = dict.fromkeys(
+        short_title(index, index.datasets[n.dataset]) for n in held if n.dataset in index.datasets
+    )
+    if not names or len(names) > LISTED:
+        return ()
+    return say(" It held on {names}.", names=join([(Exempt(name),) for name in names]))
+
+
+def _right(pairs: list[tuple[Number, Judged]]) -> Line:
+    """Who else had predicted the same number, and was confirmed."""
     for number, judged in pairs:
-        alike.setdefault((number.dataset, number.id.quantity.label), []).append((number, judged))
+        for other in number.predictions:
+            if other.verdict == "confirmed" and not other.in_sample and other.id != judged.id:
+                return say(
+                    " {who} {b}, which was right.",
+                    who=said(other.id.partition("/")[0]),
+                    b=bounds(number, other),
+                )
+    return ()
+
+
+def _in_sample(index: Index, claims: Claims) -> Line:
+    pair = next(pair for pair in claims.pairs if pair[1].verdict == "refuted")
+    return say(
+        "{who} that {what}: measured {x}.",
+        who=said(claims.prefix),
+        what=clause(index, claims, pair),
+        x=value(pair[0]),
+    )
+
+
+def _by_dataset(index: Index, claims: Claims) -> list[Line]:
+    """The step model's misses of one quantity, a line per data set: the worst, others named."""
+    alike: dict[str, list[tuple[Number, Judged]]] = {}
+    for pair in claims.refuted:
+        alike.setdefault(pair[0].dataset, []).append(pair)
     lines = []
-    for (dataset, what), missed in alike.items():
-        number, judged = missed[0]
-        others = [_cell(n) for n, _ in missed[1:]]
+    for dataset, missed in alike.items():
+        number, judged = farthest(missed)
+        others = [n for n, _ in missed if n is not number]
+        outcome = (
+            "it is not so"
+            if isinstance(judged.value, bool)
+            else say("measured {x}", x=value(number))
+        )
         lines.append(
             say(
-                "{what} of {name}: our step model predicted {bounds} for {cell}, measured {x}: "
-                "{chip}.{others}",
-                what=Strong((Exempt(what, "label"),)),
-                name=Exempt(short_title(index, index.datasets[dataset])),
-                bounds=bounds(number, judged),
-                cell=_cell(number),
-                x=value(number),
-                chip=Chip("refuted"),
-                others=say(" It also missed {cells}.", cells=join(others)) if others else (),
+                "{name}: our step model forecast that {what}: {outcome}{cell}.{others}",
+                name=Strong((Exempt(short_title(index, index.datasets[dataset])),)),
+                what=clause(index, claims, (number, judged), model=False),
+                outcome=outcome,
+                cell=place(index, number, title=False, size=not one_batch(claims, judged)),
+                others=say(" It also missed {cells}.", cells=_cells(others)) if others else (),
             )
         )
     return lines
 
 
-def _cell(number: Number) -> Line:
-    arm = str(number.id.arm or number.id.contrast)
-    return say("{arm} at batch {size}", arm=Code(arm), size=batch(int(number.id.batch)))
-
-
-def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:
-    number, judged = pairs[0]
-    prefix = predicted_by(name)
-    if len(pairs) > LISTED:
-        whole = [
-            p
-            for n in index.ledger.numbers
-            for p in n.predictions
-            if p.id == name and p.verdict != "not measured"
-        ]
-        low = min((n for n, _ in pairs), key=lambda n: float(n.value or 0))
-        high = max((n for n, _ in pairs), key=lambda n: float(n.value or 0))
-        outcome = say(
-            "{n} of the {all} measured numbers lie outside, {where}",
-            n=count(len(pairs), "refuted", prediction=name),
-            all=count(len(whole), "measured", prediction=name),
-            where=say("at {x}", x=point(low))
-            if low.value == high.value
-            else say("from {low} to {high}", low=point(low), high=point(high)),
-        )
-    else:
-        outcome = say("measured {all}", all=_outcomes(index, [n for n, _ in pairs]))
-    what = (
-        label(index, number)
-        if len(pairs) <= LISTED
-        else (Exempt(_family_label(index, name), "claim"),)
-    )
-    return say(
-        "{what}: {who} predicted {bounds}, {outcome}: {chip}. ({source}{weak})",
-        who=Exempt(SPEAKERS.get(prefix, prefix)),
-        chip=Chip("refuted"),
-        bounds=bounds(number, judged),
-        what=Strong(what),
-        outcome=outcome,
-        source=Exempt(judged.source),
-        weak="; registered after the measurement" if judged.post_hoc else "",
-    )
-
-
-def _family_label(index: Index, name: str) -> str:
-    for claims in families(index):
-        if any(judged.id == name for _, judged in claims.pairs):
-            return claims.subject
-    return name
-
-
-def _outcomes(index: Index, numbers: list[Number]) -> Line:
-    """The values, each once, with the data sets that they were measured in."""
-    alike: dict[str, list[Number]] = {}
+def _cells(numbers: list[Number]) -> Line:
+    """Arms, each with its batch sizes; batch sizes alone where there is no arm."""
+    sizes: dict[str, list[int]] = {}
     for number in numbers:
-        alike.setdefault(plain(value(number)), []).append(number)
+        sizes.setdefault(str(number.id.arm or ""), []).append(int(number.id.batch))
     return join(
-        [say("{x}{where}", x=value(same[0]), where=_on(index, same)) for same in alike.values()]
+        [
+            say("{arm}batch {sizes}", arm=(Code(arm), " at ") if arm else (), sizes=batches(at))
+            for arm, at in sizes.items()
+        ],
+        "; ",
+        "; ",
     )
-
-
-def _on(index: Index, numbers: list[Number]) -> Line:
-    known = [index.datasets[n.dataset] for n in numbers if n.dataset in index.datasets]
-    if not known:
-        return ()
-    names = dict.fromkeys(short_title(index, dataset) for dataset in known)
-    return say(" on {names}", names=join([(Exempt(name),) for name in names]))
