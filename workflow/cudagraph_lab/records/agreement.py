@@ -1,6 +1,6 @@
 """What keeps a request from the records that are there: the first difference, and what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,18 @@ from cudagraph_lab.records.store import NotBelievedError, read_record
 
 
 def first_believed(
-    paths: list[Path], dataset: str
-) -> tuple[tuple[Path, Record] | None, NotBelievedError | None]:
-    """The first of these records that is believed, and why the one before it is not."""
-    refused = None
+    paths: Iterable[Path], dataset: str
+) -> tuple[list[tuple[Path, Record]], list[NotBelievedError]]:
+    """Of each arm the first of these records that is believed, and those that are not before it."""
+    found: dict[Path, tuple[Path, Record]] = {}
+    refused = []
     for path in paths:
-        try:
-            return (path, read_record(path, dataset)), refused
-        except NotBelievedError as error:
-            refused = error
-    return None, refused
+        if path.parent not in found:
+            try:
+                found[path.parent] = path, read_record(path, dataset)
+            except NotBelievedError as error:
+                refused.append(error)
+    return list(found.values()), refused
 
 
 def refuse_other_design(
