@@ -174,7 +174,12 @@ def _boot(index: Index, dataset: Dataset, arm: str) -> Number | None:
 def larger(index: Index) -> Line:
     """The largest model that was measured; where none was, the first that is forecast."""
     devices = sized(index)
-    rows = [(device, row) for device, rows in devices.items() for row in rows]
+    rows = [
+        (device, row)
+        for device, rows in devices.items()
+        for row in rows
+        if ratios(index, row.dataset, "primary")  # a data set of drafts has those of steps alone
+    ]
     if len({row.label for _, row in rows}) > 1:
         device, row = max(rows, key=lambda pair: pair[1].parameters)
         numbers = ratios(index, row.dataset, "primary")

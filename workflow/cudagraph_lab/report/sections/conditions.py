@@ -1,17 +1,22 @@
-"""Under which conditions the data sets were measured, and what is noted of their runs."""
+"""Under which conditions the data sets were measured, and what was noted then."""
 
 from cudagraph_lab.ledger.index import Index, short_title
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Time, join, say
 from cudagraph_lab.report.numbers import arm_repeats, fact
-from cudagraph_lab.report.view import Block, Bullets, Fold, Row
+from cudagraph_lab.report.view import Block, Bullets, Fold, Row, Table
 
 WARNINGS = 40  # of one page; all of them are in the ledger
 KINDS = {"measured": "measured", "transcribed": "published", "simulated": "SIMULATED"}
 
 
-def conditions(index: Index, dataset: Dataset) -> Row:
-    """A row: device, repeats and calls, when and how long, version of vLLM."""
+def conditions(index: Index) -> Table:
+    """A row for each data set: device, repeats, when and with which vLLM."""
+    columns = ["data set", "device", "how", "repeats × calls", "when", "vLLM"]
+    return Table(("The conditions",), columns, [_row(d) for d in index.main])
+
+
+def _row(dataset: Dataset) -> Row:
     timed = {
         arm: f.repeats for arm, f in dataset.arms.items() if f.repeats and f.purpose == "timed"
     }
@@ -48,8 +53,8 @@ def conditions(index: Index, dataset: Dataset) -> Row:
     return Row(cells)
 
 
-def circumstances(index: Index) -> list[Block]:
-    """Notes, the order of the runs and warnings, each closed until it is opened."""
+def notes_and_warnings(index: Index) -> list[Block]:
+    """Notes, the order of the arms, and warnings, each folded."""
     notes = [
         say("{name}: {text}", name=Exempt(short_title(index, d)), text=prose(note))
         for d in index.main

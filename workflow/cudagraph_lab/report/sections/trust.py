@@ -14,10 +14,10 @@ from cudagraph_lab.ledger.selection import differs_from_itself
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, batches, noted
-from cudagraph_lab.report.sections.conditions import circumstances, conditions, prose
+from cudagraph_lab.report.sections.conditions import conditions, notes_and_warnings, prose
 from cudagraph_lab.report.sections.raw_calls import raw_calls
 from cudagraph_lab.report.sections.residence import co_residence
-from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Section, Table
+from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Section
 
 LISTED = 4  # data sets that stand open; the others are folded
 
@@ -69,13 +69,9 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
             rest = lines[2 * LISTED :]
             blocks += [Paragraph((words,)), Bullets(lines[: 2 * LISTED])]
             blocks += [Fold(("More of them",), [Bullets(rest)])] if rest else []
-    table = Table(
-        ("The conditions",),
-        ["data set", "device", "how", "repeats × calls", "when", "vLLM"],
-        [conditions(index, d) for d in datasets],
-    )
+    table = conditions(index)
     blocks.append(Fold(table.caption, [table]) if len(datasets) > LISTED + 1 else table)
-    blocks += circumstances(index)
+    blocks += notes_and_warnings(index)
     return Section("trust", "Trust", heading, blocks)
 
 
