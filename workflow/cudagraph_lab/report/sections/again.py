@@ -30,8 +30,8 @@ from cudagraph_lab.report.view import (
 
 COMMANDS = (
     "make lab",
-    "make lab ARGS='--configfile config/full.yaml'",
-    "echo 'model: {name: meta-llama/Llama-3.1-8B}' > mine.yaml",
+    "make lab ARGS='--configfile config/full.yaml --config dataset=full'",
+    "echo '{dataset: mine, model: {name: meta-llama/Llama-3.1-8B}}' > mine.yaml",
     "make lab ARGS='--configfile mine.yaml'",
     "make report",
 )
@@ -44,8 +44,9 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
             (
                 "Run these in the project’s folder, on a machine with your GPU. The first line "
                 "measures eager, compiled and graphs, and writes this page with your numbers "
-                "first. The second adds start-up, profiles and an arm against itself. The next two "
-                "measure a model of your choice. The last writes the page again from the records "
+                "first. The second measures start-up, profiles and an arm against itself as well. "
+                "The next two measure a model of your choice. Each has a data set of its own, by "
+                "the name after “dataset”. The last writes the page again from the records "
                 "and measures nothing. Every repeat of an arm is one fresh process, and the "
                 "shipped ones took about a minute each on a GPU. Finished runs are kept, so that "
                 "every command may be stopped and called again.",
