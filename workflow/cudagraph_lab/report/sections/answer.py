@@ -19,7 +19,7 @@ from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import SPEAKERS, families
-from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted
 from cudagraph_lab.report.sections.crossing import gpu_bound
 from cudagraph_lab.report.sections.headline import LEADS, headline, leads
@@ -220,11 +220,10 @@ def larger(index: Index) -> Line:
 
 def _claimed(index: Index, number: Number, judged: Judged) -> Line:
     return say(
-        " At batch {size} the lab said {bounds}: measured {x}, {verdict}.",
+        " At batch {size} the lab said {bounds}: measured {x}.",
         size=batch(int(number.id.batch)),
         bounds=bounds(number, judged),
         x=noted(index, number),
-        verdict=Chip(judged.verdict),
     )
 
 

@@ -43,7 +43,7 @@ def failed(index: Index) -> Line:
     tail: Line = ()
     if counted["inconclusive"]:
         tail = say(
-            " Not settled: {n}, of which interval and bounds overlap in part.",
+            " Not settled: {n}.",
             n=count(counted["inconclusive"], "inconclusive"),
         )
     if not missed:
