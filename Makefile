@@ -104,6 +104,8 @@ clean: ## remove .venv and .snakemake, never results
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("make: Python 3.11 or newer \
 	is needed, $(PYTHON) is %d.%d; give a newer one, as in: make PYTHON=python3.12 setup" \
 	% sys.version_info[:2])'
+	@test ! -L .venv || { echo "make: .venv is a link to $$(readlink .venv), which does not fit $< \
+	here and is not emptied for it; remove the link, and make sets up a .venv of its own" >&2; exit 1; }
 	@echo 'Setting up .venv from $<, once.'
 	@$(PYTHON) -m venv --clear .venv
 	@$(INSTALL) $<

@@ -4,9 +4,9 @@
 #   tests/bare_root.sh DIRECTORY [COMMAND]...
 #
 # DIRECTORY must not be there; it takes some gigabytes and stays. A COMMAND is a line for the shell
-# in the clone; without any: make report, the fast tests, and what the rest of the tests need. Where
-# packages come from is this machine's business: its settings for pip, apt and certificates are taken
-# along, and so is what is committed here. Needs debootstrap.
+# in the clone; without any: make report, a small make lab, the fast tests, and what the rest of the
+# tests need. Where packages come from is this machine's business: its settings for pip, apt and
+# certificates are taken along, and so is what is committed here. Needs debootstrap.
 set -euo pipefail
 root=$1
 shift
@@ -15,7 +15,9 @@ if [ -e "$root/lab" ]; then
   echo "bare_root.sh: $root was used before; name another directory" >&2
   exit 1
 fi
-[ $# -gt 0 ] || set -- 'make report' 'make test ARGS="tests/unit/config -n0"' 'python3 tests/needs.py'
+[ $# -gt 0 ] || set -- 'make report' \
+  'make lab ARGS="--configfile tests/bare_root.yaml"' \
+  'make test ARGS="tests/unit/config -n0"' 'python3 tests/needs.py'
 
 if [ ! -e "$root/usr/bin/git" ]; then
   debootstrap --variant=minbase --include=git,make,python3,python3-venv,ca-certificates \

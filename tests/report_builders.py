@@ -18,7 +18,7 @@ from cudagraph_lab.ledger.verdicts import VERDICTS
 from cudagraph_lab.observations.dataset import Dataset, read_dataset
 from cudagraph_lab.records.store import read_record
 from cudagraph_lab.report.claims import families
-from cudagraph_lab.report.page import render_html, render_markdown
+from cudagraph_lab.report.page import make_view, render_html, render_markdown
 from cudagraph_lab.statistics import LEVEL
 
 RECORD = REPOSITORY / "resources" / "datasets" / "l4-published" / "runs" / "graphs" / "rep1.json"
@@ -117,7 +117,8 @@ def rendered(ledger):
     drawn = draw_figures(ledger)
     drawings = [drawing for drawing, _ in drawn]
     svgs = {drawing.name: to_svg(figure) for drawing, figure in drawn}
-    return render_html(ledger, drawings, svgs), render_markdown(ledger, drawings)
+    view = make_view(ledger, drawings)
+    return render_html(view, drawings, svgs), render_markdown(view)
 
 
 class Reader(HTMLParser):
@@ -216,15 +217,6 @@ def _counted(index, attributes):
         pairs = [(n, p) for n, p in pairs if n.id.arm == attributes["data-arm"]]
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
-    if not {"data-family", "data-prediction"} & attributes.keys():
-        claims = {(n.dataset, p.id) for n, p in pairs}
-        pairs = [
-            min(
-                ((n, p) for n, p in pairs if (n.dataset, p.id) == claim),
-                key=lambda pair: VERDICTS.index(pair[1].verdict),
-            )
-            for claim in claims
-        ]
     measured = [(n, p) for n, p in pairs if p.verdict != "not measured"]
     if what == "all":
         return len(pairs)

@@ -12,7 +12,7 @@ from cudagraph_lab.figures.draw import draw_figures
 from cudagraph_lab.ledger.build import build_ledger
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.observations.dataset import read_dataset
-from cudagraph_lab.report.page import render_markdown
+from cudagraph_lab.report.page import make_view, render_markdown
 
 CONFIG = parse_config(
     yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
@@ -68,7 +68,7 @@ def test_the_report_shows_it_where_trust_is_asked_for_and_only_there(measured):
 def page(runs):
     found = read_dataset("small", runs.glob("*/rep*.json"), {}, CONTRASTS, {}, {})
     ledger = build_ledger([found], [], {}, SETTINGS, [])
-    return render_markdown(ledger, [drawing for drawing, _ in draw_figures(ledger)])
+    return render_markdown(make_view(ledger, [drawing for drawing, _ in draw_figures(ledger)]))
 
 
 def test_nodes_that_differ_less_than_repeats_do_have_no_spread_of_their_own(measured):

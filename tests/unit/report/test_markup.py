@@ -17,7 +17,7 @@ from cudagraph_lab.report.markup import (
     plain,
     say,
 )
-from cudagraph_lab.report.page import render_html
+from cudagraph_lab.report.page import make_view, render_html
 from cudagraph_lab.report.sections.appendix import _files, shown
 from tests.report_builders import make_ledger, read
 
@@ -71,4 +71,4 @@ def test_a_figure_that_was_not_drawn_is_one_line():
 
     drawings = [Drawing(name=name, title="?", finding="", numbers=[]) for name in FIGURES]
     with pytest.raises(LabError, match=f"no SVG for figure {next(iter(FIGURES))}"):
-        render_html(make_ledger([], []), drawings, {})
+        render_html(make_view(make_ledger([], []), drawings), drawings, {})

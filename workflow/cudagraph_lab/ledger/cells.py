@@ -36,9 +36,10 @@ def repeats_of(
     `table` has the columns of `observations.table`; `only` names the one quantity that is wanted.
     """
     cells: dict[Place, dict[int, list[float]]] = {}
-    chosen = table[table["role"] == role]
+    wanted = table["role"] == role
     if only is not None:
-        chosen = chosen[chosen["quantity"] == only]
+        wanted &= table["quantity"] == only
+    chosen = table[wanted]
     keys = ["arm", "quantity", "batch", "repeat"]
     for (arm, quantity, batch, repeat), values in grouped(chosen, keys).items():
         cells.setdefault((arm, quantity, batch), {})[repeat] = values

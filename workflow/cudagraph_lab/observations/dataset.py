@@ -4,6 +4,7 @@ Arms that cannot be believed keep their reason and lose their numbers here, in o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,6 +82,14 @@ class Dataset(BaseModel):
     outputs: list[Outputs]
     files: dict[str, list[str]]  # per arm, its records
     logs: dict[str, list[str]]  # per arm, those start-up logs that lie beside its records
+
+    @property
+    def minutes(self) -> float | None:
+        """Minutes from the first record to the last; None where the times are not known."""
+        if not self.first_measured_at or not self.last_measured_at:
+            return None
+        first, last = map(datetime.fromisoformat, (self.first_measured_at, self.last_measured_at))
+        return (last - first).total_seconds() / 60
 
 
 def collect(

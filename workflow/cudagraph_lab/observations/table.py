@@ -184,15 +184,21 @@ def grouped(table: "pd.DataFrame", keys: Sequence[str]) -> dict[tuple[Any, ...],
     A batch size that is missing is None, and stands last. Each group keeps the order of the rows;
     pandas has the same, and makes a table of each group, of which there are thousands.
     """
-    columns = [
-        [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
-        for column in (table[key] for key in keys)
-    ]
+    columns = [_plain(table[key]) for key in keys]
     found: dict[tuple[Any, ...], list[float]] = {}
     for key, value in zip(zip(*columns, strict=True), table["value"].tolist(), strict=True):
         found.setdefault(key, []).append(value)
     order = sorted(found, key=lambda key: [(part is None, part or 0) for part in key])
     return {key: found[key] for key in order}
+
+
+def _plain(column: "pd.Series[Any]") -> list[Any]:
+    """The values of a column; None for those that are missing."""
+    values: list[Any] = column.to_numpy(dtype=object).tolist()
+    missing = column.isna().to_numpy()
+    if not missing.any():
+        return values
+    return [None if gone else value for value, gone in zip(values, missing.tolist(), strict=True)]
 
 
 def read_table(path: Path) -> "pd.DataFrame":

@@ -91,9 +91,10 @@ class RowId:
 
 @dataclass(frozen=True)
 class Time:
-    """A moment, as ISO 8601 writes it."""
+    """A moment, as ISO 8601 writes it; `day` shows no more than the day."""
 
     text: str
+    day: bool = False
 
     def html(self) -> Markup:
         """The moment to read, and as machines read it."""
@@ -101,6 +102,8 @@ class Time:
 
     def plain(self) -> str:
         """The moment to read."""
+        if self.day:
+            return self.text.partition("T")[0]
         return self.text.replace("T", " ").removesuffix("+00:00") + " UTC"
 
 
@@ -258,7 +261,9 @@ def join(lines: Sequence[Line], between: str = ", ", last: str = " and ") -> Lin
 
 def clean(text: str) -> str:
     """One line without control characters."""
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text))
+    if not text.isprintable():  # few are not, and a page has tens of thousands
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return re.sub(r"\s+", " ", text)
 
 
 def html(line: Iterable[Piece]) -> Markup:

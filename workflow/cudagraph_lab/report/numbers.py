@@ -147,7 +147,18 @@ def extent(pairs: Sequence[tuple[Number, Judged]]) -> Line:
         said.append(end("low", min(lows, key=lambda pair: float(pair[1].low or 0))))
     if highs:
         said.append(end("high", max(highs, key=lambda pair: float(pair[1].high or 0))))
-    return say("{ends} over all", ends=join(said, " to ", " to "))
+    return say("{ends}, by number", ends=join(said, " to ", " to "))
+
+
+def span(numbers: Sequence[Number]) -> Line:
+    """The one value, or the smallest and the largest, each of its own number."""
+    if len({n.value for n in numbers}) == 1:
+        return value(numbers[0]) if len(numbers) == 1 else point(numbers[0])
+    if any(isinstance(n.value, bool) for n in numbers):
+        return ("holds in some, not in others",)
+    low = min(numbers, key=lambda n: float(n.value or 0))
+    high = max(numbers, key=lambda n: float(n.value or 0))
+    return say("{a} to {b}", a=point(low, unit=unit_of(low) != unit_of(high)), b=point(high))
 
 
 def repeats(number: Number, about: bool = True) -> Line:
@@ -192,14 +203,16 @@ def weakness(number: Number, judged: Judged) -> Line:
     return (" (", *join(said, "; ", "; "), ")") if said else ()
 
 
-def noted(index: Index, number: Number) -> Line:
+def noted(index: Index, number: Number, interval: bool = True) -> Line:
     """A number for the flow of the text: value, interval, and a mark that opens the rest.
 
-    A number of which nothing was predicted is a link to its row.
+    A number of which nothing was predicted is a link to its row. `interval` false leaves the
+    interval to the row, where it is as wide as to say nothing.
     """
     verdict = worst(number)
+    shown = value(number) if interval else point(number)
     if verdict is None:
-        return (Link(row_anchor(index, number), value(number), quiet=True),)
+        return (Link(row_anchor(index, number), shown, quiet=True),)
     note: list[Line] = [
         say(
             "predicted by {b}: {chip}{weak}",
@@ -212,7 +225,7 @@ def noted(index: Index, number: Number) -> Line:
     if number.n:
         note.append(say("n = {n}{method}", n=repeats(number), method=_method(number)))
     note.append((Link(row_anchor(index, number), ("its row, with its records",)),))
-    return (Noted(value(number), verdict, tuple(note)),)
+    return (Noted(shown, verdict, tuple(note)),)
 
 
 def _method(number: Number) -> Line:
@@ -249,10 +262,19 @@ def label(index: Index, number: Number) -> Line:
         elif name == "tp":
             words.append(say("{n} GPUs", n=Exempt(str(given), "key")))
         elif name == "contrast":
-            words.append((Code(str(given)),))
+            words.append(_sides(index, number.dataset, str(given)))
         else:
             words.append((Exempt(str(given), "key"),))
     return join(words, ", ", ", ")
+
+
+def _sides(index: Index, dataset: str, contrast: str) -> Line:
+    """The arms that a contrast compares; its name where they are not known."""
+    facts = index.datasets.get(dataset)
+    sides = facts.contrasts.get(contrast) if facts else None
+    if sides is None:
+        return (Code(contrast),)
+    return say("{a} over {b}", a=Code(sides.numerator), b=Code(sides.denominator))
 
 
 def count(size: int, what: str, **more: str) -> Datum:

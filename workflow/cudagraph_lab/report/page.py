@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.catalogue import Drawing
+from cudagraph_lab.figures.colours import ON_THE_PAGE
 from cudagraph_lab.ledger.build import Ledger
 from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.report.markup import html, plain
@@ -19,11 +20,12 @@ from cudagraph_lab.report.sections.answer import answer
 from cudagraph_lab.report.sections.appendix import appendix
 from cudagraph_lab.report.sections.cost import production, startup
 from cudagraph_lab.report.sections.effect import why
-from cudagraph_lab.report.sections.scores import scores, wrong
+from cudagraph_lab.report.sections.scores import scores
 from cudagraph_lab.report.sections.sizes import sizes
 from cudagraph_lab.report.sections.speculation import speculation
 from cudagraph_lab.report.sections.trust import trust
 from cudagraph_lab.report.sections.upgrade import upgrade
+from cudagraph_lab.report.sections.wrong import wrong
 from cudagraph_lab.report.view import View
 
 TEMPLATES = REPOSITORY / "report"
@@ -52,12 +54,12 @@ def make_view(ledger: Ledger, drawings: Sequence[Drawing]) -> View:
 
 
 def render_html(
-    ledger: Ledger,
+    view: View,
     drawings: Sequence[Drawing],
     svgs: Mapping[str, str],
     in_repository: bool = False,
 ) -> str:
-    """The page, whole in one file. `svgs` maps a drawing's name to its SVG.
+    """The page, whole in one file; `view` shows `drawings`, `svgs` maps their names to SVGs.
 
     `in_repository` says that it is written into the repository's own results, so that
     shipped files lie beside it as well as those measured there.
@@ -71,7 +73,7 @@ def render_html(
         _environment()
         .get_template("lab_report.html.j2")
         .render(
-            view=make_view(ledger, drawings),
+            view=view,
             svgs={name: inline_svg(svg, name) for name, svg in svgs.items()},
             in_repository=in_repository,
             style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704
@@ -80,10 +82,10 @@ def render_html(
     return re.sub(r"\n\s*\n+", "\n", text)
 
 
-def render_markdown(ledger: Ledger, drawings: Sequence[Drawing]) -> str:
+def render_markdown(view: View) -> str:
     """The same sentences for terminals and pull requests, and the ledger as plain tables."""
     environment = _environment(autoescape=False)
-    text = environment.get_template("lab_report.md.j2").render(view=make_view(ledger, drawings))
+    text = environment.get_template("lab_report.md.j2").render(view=view)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())) + "\n"
 
 
@@ -128,8 +130,7 @@ def inline_svg(svg: str, prefix: str) -> Markup:
         ("#d9d9d9", "var(--rule)"),
         ("#e3e3e3", "var(--rule)"),
         ("#6b6b6b", "var(--soft)"),
-        ("#0173b2", "var(--blue)"),
-        ("#029e73", "var(--green)"),
+        *ON_THE_PAGE.items(),
     ):
         svg = svg.replace(colour, name)
     return Markup(_with_classes(svg, prefix))  # noqa: S704

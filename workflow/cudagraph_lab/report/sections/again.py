@@ -9,7 +9,6 @@ from cudagraph_lab.report.markup import (
     Exempt,
     Line,
     Strong,
-    Time,
     join,
     say,
 )
@@ -53,15 +52,14 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
     ]
     took = [
         say(
-            "{name}: {arms} arms, from {a} to {b}{share}",
+            "{name}: {arms} arms, {minutes} minutes from the first run to the last{share}",
             name=Exempt(short_title(index, d)),
             arms=fact(d.name, "len:arms", len(d.arms)),
-            a=Time(d.first_measured_at),
-            b=Time(d.last_measured_at),
+            minutes=fact(d.name, "minutes", round(d.minutes)),
             share=_timed_share(index, d),
         )
         for d in index.ledger.datasets
-        if d.first_measured_at and d.last_measured_at
+        if d.minutes is not None
     ]
     if took:
         blocks += [

@@ -3,7 +3,7 @@
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.design.predictions import LAB, predicted_by
 from cudagraph_lab.figures.catalogue import Drawing
-from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP
 from cudagraph_lab.ledger.index import (
     Index,
@@ -99,10 +99,16 @@ def _terms(index: Index) -> list[Line]:
             )
         )
     kinds = {d.measured for d in index.main if d.kind == "measured" and len(d.arms) > 1}
-    if len(kinds) > 1:
+    role = leading_role(index)
+    sides = [contrast_of_role(index, d.name, role) for d in index.main] if role else []
+    pair = next((found[1] for found in sides if found), None)
+    if len(kinds) > 1 and pair:
+        arms = say("{a} or {b}", a=Code(pair.denominator), b=Code(pair.numerator))
         said.append(
             (
-                "In turn: the arms are loaded together on one device and their calls alternate. "
+                "An arm is one way of starting vLLM, such as ",
+                *arms,
+                ". In turn: the arms are loaded together on one device and their calls alternate. "
                 "Apart: each arm runs alone, one after the other, so that a change of the host’s "
                 "load can look like a difference between arms.",
             )
@@ -177,11 +183,11 @@ def larger(index: Index) -> Line:
             (n, p) for n in numbers.values() for p in n.predictions if predicted_by(p.id) == LAB
         ]
         return say(
-            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}."
-            "{why}{several}{elsewhere}",
+            "{model} on one {device}: {x} at batch {a} and {y} at batch {b}.{claims}{why}"
+            "{several}{elsewhere}",
             several=_several(index, device, row.label),
             elsewhere=_elsewhere(index, row.label),
-            why=" There the GPU is busy for nearly all of a step."
+            why=" The GPU is busy for nearly all of such a step, so graphs have little to save."
             if gpu_bound(index)
             else "",
             model=Exempt(row.label),
@@ -190,17 +196,8 @@ def larger(index: Index) -> Line:
             y=noted(index, last),
             a=batch(min(numbers)),
             b=batch(max(numbers)),
-            claims=join(
-                [
-                    say("; {z} at batch {size}, where the lab says {bounds}: {chip}",
-                        z=noted(index, n), bounds=bounds(n, p), size=batch(int(n.id.batch)),
-                        chip=Chip(p.verdict))
-                    for n, p in claimed
-                ],
-                "",
-                "",
-            ),
-        )  # fmt: skip
+            claims=join([_claimed(index, n, p) for n, p in claimed], "", ""),
+        )
     forecasts = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
     if not forecasts:
         return ()
@@ -213,6 +210,16 @@ def larger(index: Index) -> Line:
         device=Exempt(str(key.device).upper(), "key"),
         size=Exempt(str(key.batch), "key"),
         x=noted(index, forecasts[0]),
+    )
+
+
+def _claimed(index: Index, number: Number, judged: Judged) -> Line:
+    return say(
+        " At batch {size} the lab said {bounds}: measured {x}, {verdict}.",
+        size=batch(int(number.id.batch)),
+        bounds=bounds(number, judged),
+        x=noted(index, number),
+        verdict=Chip(judged.verdict),
     )
 
 
@@ -238,7 +245,7 @@ def _several(index: Index, device: str, label: str) -> Line:
     size = common[len(common) // 2]
     counts = [[other.ranks for other in rows[:place]] for place in range(len(rows))]
     return say(
-        " On several GPUs launches weigh more: {parts} at batch {size}.",
+        " Where several GPUs share the model, graphs gain more: at batch {size}, {parts}.",
         size=batch(size),
         parts=join(
             [

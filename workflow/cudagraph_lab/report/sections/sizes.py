@@ -19,7 +19,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import Sized, sized
-from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.markup import Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
 from cudagraph_lab.report.sections.crossing import crossing
 from cudagraph_lab.report.sections.ranks import rank_lines, rank_table
@@ -27,6 +27,7 @@ from cudagraph_lab.report.sections.size_cells import SECTION, forecast_cells, le
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
 INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
+FORECASTS = 2  # of models and numbers of GPUs that nobody measured
 FAMILIES = {"steps": "steps of each arm", "step-ratios": "speed-ups of a step"}
 
 
@@ -140,29 +141,46 @@ def _beside_rule(index: Index, rows: Sequence[Sized], small: str) -> Line:
 
 
 def _beyond(index: Index) -> list[Line]:
-    """What the step model says where nothing was measured, and the claim about it."""
+    """What the step model says where nothing was measured, and whether that tests a claim."""
     lines: list[Line] = []
     for name in index.groups:
-        for number in with_quantity(index, name, EXTRAPOLATION)[:2]:
+        alike: dict[tuple[str, str, int], list[Number]] = {}
+        for number in with_quantity(index, name, EXTRAPOLATION)[:FORECASTS]:
             key = number.id
+            alike.setdefault((str(key.model), str(key.device), int(key.batch)), []).append(number)
+        for (model, device, size), numbers in alike.items():
+            values = [
+                say("{x} on {n}", n=Exempt(str(n.id.tp), "key"), x=noted(index, n)) for n in numbers
+            ]
+            claims = {j.id: (n, j) for n in numbers for j in n.predictions}
             lines.append(
                 say(
-                    "A forecast that was not tested: {x} for {model} on {n} {device} at batch "
-                    "{size}, on a host of unknown speed{claims}.",
-                    model=Exempt(str(key.model), "key"),
-                    n=Exempt(str(key.tp), "key"),
-                    device=Exempt(str(key.device).upper(), "key"),
-                    size=Exempt(str(key.batch), "key"),
-                    x=noted(index, number),
-                    claims=join([_claim(number, judged) for judged in number.predictions], "", ""),
+                    "{model} on {device}s was not measured. Our step model gives, at batch {size} "
+                    "and on a host of unknown speed, {values}.{claims}",
+                    model=Strong((Exempt(model, "key"),)),
+                    device=Exempt(device.upper(), "key"),
+                    size=Exempt(str(size), "key"),
+                    values=join(values),
+                    claims=join([_claim(*pair, numbers) for pair in claims.values()], "", ""),
                 )
             )
     return lines
 
 
-def _claim(number: Number, judged: Judged) -> Line:
+def _claim(number: Number, judged: Judged, numbers: Sequence[Number]) -> Line:
+    """What was claimed of these forecasts, and whether they can tell."""
+    verdicts = {j.verdict for n in numbers for j in n.predictions if j.id == judged.id}
+    told = (
+        "these ranges are too wide to test that"
+        if "inconclusive" in verdicts
+        else "these ranges agree"
+        if verdicts == {"confirmed"}
+        else "these ranges speak against it"
+    )
     return say(
-        "; the course lab says {b}: {chip}", b=bounds(number, judged), chip=Chip(judged.verdict)
+        " The course lab said {b} for a model of that size; {told}.",
+        b=bounds(number, judged),
+        told=told,
     )
 
 
@@ -196,7 +214,9 @@ def _score_rows(index: Index) -> Table | None:
         say(
             "Scores of forecasts that were registered before, from a calibration on a small model. "
             "Good inner bounds hold in {inner} of the cells, good outer bounds in {outer}. Skill: "
-            "how much smaller the error is than a baseline’s.",
+            "how much smaller the error is than that of a simpler rule: same-ratio, as for the "
+            "small model; additive, the host’s and the GPU’s work added up; overlap, the longer of "
+            "the two.",
             inner=INNER,
             outer=OUTER,
         ),

@@ -10,6 +10,7 @@ from cudagraph_lab.ledger.catalogue import (
     SPREAD_NODES,
 )
 from cudagraph_lab.ledger.index import Index, having, ratios, short_title, with_quantity
+from cudagraph_lab.ledger.selection import differs_from_itself
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, Time, join, say
 from cudagraph_lab.report.numbers import arm_repeats, batch, batches, fact, noted
@@ -84,11 +85,7 @@ def _resolution(index: Index) -> list[Line]:
         numbers = ratios(index, dataset.name, "a_a")
         widest = max(numbers, key=lambda size: _width(numbers[size]))
         name = Exempt(short_title(index, dataset))
-        apart = [
-            n
-            for n in numbers.values()
-            if n.low is not None and n.high is not None and not n.low <= 1 <= n.high
-        ]
+        apart = differs_from_itself(index, dataset.name)
         text = say(
             "{name}: {x} at batch {size}, where it is least precise.",
             name=name,
@@ -96,13 +93,12 @@ def _resolution(index: Index) -> list[Line]:
             x=noted(index, numbers[widest]),
         )
         if apart:
-            sizes = [int(n.id.batch) for n in apart]
             text = (
                 *text,
                 *say(
                     " At batch {at} the arm differs from itself by more than chance, so doubt "
                     "the numbers of that batch size.",
-                    at=batches(sizes),
+                    at=batches(apart),
                 ),
             )
         lines.append(text)
@@ -171,13 +167,13 @@ def _spread(index: Index) -> list[Line]:
             if numbers:
                 most = max(numbers, key=lambda n: float(n.value or 0))
                 name = Exempt(short_title(index, dataset))
-                largest.append(say("{x} on {name}", x=noted(index, most), name=name))
+                largest.append(say("{x} ({name})", x=noted(index, most, interval=False), name=name))
         if largest:
             lines.append(
                 say(
-                    "{what} differ by at most {all}.",
+                    "{what} differ, in the arm and batch size where they differ most, by {all}.",
                     what=Strong((words,)),
-                    all=join(largest[:LISTED]),
+                    all=join(largest[:LISTED], ", "),
                 )
             )
     return lines
@@ -243,9 +239,11 @@ def _conditions(index: Index, dataset: Dataset) -> Row:
             calls=fact(dataset.name, "iterations", dataset.iterations),
         )
     when: Line = ("not recorded",)
-    if dataset.first_measured_at and dataset.last_measured_at:
+    if dataset.first_measured_at and dataset.minutes is not None:
         when = say(
-            "{a} to {b}", a=Time(dataset.first_measured_at), b=Time(dataset.last_measured_at)
+            "{day}, within {minutes} min",
+            day=Time(dataset.first_measured_at, day=True),
+            minutes=fact(dataset.name, "minutes", round(dataset.minutes)),
         )
     cells: list[Line] = [
         (Exempt(dataset.title),),
