@@ -1,9 +1,8 @@
-"""Numbers that another data set has better, or has since measured, are not told without it."""
+"""Numbers that another data set has better are not told without it; what is not seen is said."""
 
 from tests.report_builders import (
     BUNDLE,
     make_dataset,
-    make_judged,
     make_ledger,
     make_number,
     ratio,
@@ -58,22 +57,6 @@ def test_where_an_arm_differs_from_itself_the_saving_in_turn_stands_beside():
     assert "With the arms in turn a step saves 4.75 ms at batch 1." in text
     assert "a step saves 4.75" not in text_of([apart, turns], [*paid("apart", 0.9), saved])
     assert "a step saves 4.75" not in text_of([apart], paid("apart", 1.1))
-
-
-def forecast(ranks, verdict="inconclusive"):
-    said = make_judged(verdict, "claim/lab-70b", low=1.0, high=1.1)
-    return make_number(f"extrapolation/h100/llama-70b/tp{ranks}/bf16/b32", "outlook", low=0.9,
-                       high=1.6, value=1.2, predictions=[said])  # fmt: skip
-
-
-def test_a_forecast_of_what_was_measured_is_not_told_as_one():
-    seventy = {"model": "meta-llama/Llama-3.1-70B", "device": "NVIDIA H100"}
-    pair = make_dataset("pair", tensor_parallel_size=2, **seventy)
-    numbers = [forecast(2), forecast(8)]
-    assert "**llama-70b** on 2 or 8 H100s was not measured." in text_of([make_dataset()], numbers)
-    text = text_of([pair], [*numbers, ratio(1, 1.7, dataset="pair")])
-    assert "**llama-70b** on 8 H100s was not measured." in text
-    assert "a range as wide does not test that" in text
 
 
 def test_random_weights_and_minutes_are_said():
