@@ -66,6 +66,6 @@ def test_random_weights_and_minutes_are_said():
     assert made.minutes is not None
     text = text_of([made], [ratio(1, 2.0, 1.8, 2.2)])
     assert "What it cannot see:** trained weights" in text
-    assert "2 arms, 18 minutes from the first run to the last" in text
+    assert "2 arms within 18 minutes" in text
     assert "2026-11-25, within 18 min" in text
     assert "trained weights" not in text_of([make_dataset(weights="hub")], [])

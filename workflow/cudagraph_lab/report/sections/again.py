@@ -56,7 +56,7 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
     ]
     took = [
         say(
-            "{name}: {arms} arms, {minutes} minutes from the first run to the last{share}",
+            "{name}: {arms} arms within {minutes} minutes{share}",
             name=Exempt(short_title(index, d)),
             arms=fact(d.name, "len:arms", len(d.arms)),
             minutes=fact(d.name, "minutes", round(d.minutes)),
@@ -97,7 +97,7 @@ def _timed_share(index: Index, dataset: Dataset) -> Line:
     share = value_at(index, dataset.name, TIMED_SHARE())
     if share is None:
         return ()
-    return say("; timed calls took {x} of the processes’ time", x=noted(index, share))
+    return say(", {x} of the processes’ time inside timed calls", x=noted(index, share))
 
 
 def _versions(index: Index) -> list[Line]:

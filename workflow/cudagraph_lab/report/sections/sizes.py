@@ -37,14 +37,15 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     """Speed-up against model size, and how the forecasts of it did."""
     devices = sized(index)
     lines = [line for device, rows in devices.items() for line in _course(index, device, rows)]
-    lines += [*rank_lines(index), *_scored(index), *_beyond(index)]
+    lines += [*rank_lines(index), *_beyond(index)]
     beside: list[Block] = [Bullets(lines)]
     blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
     blocks += lessons(index)
     blocks += rank_table(index)
     blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
-        blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
+        scored = [Bullets(said)] if (said := _scored(index)) else []
+        blocks.append(Fold(("How good the forecasts were, by data set",), [*scored, rows]))
     blocks += forecast_cells(index)
     if published := _backtest(index):
         blocks.append(Paragraph(join(published, " ", " "), small=True))
@@ -173,8 +174,8 @@ def _beyond(index: Index) -> list[Line]:
             claims = {j.id: (n, j) for n in numbers for j in n.predictions}
             lines.append(
                 say(
-                    "{model} on {device}s{unmeasured}. Our step model gives, at batch {size} "
-                    "and on a host of unknown speed, {values}.{claims}",
+                    "{model} on {device}s{unmeasured}: on a host of unknown speed, our step model "
+                    "gives {values} at batch {size}.{claims}",
                     unmeasured="" if known else " was not measured",
                     model=Strong((Exempt(model, "key"),)),
                     device=Exempt(device.upper(), "key"),
