@@ -123,7 +123,9 @@ def _family(index: Index, claims: Claims) -> Family:
     listed = {
         verdict: [pair for pair in told if pair[1].verdict == verdict] for verdict in VERDICTS
     }
-    kept = [pair for pairs in listed.values() for pair in pairs[:UNFOLDED]]
+    # Two verdicts have an example, the worst first.
+    shown = [pairs[:UNFOLDED] for pairs in listed.values() if pairs]
+    kept = [pair for pairs in shown[:2] for pair in pairs]
     lines: list[Line] = [
         (
             About(
