@@ -118,8 +118,12 @@ def _terms(index: Index) -> list[Line]:
 
 def _caveats(index: Index, role: Role | None) -> Line:
     """What a reader must know of the data sets that the sentence is about."""
-    said = dict.fromkeys(d.caveat for d in (leads(index, role) if role else []) if d.caveat)
-    return join([(Exempt(caveat),) for caveat in said], " ", " ")
+    told = leads(index, role) if role else []
+    said = list(dict.fromkeys(d.caveat for d in told if d.caveat))
+    lines: list[Line] = [(Exempt(caveat),) for caveat in said]
+    if said and any(d.platform == "cuda" and d.kind == "measured" for d in told):
+        lines.append(("Graphs save the host’s work, so that a quicker host gains less.",))
+    return join(lines, " ", " ")
 
 
 def what_to_set(index: Index) -> Line:
