@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import yaml
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design.datasets import record_files
 from cudagraph_lab.design.predictions import read_predictions
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number, build_ledger
@@ -15,21 +16,24 @@ from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.ledger.number_format import unit_of
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import VERDICTS
-from cudagraph_lab.observations.dataset import Dataset, read_dataset
+from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
 from cudagraph_lab.report.claims import families
 from cudagraph_lab.report.page import make_view, render_html, render_markdown
 from cudagraph_lab.statistics import LEVEL
+from tests.read_dataset import read_dataset
 
 RECORD = REPOSITORY / "resources" / "datasets" / "l4-published" / "runs" / "graphs" / "rep1.json"
 CONTRASTS = {
     name: contrast
-    for file in ("config.yaml", "full.yaml")
+    for file in ("config", "full", "co-residence", "speculation", "upgrade")
     for name, contrast in yaml.safe_load(
-        (REPOSITORY / "config" / file).read_text(encoding="utf-8")
+        (REPOSITORY / "config" / f"{file}.yaml").read_text(encoding="utf-8")
     )["contrasts"].items()
+    if contrast is not None
 }
 CELLS = {"td", "th"}
+PARTS = ("low", "high", "n")  # of a number, said where it is not the value
 VOID = {"meta", "input", "br", "path", "use", "rect"}
 BUNDLE = {"bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"}}
 
@@ -75,7 +79,7 @@ def shipped_ledger(names, *datasets):
     for dataset in datasets:
         home = RECORD.parents[3] / dataset
         description = yaml.safe_load((home / "dataset.yaml").read_text(encoding="utf-8"))
-        records = (home / "runs").glob("*/rep*.json")
+        records = record_files(home / "runs")
         found.append(read_dataset(dataset, records, description, contrasts, {}, {}))
     predictions = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
     settings = Settings(seed=0, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1, 8: 1})
@@ -143,7 +147,7 @@ class Reader(HTMLParser):
             attributes["data-family"] = families_around[-1]
         counted = {"data-count", "data-fact", "data-repeats"} & attributes.keys()
         if tag == "var" and not counted:
-            attributes.setdefault("part", "value")
+            attributes["part"] = next((p for p in PARTS if p in attributes), "value")
             for key in ("data-dataset", "data-id"):
                 attributes[key] = next(a[key] for _, a in reversed(self.stack) if key in a)
             said = [a for _, a in self.stack if "data-prediction" in a]
@@ -209,17 +213,13 @@ def _counted(index, attributes):
         assert {n.id.quantity.template for n, _ in known.pairs} == {template}
         assert (known.role or "") == role
         pairs = known.pairs
+    if "data-series" in attributes:
+        series = {d.name: d.series for d in index.ledger.datasets}
+        pairs = [(n, p) for n, p in pairs if series.get(n.dataset) == attributes["data-series"]]
+    if "data-arm" in attributes:
+        pairs = [(n, p) for n, p in pairs if n.id.arm == attributes["data-arm"]]
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
-    if not {"data-family", "data-prediction"} & attributes.keys():
-        claims = {(n.dataset, p.id) for n, p in pairs}
-        pairs = [
-            min(
-                ((n, p) for n, p in pairs if (n.dataset, p.id) == claim),
-                key=lambda pair: VERDICTS.index(pair[1].verdict),
-            )
-            for claim in claims
-        ]
     measured = [(n, p) for n, p in pairs if p.verdict != "not measured"]
     if what == "all":
         return len(pairs)
@@ -321,6 +321,8 @@ def stray_digits(ledger, html):
             exemptions.add((exempt[-1], text))
         elif "code" in tags and "pre" not in tags and not any("data-file" in a for _, a in around):
             exemptions.add(("code", text))
+        elif tags[-1] == "th" and text == around[-2][1].get("data-id"):
+            pass
         elif not {"time", "style", "script", "svg", "code"}.intersection(tags):
             found.append(text.strip())
     for why, text in exemptions:

@@ -7,7 +7,7 @@ import pytest
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.figures.catalogue import FIGURES
-from cudagraph_lab.ledger.build import read_ledger
+from cudagraph_lab.ledger.store import read_ledger
 
 SCREENS = {1280: 900, 390: 844}
 MENU = ("answer", "sizes", "why", "speculation", "startup", "production", "upgrade", "scores",
@@ -151,11 +151,11 @@ def test_from_a_number_to_its_row_and_to_its_runs(open_page):
         number.locator(".note a").click()
         row.wait_for(state="visible")
         assert 0 < row.bounding_box()["y"] < 800
-        assert row.locator("code").first.inner_text() == "ratio/bundle/b1"
+        assert row.locator("th").first.inner_text() == "ratio/bundle/b1"
         row.get_by_role("link", name="eager", exact=True).click()
         runs = page.locator('tr[id="r0:eager"]')
         assert "'enforce_eager': True}" in runs.inner_text()
-        assert "resources/datasets/h100-turns/runs/eager/rep3.log" in runs.inner_text()
+        assert "resources/datasets/h100-turns/runs/eager/rep5.log" in runs.inner_text()
         assert complaints == []
 
 

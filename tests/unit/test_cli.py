@@ -152,7 +152,7 @@ def test_extrapolate_takes_a_model_and_a_device_of_ones_own(tmp_path, capsys):
     assert quarter["ratio"]["median"] > known["ratio"]["median"]
     main(["extrapolate", "--model", str(config), "--batch", "1", "--device", "a100-80"])
     printed = capsys.readouterr().out
-    assert "Outside of what this was ever checked on" in printed
+    assert "Outside of the published pairs that it was checked on" in printed
 
 
 def test_extrapolate_holds_a_published_pair_of_a_7b_model_on_an_a100(capsys):
@@ -165,7 +165,7 @@ def test_extrapolate_holds_a_published_pair_of_a_7b_model_on_an_a100(capsys):
     # The model is the nearest one, and this card was never checked with it: that is said.
     main([*question, "--tp", "1"])
     printed = capsys.readouterr().out
-    assert "Outside of what this was ever checked on: llama-3-8b on a100-80" in printed
+    assert "Outside of the published pairs that it was checked on: llama-3-8b on a100-80" in printed
     assert "overstated" not in printed
 
 

@@ -1,4 +1,4 @@
-"""Two small shapes through `sizes` with vLLM on this machine's CPU: a data set each, in one run.
+"""Two small shapes through config/sizes.yaml with vLLM on this machine's CPU: a data set each.
 
 One has its arms in turn, the other apart and with one layer of its two; both are profiled after
 their timed calls. Some minutes, most of them imports and boots of vLLM.
@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 import yaml
 
-from cudagraph_lab.design.memory import GIB, kv_bytes_per_token
+from cudagraph_lab.design.memory import GIB, model_of
 from cudagraph_lab.records.store import read_record
 from tests.own_device import CACHE, SHARE_OF_MEMORY, own_device
 
@@ -36,15 +36,13 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(directory, repository, run_snakemake):
-    """Run the workflow in one directory, with changes of the configuration."""
+    """Run config/sizes.yaml in one directory, with small shapes in place of its models."""
+    shipped = yaml.safe_load((repository / "config" / "sizes.yaml").read_text(encoding="utf-8"))
     shapes = {
         "measure": "cpu",
         "dataset": "tiny",
         "compare": [],
         "cache_dir": CACHE,
-        "order": "auto",
-        "profile_after": True,
-        "model": {"weights": "dummy"},
         "workload": {
             "output_tokens": 8,
             "batch_sizes": BATCH_SIZES,
@@ -55,6 +53,7 @@ def run(directory, repository, run_snakemake):
         "iterations": 1,
         "warmups": 0,
         "sizes": {
+            **dict.fromkeys(shipped["sizes"]),
             "opt": {"model": model(repository, "opt-2-layers")},
             "too-large": {"model": {"name": "meta-llama/Llama-3.1-70B"}},
             "llama": {
@@ -67,7 +66,8 @@ def run(directory, repository, run_snakemake):
 
     def snakemake(*arguments, **changes):
         (directory / "sizes.yaml").write_text(yaml.safe_dump(shapes | changes, sort_keys=False))
-        files = (repository / "config" / "config.yaml", directory / "sizes.yaml")
+        files = [repository / "config" / f"{name}.yaml" for name in ("config", "sizes")]
+        files.append(directory / "sizes.yaml")
         with mock.patch.dict(os.environ, own_device(directory)):
             return run_snakemake(*arguments, directory=directory, configfiles=files, timeout_s=1800)
 
@@ -134,7 +134,7 @@ def test_a_shape_can_be_run_with_fewer_layers(records, repository):
     shape = json.loads(path.read_text(encoding="utf-8"))
     for arm in ARMS:
         # vLLM's KV cache has its bytes on a CPU; the fewer the layers, the more tokens it holds.
-        bytes_per_token = kv_bytes_per_token(shape | {"num_hidden_layers": 1}, 2)
+        bytes_per_token = model_of(shape | {"num_hidden_layers": 1}).kv_bytes_per_token
         assert records["llama", arm].startup.kv_cache_tokens == GIB // bytes_per_token
 
 

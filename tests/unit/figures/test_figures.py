@@ -10,8 +10,9 @@ from matplotlib.container import BarContainer
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.figures.catalogue import FIGURES
+from cudagraph_lab.figures.colours import CONTEXT, colour_of
 from cudagraph_lab.figures.draw import draw_figures, to_svg
-from cudagraph_lab.figures.style import CONTEXT, PAPER, colour_of, mark_of
+from cudagraph_lab.figures.style import PAPER, mark_of
 from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.report.page import inline_svg
 from tests.report_builders import BUNDLE, make_dataset, make_judged, make_ledger, make_number

@@ -11,9 +11,11 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import Prediction, read_predictions, registered_hashes
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.build import build_ledger, ledger_table, read_ledger
+from cudagraph_lab.ledger.build import build_ledger
+from cudagraph_lab.ledger.hosts import read_measured
 from cudagraph_lab.ledger.settings import Settings
-from cudagraph_lab.observations.dataset import read_dataset
+from cudagraph_lab.ledger.store import ledger_table, read_ledger
+from tests.read_dataset import read_dataset
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
 CONFIG = parse_config(
@@ -188,6 +190,33 @@ def guess(**fields):
 @pytest.fixture(scope="module")
 def l4():
     return dataset(SHIPPED / "l4-published" / "runs")
+
+
+def test_a_series_is_not_said_to_lack_what_it_is_not_asked_for(l4):
+    facts, table = l4
+    asked = guess(id="a/asked", number="kv/tokens_lost")
+    other = guess(id="a/other", number="replay/padded_tokens/graphs/b9")
+
+    def lacking(series):
+        of_series = facts.model_copy(update={"series": series})
+        numbers = ledger_of((of_series, table), predictions=[asked, other]).numbers
+        return {p.id for n in numbers for p in n.predictions if n.value is None}
+
+    assert lacking(None) == {"a/asked", "a/other"}
+    assert lacking("sizes") == {"a/asked"}
+
+
+@pytest.mark.parametrize(
+    ("number", "low", "high"),
+    [("step_ratio/bundle/b256", 1.5, 2.76), ("step/eager/b8", 0.0109, 0.0186)],
+)
+def test_an_open_forecast_of_a_step_says_how_many_repeats_would_settle_it(number, low, high):
+    forecast = guess(number=number, low=low, high=high)
+    name = "h100-sizes-llama-8b"
+    ledger = ledger_of(read_measured(name), predictions=[forecast])
+    (judged,) = one(ledger, name, number).predictions
+    assert judged.verdict == "inconclusive"
+    assert re.fullmatch(r"about \d+ more repeats? per arm, with a chance of \d+%", judged.settle)
 
 
 def test_registered_changed_and_unregistered_predictions(l4):

@@ -75,7 +75,7 @@ def test_verdicts_are_counted_with_what_weakens_them():
     assert counted["post hoc"] == 1
 
 
-def test_a_prediction_of_several_numbers_counts_once_for_a_data_set_by_the_worst():
+def test_a_prediction_of_several_numbers_counts_at_each_of_them():
     verdicts = {1: "confirmed", 8: "inconclusive", 64: "confirmed", 256: "not measured"}
     numbers = [
         ratio(batch, 2.0, predictions=[make_judged(verdict, "a/all")])
@@ -83,4 +83,4 @@ def test_a_prediction_of_several_numbers_counts_once_for_a_data_set_by_the_worst
     ]
     numbers.append(ratio(1, 2.0, predictions=[make_judged("confirmed", "a/all")], dataset="other"))
     counted = count_verdicts(make_index(make_ledger([], numbers)))
-    assert counted == Counter({"inconclusive": 1, "confirmed": 1})
+    assert counted == Counter({"confirmed": 3, "inconclusive": 1, "not measured": 1})

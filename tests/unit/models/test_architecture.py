@@ -103,6 +103,9 @@ def test_unknown_keys_and_missing_files_are_refused(tmp_path):
         ({"tp": 1}, "raise tp"),
         ({"device": DEVICES["v100"]}, "no bf16"),
         ({"weight_bits": 0}, "weight_bits"),
+        ({"batch": 0}, "batch 0: must be 1 or more"),
+        ({"tp": 0}, "tp 0: must be 1 or more"),
+        ({"context": -1}, "context -1: must be 1 or more"),
     ],
 )
 def test_impossible_settings_end_in_one_line(change, what):

@@ -178,10 +178,7 @@ def test_families_hold_one_speakers_claims_of_one_kind_and_the_refuted_come_firs
     ]
     assert [width_words(f) for f in found] == ["exact", "wide"]
     text = text_of(index.ledger)
-    assert (
-        "memory of the graphs: vLLM’s own rules predicted 3 GiB, measured 1 GiB on L4: refuted"
-        in text
-    )
+    assert "vLLM’s own rules say that the graphs take 3 GiB: measured 1 GiB (L4)." in text
 
 
 def test_no_prediction_leaves_no_scores():
@@ -201,6 +198,35 @@ def test_what_held_and_what_did_not_is_told_of_the_users_own_data():
                     predictions=[make_judged("refuted", "vllm/c", low=3.0, high=3.0)]),
     ]  # fmt: skip
     text = text_of(make_ledger(datasets, numbers, measured="own"))
-    assert "Did not holdNo prediction of what was measured here was refuted. 1 are not" in text
+    assert "Did not holdNo prediction of what was measured here was refuted. Not settled: 1" in text
     shipped = text_of(make_ledger(datasets, numbers))
-    assert "Did not holdmemory of the graphs: vLLM’s own rules predicted 3 GiB" in shipped
+    assert "Did not holdvLLM’s own rules say that the graphs take 3 GiB: measured 1 GiB" in shipped
+
+
+def test_of_many_refuted_numbers_the_farthest_from_its_bounds_is_told():
+    spread = {
+        8: (0.06, 0.052, 0.2),
+        64: (0.3, 0.15, 0.9),
+        1: (0.4, 0.06, 2.0),
+        9: (0.01, 0.0, 0.04),
+    }
+    numbers = [
+        make_number(f"spread/between/eager/b{size}", value=value, low=low, high=high,
+                    unit="relative", predictions=[make_judged(
+                        "confirmed" if size == 9 else "refuted", "lab/s", low=0.0, high=0.05)])
+        for size, (value, low, high) in spread.items()
+    ]  # fmt: skip
+    text = text_of(make_ledger([make_dataset()], [ratio(1, 2.0, 1.8, 2.2), *numbers]))
+    said = "The course lab said that repeats of one arm differ by 0 to 5%: measured 30% for eager"
+    assert f"{said} at batch 64 (L4)" in text
+    assert "3 refuted and 1 confirmed of 4" in text
+
+
+def test_who_was_right_instead_is_told_beside_who_was_not():
+    said = [
+        make_judged("refuted", "lab/a", low=3.0, high=3.0),
+        make_judged("confirmed", "vllm/b", low=1.0, high=1.0),
+    ]
+    number = make_number("capture/gib", value=1.0, unit="GiB", n=1, predictions=said)
+    text = text_of(make_ledger([make_dataset()], [number]))
+    assert "measured 1 GiB (L4). vLLM’s own rules say 1 GiB, which was right." in text

@@ -3,13 +3,12 @@
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from cudagraph_lab.figures.colours import CONTEXT, colour_of
 from cudagraph_lab.figures.style import INK, panel_title, ratio_axis
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain
 from cudagraph_lab.ledger.selection import Curve, Sized, curves, ranked
-
-FORECAST, MEASURED = "#0173b2", "#de8f05"
 
 
 def largest_ranked(index: Index) -> tuple[str, list[Sized]] | None:
@@ -24,6 +23,7 @@ def largest_ranked(index: Index) -> tuple[str, list[Sized]] | None:
 def ranks_panel(axes: Axes, index: Index, device: str, rows: list[Sized]) -> list[Number]:
     """Measured speed-ups by GPUs, what was registered for them, and today's forecast as a band."""
     batch = min(set.intersection(*(set(row.ratios) for row in rows)))
+    colour = colour_of(index, index.datasets[rows[0].dataset])
     line = [
         (curve.tp, number)
         for curve in _of_this_host(index, device)
@@ -34,19 +34,19 @@ def ranks_panel(axes: Axes, index: Index, device: str, rows: list[Sized]) -> lis
     if line:
         places = [tp for tp, _ in line]
         lows, highs = ([float(getattr(n, e) or 1) for _, n in line] for e in ("low", "high"))
-        axes.fill_between(places, lows, highs, color=FORECAST, alpha=0.13, linewidth=0)
+        axes.fill_between(places, lows, highs, color=CONTEXT, alpha=0.2, linewidth=0)
         values = [float(n.value or 1) for _, n in line]
-        axes.plot(places, values, color=FORECAST, linewidth=1.2, label="step model today")
+        axes.plot(places, values, color=CONTEXT, linewidth=1.2, label="step model today")
     reached = [float(n.high or 1) for _, n in line] + [1.0]
     for row in rows:
         number = row.ratios[batch]
-        axes.plot(row.ranks, float(number.value or 1), "o", color=MEASURED, markersize=6)
+        axes.plot(row.ranks, float(number.value or 1), "o", color=colour, markersize=6)
         reached.append(float(number.value or 1))
         for judged in number.predictions:
             if judged.low is not None and judged.high is not None:
                 place = row.ranks * 1.05
                 axes.plot([place] * 2, [judged.low, judged.high], ":", color=INK, linewidth=1.2)
-    axes.plot([], [], "o", color=MEASURED, label="measured, each host")
+    axes.plot([], [], "o", color=colour, label="measured, each host")
     axes.plot([], [], ":", color=INK, label="registered before, 90%")
     axes.set_xscale("log", base=2)
     ticks = sorted({row.ranks for row in rows} | {tp for tp, _ in line})
@@ -55,7 +55,7 @@ def ranks_panel(axes: Axes, index: Index, device: str, rows: list[Sized]) -> lis
     axes.set_xlabel(f"{device}s that share the model")
     ratio_axis(axes, 0.85, max(reached) * 1.1)
     axes.legend(fontsize=8, frameon=False, loc="upper left")
-    panel_title(axes, f"{rows[0].label}, batch {batch}", INK)
+    panel_title(axes, f"{rows[0].label}, batch {batch}", colour)
     return [*[number for _, number in line], *[row.ratios[batch] for row in rows]]
 
 

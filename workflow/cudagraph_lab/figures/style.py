@@ -10,18 +10,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.figures.catalogue import FIGURES, Drawing
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.index import Index, short_device
+from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain, trimmed
 from cudagraph_lab.observations.dataset import Dataset
 
 STYLE = REPOSITORY / "report" / "lab.mplstyle"
 INK, PAPER, GRID = "#222222", "#ffffff", "#d9d9d9"  # as lab.mplstyle has them
-CONTEXT = "#8a8a8a"  # what was not measured here, beside what was
-# Told apart also by who does not tell all colours apart; seaborn's palette "colorblind".
-COLOURS = (
-    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
-    "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
-)  # fmt: skip
 MARKS = "osD^vPX*"
 LINES = ("-", "--", "-.", ":")
 WIDTH = 5.6  # inches; narrow, so that a phone shows it in a readable size
@@ -42,24 +36,6 @@ def nothing(reason: str) -> Drawn:
     figure = Figure(figsize=(WIDTH, 0.8))
     figure.text(0.5, 0.5, reason, ha="center", va="center", color=INK)
     return figure, reason, []
-
-
-def colour_of(index: Index, dataset: Dataset) -> str:
-    """The colour of a device, the same in every figure; grey for context and for a CPU."""
-    here = index.ledger.measured_here
-    if here and dataset.name not in here:
-        return CONTEXT
-    devices = list(
-        dict.fromkeys(
-            short_device(d)
-            for d in index.ledger.datasets
-            if d.platform != "cpu" and (not here or d.name in here)
-        )
-    )
-    if dataset.platform == "cpu" and devices:
-        return "#6b6b6b"
-    place = devices.index(short_device(dataset)) if devices else 0
-    return COLOURS[place % len(COLOURS)]
 
 
 def mark_of(index: Index, dataset: Dataset) -> str:
@@ -155,11 +131,15 @@ def reach(numbers: Sequence[Number]) -> tuple[float, float]:
 
 
 def label_lines(
-    axes: Axes, labels: Sequence[tuple[float, str, str]], x: float, share: float = 1.0
+    axes: Axes,
+    labels: Sequence[tuple[float, str, str]],
+    x: float,
+    share: float = 1.0,
+    left: bool = False,
 ) -> None:
     """Write (value, text, colour) beside the ends of the lines, moved apart where they touch.
 
-    `share` is the axes' part of the figure's height.
+    `share` is the axes' part of the figure's height; `left` says that x is where lines begin.
     """
     bottom, top = (math.log(end) for end in axes.get_ylim())
     figure = axes.get_figure()
@@ -174,8 +154,9 @@ def label_lines(
         axes.annotate(
             text if len(text) <= LABEL or "\n" in text else f"{text[: LABEL - 1]}…",
             (x, math.exp(at - max(over, 0.0))),
-            xytext=(12, 0),
+            xytext=(-9 if left else 12, 0),
             textcoords="offset points",
+            ha="right" if left else "left",
             va="center",
             color=colour,
             annotation_clip=False,

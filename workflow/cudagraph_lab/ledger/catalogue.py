@@ -42,6 +42,7 @@ KV_LOST = ("ledger.quantities.startup.kv_results",)
 LAUNCH_MODEL = ("models.launch.eager_over_graph", "models.launch.predict_eager_step_s")
 LADDERS = ("engine.capture_sizes.vllm_capture_sizes", "models.ladder.best_ladder")
 FORECAST = ("models.forecast.answer", "ledger.size_curves.curve_numbers")
+SIZE_CLAIMS = ("ledger.selection.sized", "ledger.size_claims.size_claims")
 SCORED = ("ledger.scores.score_results", "statistics.scores.score")
 
 # A table: id, unit, words, what computes it, which way is better. Laid out by hand, since one
@@ -193,7 +194,7 @@ LAUNCH_SPEED_UP = Quantity(
     "higher")
 LAUNCH_BREAK_EVEN = Quantity(
     "launches/break_even_call", "calls", "call at which capture pays, in launches",
-    ("models.costs.launch_break_even_call",), "lower")
+    ("ledger.quantities.profile.profile_results",), "lower")
 
 # Of the lab's launch models.
 MODEL_RATIO = Quantity(
@@ -260,6 +261,11 @@ CURVE_LAUNCH = Quantity(
 WAITING = Quantity(
     "waiting/{dataset}/b{batch}", "x", "speed-up of a step, forecast and not measured yet",
     FORECAST, "higher")
+FALLS_WITH_SIZE = Quantity(
+    "sizes/falls_with_size/{device}", "holds", "the gain falls with the model's size", SIZE_CLAIMS)
+FALLS_WITH_BATCH = Quantity(
+    "sizes/falls_with_batch/{device}", "holds", "the gain falls with the batch, at every size",
+    SIZE_CLAIMS)
 BACKTEST_HITS = Quantity(
     "backtest/hits", "pairs", "published pairs inside their bounds", BACK_TESTED, "higher")
 BACKTEST_TESTED = Quantity("backtest/tested", "pairs", "published pairs tested", BACK_TESTED)

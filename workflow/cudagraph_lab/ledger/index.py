@@ -11,10 +11,9 @@ from functools import cached_property
 
 from cudagraph_lab.config.contrast import Contrast, Role
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.build import Judged, Ledger, Number
+from cudagraph_lab.ledger.build import Ledger, Number
 from cudagraph_lab.ledger.catalogue import RATIO
 from cudagraph_lab.ledger.quantity import NumberId, Quantity
-from cudagraph_lab.ledger.verdicts import VERDICTS
 from cudagraph_lab.observations.dataset import Dataset
 
 
@@ -115,23 +114,18 @@ def having(index: Index, role: Role) -> list[Dataset]:
 
 
 def count_verdicts(index: Index) -> Counter[str]:
-    """How many predictions ended in each verdict, each counted once for a data set.
+    """How many predictions of a number ended in each verdict: each number counts by itself.
 
-    Of several numbers, as of all batch sizes, the worst verdict counts: they are from the same
-    processes and one finding. `X in-sample` counts those of a verdict that were read from the
-    same data; `post hoc` counts those that were measured and registered too late.
+    So the counts are the sums over the rows of a table of them. `X in-sample` counts those of a
+    verdict that were read from the same data; `post hoc` counts those that were measured and
+    registered too late.
     """
-    worst: dict[tuple[str, str], Judged] = {}
+    counted: Counter[str] = Counter()
     for number in index.ledger.numbers:
         for prediction in number.predictions:
-            key = (number.dataset, prediction.id)
-            known = worst.setdefault(key, prediction)
-            worst[key] = min(known, prediction, key=lambda one: VERDICTS.index(one.verdict))
-    counted: Counter[str] = Counter()
-    for prediction in worst.values():
-        counted[prediction.verdict] += 1
-        counted[f"{prediction.verdict} in-sample"] += prediction.in_sample
-        counted["post hoc"] += prediction.post_hoc and prediction.verdict != "not measured"
+            counted[prediction.verdict] += 1
+            counted[f"{prediction.verdict} in-sample"] += prediction.in_sample
+            counted["post hoc"] += prediction.post_hoc and prediction.verdict != "not measured"
     return counted
 
 

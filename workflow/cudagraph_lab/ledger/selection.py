@@ -9,6 +9,7 @@ from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import BACKTEST, BUSY_S, CURVE, STARTUP, STEP, STEP_RATIO
 from cudagraph_lab.ledger.index import (
     Index,
+    contrast_of_role,
     ratios,
     short_device,
     short_model,
@@ -51,18 +52,52 @@ def factors(index: Index, dataset: str) -> tuple[dict[int, Number], dict[int, Nu
     return None
 
 
-def profiled(index: Index, dataset: str) -> list[tuple[str, int, Number, Number]]:
-    """(arm, batch, step, GPU work) at the smallest and largest profiled batch, by batch."""
+Profiled = tuple[str, int, Number, Number]  # arm, batch size, step, GPU work of it
+
+
+def profiled(index: Index, dataset: str) -> list[Profiled]:
+    """The steps at the smallest and the largest profiled batch size, by batch, slow arms first.
+
+    The steps are those of a data set with the arms in turn, where one of the same device and
+    model has them all: the load of the host then tells no arm from another.
+    """
+    works = with_quantity(index, dataset, BUSY_S)
+    own = _timed(index, dataset, works)
+    sizes = [size for _, size, _, _ in own]
+    ends = [row for row in own if row[1] in (min(sizes), max(sizes))] if own else []
+    facts = index.datasets[dataset]
+    for other in index.main:
+        alike = (other.device, other.model, other.weights) == (
+            facts.device,
+            facts.model,
+            facts.weights,
+        )
+        steadier = _timed(index, other.name, [work for *_, work in ends])
+        if alike and other.measured == "in_turn" and len(steadier) == len(ends):
+            ends = steadier
+            break
+    slowest = {arm: float(step.value or 0) for arm, _, step, _ in reversed(ends)}
+    return sorted(ends, key=lambda row: (row[1], -slowest[row[0]]))
+
+
+def _timed(index: Index, dataset: str, works: Sequence[Number]) -> list[Profiled]:
+    """GPU work with the steps of a data set, where it has them."""
     found = []
-    for work in with_quantity(index, dataset, BUSY_S):
-        key = work.id
-        step = value_at(index, dataset, STEP(arm=key.arm, batch=key.batch))
+    for work in works:
+        arm, size = str(work.id.arm), int(work.id.batch)
+        step = value_at(index, dataset, STEP(arm=arm, batch=size))
         if step is not None:
-            found.append((str(key.arm), int(key.batch), step, work))
-    sizes = [size for _, size, _, _ in found]
-    kept = [row for row in found if row[1] in (min(sizes), max(sizes))] if found else []
-    slowest = {arm: float(step.value or 0) for arm, _, step, _ in reversed(kept)}
-    return sorted(kept, key=lambda row: (row[1], -slowest[row[0]]))
+            found.append((arm, size, step, work))
+    return found
+
+
+def differs_from_itself(index: Index, dataset: str) -> list[int]:
+    """The batch sizes at which the interval of an arm against itself excludes 1."""
+    return [
+        size
+        for size, n in ratios(index, dataset, "a_a").items()
+        if n.low is not None and n.high is not None and not n.low <= 1 <= n.high
+    ]
 
 
 @dataclass(frozen=True)
@@ -135,6 +170,21 @@ def _step_ratios(index: Index, dataset: Dataset) -> dict[int, Number]:
         for number in with_quantity(index, dataset.name, STEP_RATIO)
         if number.id.contrast in primary
     }
+
+
+def plain_steps(index: Index, dataset: str) -> dict[int, tuple[Number, Number, Number]]:
+    """By batch size: the speed-up of a step, the step in eager, the step with graphs."""
+    facts = index.datasets[dataset]
+    pair = contrast_of_role(index, dataset, "primary")
+    found = {}
+    for size, gain in _step_ratios(index, facts).items():
+        slow, fast = (
+            value_at(index, dataset, STEP(arm=arm, batch=size))
+            for arm in ((pair[1].denominator, pair[1].numerator) if pair else ("", ""))
+        )
+        if slow is not None and fast is not None:
+            found[size] = (gain, slow, fast)
+    return found
 
 
 def impossible(index: Index, dataset: Dataset) -> list[int]:

@@ -18,7 +18,7 @@ from cudagraph_lab.ledger.catalogue import (
     SHAPES_PIECEWISE,
     SPREAD_BETWEEN,
 )
-from cudagraph_lab.ledger.index import Index, has_value
+from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 
@@ -32,7 +32,9 @@ SPEAKERS = {
     "trial": "a trial on the same kind of device",
     "model": "our extrapolation",
     "extrapolation": "our extrapolation",
+    "shipped": "earlier runs on the same kind of device",
     FORECAST: "our step model",
+    "step-model": "our step model",
     "backtest": "our step model",
     "transfer": "carried over from another device",
     "upgrade": "“an upgrade changes nothing”",
@@ -43,12 +45,12 @@ ROLE_WORDS: dict[Role, str] = {
     "compile": "compilation alone",
     "a_a": "an arm against itself",
     "co_resident": "an arm in turn over the same arm alone",
-    "observer": "without vLLM’s statistics",
+    "observer": "an arm without vLLM’s statistics",
     "piecewise": "piecewise graphs over the default",
-    "graph_compiled": "graphs, on compiled code",
-    "graph_uncompiled": "graphs, without compilation",
-    "compile_graphed": "compilation, with graphs",
-    "compile_ungraphed": "compilation, without graphs",
+    "graph_compiled": "graphs on compiled code",
+    "graph_uncompiled": "graphs without compilation",
+    "compile_graphed": "compilation beside graphs",
+    "compile_ungraphed": "compilation without graphs",
     "upgrade": "one version of vLLM over another",
     "other": "another contrast",
 }
@@ -103,6 +105,17 @@ class Claims:
         return next(verdict for verdict in VERDICTS if self.counts[verdict])
 
     @property
+    def refuted(self) -> list[tuple[Number, Judged]]:
+        """Those that the data refuted, other than the data that they were read from."""
+        return [pair for pair in self.tested if pair[1].verdict == "refuted"]
+
+    @property
+    def alike(self) -> bool:
+        """Whether all of them say the same."""
+        said = {(p.low, p.high, isinstance(p.value, bool) and p.value) for _, p in self.pairs}
+        return len(said) == 1
+
+    @property
     def tested(self) -> list[tuple[Number, Judged]]:
         """Those that were measured and that the data could have refuted."""
         return [
@@ -117,6 +130,11 @@ def importance(claims: Claims) -> tuple[int, bool]:
     order = list(IMPORTANT)
     place = order.index(claims.quantity) if claims.quantity in order else len(order)
     return place, claims.role != "primary"
+
+
+def lab_first(claims: Claims) -> tuple[bool, tuple[int, bool]]:
+    """The place of a family where the course lab's claims come first, then the important ones."""
+    return claims.speaker != SPEAKERS[LAB], importance(claims)
 
 
 def families(index: Index) -> list[Claims]:
@@ -164,13 +182,3 @@ def width_words(claims: Claims) -> str:
         return "from zero up"
     widest = max(high / low for low, high in finite)
     return "narrow" if widest <= 1.25 else "medium" if widest <= 2 else "wide"
-
-
-def refuted_by_prediction(index: Index) -> dict[str, list[tuple[Number, Judged]]]:
-    """The refuted predictions by id, each with the numbers that refuted it."""
-    found: dict[str, list[tuple[Number, Judged]]] = {}
-    for number in index.ledger.numbers:
-        for judged in number.predictions:
-            if judged.verdict == "refuted" and has_value(number):
-                found.setdefault(judged.id, []).append((number, judged))
-    return found

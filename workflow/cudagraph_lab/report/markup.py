@@ -19,14 +19,16 @@ from cudagraph_lab.ledger.verdicts import WORDINGS, Verdict, style_name
 
 @dataclass(frozen=True)
 class Datum:
-    """Digits of a result, and where they come from."""
+    """Digits of a result, and where they come from; an attribute may be a bare word."""
 
     text: str
     attributes: tuple[tuple[str, str], ...]
 
     def html(self) -> Markup:
         """The digits with their origin as attributes."""
-        pairs = "".join(f" {key}={_attribute(value)}" for key, value in self.attributes)
+        pairs = "".join(
+            f" {key}={_attribute(value)}" if value else f" {key}" for key, value in self.attributes
+        )
         return Markup(f"<var{pairs}>{escape(self.text)}</var>")  # noqa: S704
 
     def plain(self) -> str:
@@ -45,7 +47,7 @@ class Exempt:
         """The words, marked where they hold digits."""
         if not re.search(r"\d", self.text):
             return escape(clean(self.text))
-        why = "" if self.why == "said" else f'="{self.why}"'
+        why = "" if self.why == "said" else f"={self.why}"
         return Markup(f"<span data-why{why}>{{}}</span>").format(clean(self.text))  # noqa: S704
 
     def plain(self) -> str:
@@ -73,10 +75,26 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Time:
-    """A moment, as ISO 8601 writes it."""
+class RowId:
+    """The id of the number that a row is about; the row's own `id` says it to scripts."""
 
     text: str
+
+    def html(self) -> Markup:
+        """The id without marks: a page has thousands, and the style sheet sets them as code."""
+        return escape(self.text)
+
+    def plain(self) -> str:
+        """The id as code."""
+        return Code(self.text).plain()
+
+
+@dataclass(frozen=True)
+class Time:
+    """A moment, as ISO 8601 writes it; `day` shows no more than the day."""
+
+    text: str
+    day: bool = False
 
     def html(self) -> Markup:
         """The moment to read, and as machines read it."""
@@ -84,6 +102,8 @@ class Time:
 
     def plain(self) -> str:
         """The moment to read."""
+        if self.day:
+            return self.text.partition("T")[0]
         return self.text.replace("T", " ").removesuffix("+00:00") + " UTC"
 
 
@@ -201,7 +221,9 @@ class Noted:
         return f"{plain(self.line)} {WORDINGS[self.verdict].sign}"
 
 
-Piece = str | Datum | Exempt | Code | Time | Chip | Strong | Link | About | Predicted | Noted
+Piece = (
+    str | Datum | Exempt | Code | RowId | Time | Chip | Strong | Link | About | Predicted | Noted
+)
 Line = tuple[Piece, ...]
 
 

@@ -63,13 +63,13 @@ def _bracket(number: Number) -> Line:
     )
 
 
-def point(number: Number, unit: bool = True) -> Line:
+def point(number: Number, unit: bool = True, about: bool = True) -> Line:
     """The value alone, without its interval."""
     text = written(number)[0]
     line: Line = (_part(number, "value", text),)
     if unit and not isinstance(number.value, bool):
         line += (_unit(suffix(text, unit_of(number)[1])),)
-    return (About(number.dataset, str(number.id), line),)
+    return (About(number.dataset, str(number.id), line),) if about else line
 
 
 def bounds(number: Number, judged: Judged, about: bool = True) -> Line:
@@ -106,6 +106,24 @@ def _bounds(number: Number, judged: Judged) -> Line:
     return ("no bounds",)
 
 
+def median_and_bounds(number: Number, judged: Judged) -> Line:
+    """The median of a forecast with its bounds; its number stands around it."""
+    factor, unit = unit_of(number)
+    text, low, high = (
+        trimmed(float(end or 0) * factor) for end in (judged.value, judged.low, judged.high)
+    )
+    line: Line = (
+        _part(number, "value", text),
+        _unit(suffix(text, unit)),
+        " (",
+        _part(number, "low", low),
+        " to ",
+        _part(number, "high", high),
+        ")",
+    )
+    return (Predicted(judged.id, line),)
+
+
 def extent(pairs: Sequence[tuple[Number, Judged]]) -> Line:
     """The lowest and the highest end of predictions that differ, each of its own number."""
     if any(isinstance(p.value, bool) for _, p in pairs):
@@ -129,7 +147,18 @@ def extent(pairs: Sequence[tuple[Number, Judged]]) -> Line:
         said.append(end("low", min(lows, key=lambda pair: float(pair[1].low or 0))))
     if highs:
         said.append(end("high", max(highs, key=lambda pair: float(pair[1].high or 0))))
-    return say("{ends} over all", ends=join(said, " to ", " to "))
+    return say("{ends}, by number", ends=join(said, " to ", " to "))
+
+
+def span(numbers: Sequence[Number]) -> Line:
+    """The one value, or the smallest and the largest, each of its own number."""
+    if len({n.value for n in numbers}) == 1:
+        return value(numbers[0]) if len(numbers) == 1 else point(numbers[0])
+    if any(isinstance(n.value, bool) for n in numbers):
+        return ("holds in some, not in others",)
+    low = min(numbers, key=lambda n: float(n.value or 0))
+    high = max(numbers, key=lambda n: float(n.value or 0))
+    return say("{a} to {b}", a=point(low, unit=unit_of(low) != unit_of(high)), b=point(high))
 
 
 def repeats(number: Number, about: bool = True) -> Line:
@@ -174,27 +203,32 @@ def weakness(number: Number, judged: Judged) -> Line:
     return (" (", *join(said, "; ", "; "), ")") if said else ()
 
 
-def noted(index: Index, number: Number) -> Line:
+def noted(index: Index, number: Number, interval: bool = True) -> Line:
     """A number for the flow of the text: value, interval, and a mark that opens the rest.
 
-    A number of which nothing was predicted is a link to its row.
+    A number of which nothing was predicted is a link to its row. `interval` false leaves the
+    interval to the row, where it is as wide as to say nothing.
     """
     verdict = worst(number)
     if verdict is None:
-        return (Link(row_anchor(index, number), value(number), quiet=True),)
+        shown = value(number) if interval else point(number)
+        return (Link(row_anchor(index, number), shown, quiet=True),)
     note: list[Line] = [
         say(
             "predicted by {b}: {chip}{weak}",
-            b=named_bounds(number, p),
+            b=named_bounds(number, p, about=False),
             chip=Chip(p.verdict),
             weak=weakness(number, p),
         )
         for p in number.predictions
     ]
     if number.n:
-        note.append(say("n = {n}{method}", n=repeats(number), method=_method(number)))
+        n = repeats(number, about=False)
+        note.append(say("n = {n}{method}", n=n, method=_method(number)))
     note.append((Link(row_anchor(index, number), ("its row, with its records",)),))
-    return (Noted(value(number), verdict, tuple(note)),)
+    shown = value(number, about=False) if interval else point(number, about=False)
+    # Value and note stand inside one mention of the number: a page has hundreds of them.
+    return (About(number.dataset, str(number.id), (Noted(shown, verdict, tuple(note)),)),)
 
 
 def _method(number: Number) -> Line:
@@ -231,10 +265,19 @@ def label(index: Index, number: Number) -> Line:
         elif name == "tp":
             words.append(say("{n} GPUs", n=Exempt(str(given), "key")))
         elif name == "contrast":
-            words.append((Code(str(given)),))
+            words.append(_sides(index, number.dataset, str(given)))
         else:
             words.append((Exempt(str(given), "key"),))
     return join(words, ", ", ", ")
+
+
+def _sides(index: Index, dataset: str, contrast: str) -> Line:
+    """The arms that a contrast compares; its name where they are not known."""
+    facts = index.datasets.get(dataset)
+    sides = facts.contrasts.get(contrast) if facts else None
+    if sides is None:
+        return (Code(contrast),)
+    return say("{a} over {b}", a=Code(sides.numerator), b=Code(sides.denominator))
 
 
 def count(size: int, what: str, **more: str) -> Datum:
@@ -272,7 +315,7 @@ def level() -> Exempt:
 
 def _part(number: Number, part: str, text: str, judged: Judged | None = None) -> Datum:
     # A datum that says nothing is of the value; the number and the prediction stand around it.
-    return Datum(text, () if part == "value" else (("part", part),))
+    return Datum(text, () if part == "value" else ((part, ""),))
 
 
 def _unit(text: str) -> Exempt:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.catalogue import Drawing
+from cudagraph_lab.figures.colours import ON_THE_PAGE
 from cudagraph_lab.ledger.build import Ledger
 from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.report.markup import html, plain
@@ -19,11 +20,12 @@ from cudagraph_lab.report.sections.answer import answer
 from cudagraph_lab.report.sections.appendix import appendix
 from cudagraph_lab.report.sections.cost import production, startup
 from cudagraph_lab.report.sections.effect import why
-from cudagraph_lab.report.sections.scores import scores, wrong
+from cudagraph_lab.report.sections.scores import scores
 from cudagraph_lab.report.sections.sizes import sizes
 from cudagraph_lab.report.sections.speculation import speculation
 from cudagraph_lab.report.sections.trust import trust
 from cudagraph_lab.report.sections.upgrade import upgrade
+from cudagraph_lab.report.sections.wrong import wrong
 from cudagraph_lab.report.view import View
 
 TEMPLATES = REPOSITORY / "report"
@@ -77,7 +79,8 @@ def render_html(
             style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704
         )
     )
-    return re.sub(r"\n\s*\n+", "\n", text)
+    # All attributes stand in double quotes, so that a single one is text wherever it stands.
+    return re.sub(r"\n\s*\n+", "\n", text).replace("&#39;", "'")
 
 
 def render_markdown(view: View) -> str:
@@ -128,8 +131,7 @@ def inline_svg(svg: str, prefix: str) -> Markup:
         ("#d9d9d9", "var(--rule)"),
         ("#e3e3e3", "var(--rule)"),
         ("#6b6b6b", "var(--soft)"),
-        ("#0173b2", "var(--blue)"),
-        ("#029e73", "var(--green)"),
+        *ON_THE_PAGE.items(),
     ):
         svg = svg.replace(colour, name)
     return Markup(_with_classes(svg, prefix))  # noqa: S704

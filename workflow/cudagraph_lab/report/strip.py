@@ -9,6 +9,7 @@ from statistics import median
 from markupsafe import Markup
 
 from cudagraph_lab.config.contrast import Role
+from cudagraph_lab.figures.colours import ON_THE_PAGE, colour_of
 from cudagraph_lab.ledger.index import Index, contrast_of_role, short_title
 from cudagraph_lab.ledger.number_format import trimmed
 from cudagraph_lab.observations.dataset import Dataset
@@ -17,7 +18,7 @@ WIDTH, HEIGHT = 720, 200  # of the drawing; its text is made for half that width
 LEFT, RIGHT, TOP, BOTTOM = 92, 560, 12, 166  # of the dots
 GAP = 26  # between the baselines of two labels
 LABEL = 15  # characters of an arm's name
-DENOMINATOR, TWIN, NUMERATOR = "var(--soft)", "var(--orange)", "var(--blue)"
+DENOMINATOR, TWIN = "var(--soft)", "var(--ink)"  # what is compared with has the device's colour
 
 
 def strip_arms(index: Index, dataset: Dataset, role: Role) -> dict[str, str]:
@@ -28,7 +29,9 @@ def strip_arms(index: Index, dataset: Dataset, role: Role) -> dict[str, str]:
     pair, again = (contrast_of_role(index, dataset.name, one) for one in (role, "a_a"))
     if pair is None:
         return {}
-    sides = {pair[1].denominator: DENOMINATOR, pair[1].numerator: NUMERATOR}
+    colour = colour_of(index, dataset)
+    own = ON_THE_PAGE.get(colour, colour)
+    sides = {pair[1].denominator: DENOMINATOR, pair[1].numerator: own}
     if not sides.keys() <= dataset.calls.keys():
         return {}
     twins = [again[1].numerator, again[1].denominator] if again else []

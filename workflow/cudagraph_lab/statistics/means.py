@@ -54,6 +54,14 @@ def estimate_mean(cell: Cell, *, name: str = "cell") -> Estimate:
     )
 
 
+def error_of_mean(cell: Cell, *, name: str = "cell") -> Error | None:
+    """The uncertainty that `estimate_mean`'s interval rests on; None where it has none.
+
+    Raises LabError as `estimate_mean` does.
+    """
+    return _error_of(read_cell(cell, name))
+
+
 def estimate_with(
     value: float, n: int, error: Error | None, method: str, beside: Callable[[float], float]
 ) -> Estimate:
@@ -90,7 +98,9 @@ def draw_locations(cell: Cell, size: int, seed: int, *, name: str = "cell") -> F
     if error is None:
         return None
     draws = np.random.default_rng(seed).standard_t(len(known.means) - 1, size)
-    return np.asarray(known.location * np.exp(error.standard_error * draws), dtype=np.float64)
+    with np.errstate(over="ignore"):  # of two repeats the far draws are infinite
+        away = np.exp(error.standard_error * draws)
+    return np.asarray(known.location * away, dtype=np.float64)
 
 
 def _error_of(cell: ReadCell) -> Error | None:

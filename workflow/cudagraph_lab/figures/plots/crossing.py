@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from cudagraph_lab.figures.colours import CONTEXT, colour_of
 from cudagraph_lab.figures.style import (
-    CONTEXT,
     INK,
     WIDTH,
     Drawn,
@@ -26,13 +26,12 @@ from cudagraph_lab.ledger.catalogue import (
     CURVE_LAUNCH,
     STEP,
 )
-from cudagraph_lab.ledger.index import Index, value_at
+from cudagraph_lab.ledger.index import Index, short_device, value_at
 from cudagraph_lab.ledger.number_format import plain, trimmed
 from cudagraph_lab.ledger.selection import Curve, curves, sized
 
-MEASURED, QUICK = "#0173b2", "#de8f05"
-LINES = ("-", "--", ":")
-GPU = "#029e73"
+MEASURED, QUICK = "-", "--"  # lines of the two hosts
+HOST = "#6b6b6b"
 
 
 def draw(index: Index) -> Drawn:
@@ -70,42 +69,48 @@ def launch_words(index: Index, curve: Curve) -> str:
     return f"{trimmed(float(cost.value or 0), significant=2)} µs a launch" if cost else curve.host
 
 
+def _colour(index: Index, curve: Curve) -> str:
+    """The colour of the curve's device in all figures; grey where nothing was measured on it."""
+    for dataset in index.ledger.datasets:
+        if short_device(dataset).lower() == curve.device.lower():
+            return colour_of(index, dataset)
+    return CONTEXT
+
+
 def _speed_ups(axes: Axes, index: Index, found: list[Curve]) -> list[Number]:
+    """A curve per host, device and number of GPUs: coloured by device, broken for a quick host."""
     measured = found[0].host
-    # The GPU of which several are shown.
-    largest = next((c.device for c in found if c.tp > 1), found[0].device)
-    ranks = sorted({curve.tp for curve in found})
     top = max(float(n.value or 1) for c in found for _, n in c.points)
     ratio_axis(axes, 0.9, top * 1.25)
+    largest = max(size for c in found for size, _ in c.points)
     labels, shown = [], []
     for curve in found:
         sizes = [size for size, _ in curve.points]
         numbers = [number for _, number in curve.points]
         values = [float(n.value or 1) for n in numbers]
-        other = curve.device != largest
-        colour = CONTEXT if other else MEASURED if curve.host == measured else QUICK
-        line = LINES[ranks.index(curve.tp) % len(LINES)]
-        axes.plot(sizes, values, line, color=colour, linewidth=1.5)
-        if curve.tp == 1 and not other:
+        colour = _colour(index, curve)
+        own = curve.host == measured
+        axes.plot(sizes, values, MEASURED if own else QUICK, color=colour, linewidth=1.5)
+        if curve.tp == 1 and own and sizes[-1] == largest:
             lows, highs = ([float(getattr(n, e) or 1) for n in numbers] for e in ("low", "high"))
             axes.fill_between(sizes, lows, highs, color=colour, alpha=0.13, linewidth=0)
         words = f"{curve.tp} {curve.device.upper()}"
-        if other:
-            axes.annotate(words, (sizes[-1], values[-1]), xytext=(3, 6),
-                          textcoords="offset points", color="#6b6b6b", fontsize=9)  # fmt: skip
-        elif curve.host == measured:
+        if own and sizes[-1] == largest:
             labels.append((values[-1], words, colour))
+        elif own:  # a device that holds no larger model
+            axes.annotate(words, (sizes[-2:][0], values[-2:][0]), xytext=(-8, 3), ha="right",
+                          textcoords="offset points", color=colour, fontsize=9)  # fmt: skip
         shown += numbers
     quick = [c for c in found if c.host != measured]
     if quick:
         counts = ", ".join(str(c.tp) for c in quick)
-        ends = max(float(c.points[-1][1].value or 1) for c in quick)
-        labels.append((ends, f"{counts} {quick[0].device.upper()}", QUICK))
-    label_lines(axes, labels, max(size for c in found for size, _ in c.points), share=0.5)
-    for hosts, colour, height in ((found, MEASURED, 1.1), (quick, QUICK, 1.01)):
+        ends = min(float(c.points[-1][1].value or 1) for c in quick)
+        labels.append((ends, f"{counts} {quick[0].device.upper()}", _colour(index, quick[0])))
+    label_lines(axes, labels, largest, share=0.5)
+    for hosts, line, height in ((found, "solid", 1.1), (quick, "broken", 1.01)):
         if hosts:
-            words = f"host with {launch_words(index, hosts[0])}"
-            axes.text(1, height, words, color=colour, ha="right", va="bottom", fontsize=9,
+            words = f"{line}: host with {launch_words(index, hosts[0])}"
+            axes.text(1, height, words, color=INK, ha="right", va="bottom", fontsize=9,
                       transform=axes.transAxes)  # fmt: skip
     panel_title(axes, "speed-up of a step", INK)
     return shown
@@ -116,10 +121,11 @@ def _parts(axes: Axes, index: Index, curve: Curve) -> list[Number]:
     dataset = curve.points[0][1].dataset
     shown: list[Number] = []
     labels = []
+    device = _colour(index, curve)
     for quantity, arm, colour, line, words in (
-        (CURVE_HOST_S, "eager", MEASURED, "-", "host, eager"),
-        (CURVE_HOST_S, "graphs", MEASURED, "--", "host, graphs"),
-        (CURVE_GPU_S, "graphs", GPU, "-", "GPU work"),
+        (CURVE_HOST_S, "eager", HOST, "-", "host, eager"),
+        (CURVE_HOST_S, "graphs", HOST, ":", "host, graphs"),
+        (CURVE_GPU_S, "graphs", device, "-", "GPU work"),
     ):
         known = [
             (size, number)
@@ -151,7 +157,7 @@ def _parts(axes: Axes, index: Index, curve: Curve) -> list[Number]:
                           markersize=5, markerfacecolor="none")  # fmt: skip
                 shown.append(step)
     label_lines(axes, labels, curve.points[-1][0], share=0.4)
-    panel_title(axes, f"its parts, {curve.tp} {curve.device.upper()}", MEASURED)
+    panel_title(axes, f"its parts, {curve.tp} {curve.device.upper()}", device)
     return shown
 
 

@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from cudagraph_lab.design.predictions import FORECAST, predicted_by
+from cudagraph_lab.figures.colours import colour_of
 from cudagraph_lab.figures.ranks import largest_ranked, ranks_finding, ranks_panel
 from cudagraph_lab.figures.style import (
     INK,
-    MARKS,
+    PAPER,
     WIDTH,
     Drawn,
+    label_lines,
     nothing,
     panel_title,
     ratio_axis,
@@ -25,7 +27,7 @@ from cudagraph_lab.ledger.number_format import plain
 from cudagraph_lab.ledger.selection import Sized, sized
 
 SHOWN = 3  # batch sizes: the smallest, the middle one, the largest that all models have
-SHADES = ("#0173b2", "#de8f05", "#029e73")
+STRENGTHS = (1.0, 0.62, 0.36)  # of the device's colour, from the smallest batch size on
 LAB = {"additive": ":", "overlap": "--"}
 
 
@@ -43,9 +45,9 @@ def draw(index: Index) -> Drawn:
     said = []
     for axes, (device, rows) in zip(panels, devices.items(), strict=True):
         batches = shown_batches(rows)
-        numbers = _panel(axes, rows, batches)
-        shown += numbers
-        panel_title(axes, f"{device}, decode step", INK)
+        colour = colour_of(index, index.datasets[rows[0].dataset])
+        shown += _panel(axes, rows, batches, colour, 1 / rows_of_panels)
+        panel_title(axes, f"{device}, decode step", colour)
         said.append(f"{device}: " + "; ".join(_finding(rows, batch) for batch in batches))
     panels[-1].set_xlabel("parameters of the model")
     if several is not None:
@@ -54,7 +56,8 @@ def draw(index: Index) -> Drawn:
     first = shown_batches(next(iter(devices.values())))[0]
     figure.supxlabel(
         "marks: measured, hollow without an interval · bands: forecast before, 90%\n"
-        f"grey: the lab’s two models at batch {first}, additive dotted, overlap dashed",
+        f"grey: the lab’s two models at batch {first}; dotted: host + GPU work, "
+        "dashed: the longer of the two",
         fontsize=8,
         color=INK,
     )
@@ -69,26 +72,33 @@ def shown_batches(rows: list[Sized]) -> list[int]:
     return [common[0], common[len(common) // 2], common[-1]]
 
 
-def _panel(axes: Axes, rows: list[Sized], batches: list[int]) -> list[Number]:
+def _panel(
+    axes: Axes, rows: list[Sized], batches: list[int], colour: str, share: float
+) -> list[Number]:
+    """A line per batch size, the paler the larger, each named at its left end."""
     shown = []
     reached = [1.0]
+    labels = []
     for place, batch in enumerate(batches):
-        colour, mark = SHADES[place], MARKS[place]
+        strength = STRENGTHS[place]
         known = [(row.parameters, row.ratios[batch]) for row in rows]
-        _forecast(axes, known, colour)
+        _forecast(axes, known, colour, strength)
         shift = 1 + 0.04 * (place - 1)
-        for size, number in known:
-            value = float(number.value or 0)
+        values = [float(number.value or 0) for _, number in known]
+        sizes = [size * shift for size, _ in known]
+        axes.plot(sizes, values, color=colour, linewidth=1.1, alpha=strength)
+        for at, value, (_, number) in zip(sizes, values, known, strict=True):
             if number.low is not None and number.high is not None:
                 bars = [[value - number.low], [number.high - value]]
-                axes.errorbar(size * shift, value, bars, color=colour, linewidth=1.1)
-            hollow = "white" if number.low is None else colour
+                axes.errorbar(at, value, bars, color=colour, linewidth=1.1, alpha=strength)
+            hollow = PAPER if number.low is None else colour
             axes.plot(
-                size * shift, value, mark, color=colour, markerfacecolor=hollow, linestyle="none"
-            )
+                at, value, "o", color=colour, markerfacecolor=hollow, linestyle="none",
+                alpha=strength,
+            )  # fmt: skip
             reached += [value, number.high or value]
             shown.append(number)
-        axes.plot([], [], mark, color=colour, label=f"batch {batch}")
+        labels.append((values[0], f"batch {batch}", INK))
     for name, style in LAB.items():
         points = [
             (row.parameters, row.ratios[batches[0]].baselines[name])
@@ -101,9 +111,9 @@ def _panel(axes: Axes, rows: list[Sized], batches: list[int]) -> list[Number]:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks([row.parameters for row in rows], [_size(row.parameters) for row in rows])
     sizes = [row.parameters for row in rows]
-    axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
+    axes.set_xlim(min(sizes) / 4, max(sizes) * 1.6)
     ratio_axis(axes, 0.85, max(reached) * 1.1)
-    axes.legend(fontsize=8, frameon=False, loc="upper right")
+    label_lines(axes, labels, min(sizes), share=share, left=True)
     return shown
 
 
@@ -114,7 +124,7 @@ def _size(parameters: float) -> str:
     return f"{parameters / 1e9:.2g}B"
 
 
-def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str) -> None:
+def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str, strength: float) -> None:
     """The band of what was forecast, where it was."""
     said = [
         (size, judged)
@@ -126,8 +136,7 @@ def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str) -> Non
         return
     sizes = [size for size, _ in said]
     lows, highs = [float(j.low or 0) for _, j in said], [float(j.high or 0) for _, j in said]
-    axes.fill_between(sizes, lows, highs, color=colour, alpha=0.13, linewidth=0)
-    axes.plot(sizes, [float(j.value or 0) for _, j in said], color=colour, linewidth=0.9, alpha=0.7)
+    axes.fill_between(sizes, lows, highs, color=colour, alpha=0.13 * strength, linewidth=0)
 
 
 def _finding(rows: list[Sized], batch: int) -> str:

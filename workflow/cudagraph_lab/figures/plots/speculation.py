@@ -7,13 +7,14 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cudagraph_lab.figures.style import INK, WIDTH, Drawn, colour_of, nothing, panel_title
+from cudagraph_lab.figures.colours import colour_of
+from cudagraph_lab.figures.style import INK, WIDTH, Drawn, nothing, panel_title
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain
 from cudagraph_lab.ledger.speculation_pairs import Speculated, speculated, with_drafts
 
-DRAFT = "#de8f05"  # the same in every figure that divides a step
+DRAFT = "#4d4d4d"  # a colour is a device; what the draft works is dark
 
 
 def draw(index: Index) -> Drawn:
@@ -48,7 +49,7 @@ def draw(index: Index) -> Drawn:
         axes.set_xlabel("ms a step")
         panel_title(axes, f"batch {size}", colour)
     divided = any(row.busy is not None for row in table)
-    legend = "orange: draft · strong: target · pale: the GPU waits for the host"
+    legend = "dark: draft · strong: target · pale: the GPU waits for the host"
     figure.supxlabel(legend if divided else "steps whole", fontsize=8.5, color=INK)
     return figure, "; ".join(said) + ".", shown
 

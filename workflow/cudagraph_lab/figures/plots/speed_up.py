@@ -6,14 +6,13 @@ Speed-up against batch size: the first picture of the page.
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cudagraph_lab.figures.colours import CONTEXT, colour_of
 from cudagraph_lab.figures.style import (
-    CONTEXT,
     IN_ONE_PANEL,
     INK,
     WIDTH,
     Drawn,
     batch_axis,
-    colour_of,
     ends,
     label_lines,
     line_of,

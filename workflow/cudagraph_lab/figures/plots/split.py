@@ -5,13 +5,13 @@ Graphs and compilation apart: the speed-up of each alone against batch size.
 
 from matplotlib.figure import Figure
 
+from cudagraph_lab.figures.colours import colour_of
 from cudagraph_lab.figures.style import (
     IN_ONE_PANEL,
     INK,
     WIDTH,
     Drawn,
     batch_axis,
-    colour_of,
     ends,
     mark_of,
     nothing,

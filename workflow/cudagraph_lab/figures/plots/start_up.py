@@ -5,11 +5,13 @@ import of Python's packages, is the same for every arm.
 """
 
 import math
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from cudagraph_lab.figures.colours import colour_of
 from cudagraph_lab.figures.style import IN_ONE_PANEL, INK, WIDTH, Drawn, nothing
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import STARTUP
@@ -23,19 +25,28 @@ from cudagraph_lab.ledger.index import (
 from cudagraph_lab.ledger.number_format import plain
 from cudagraph_lab.ledger.selection import arms_shown
 
-# (what the reader calls it, spans added, spans taken off since they lie inside, colour)
-PHASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], str], ...] = (
-    ("device and weights", ("device", "load"), (), "#8a8a8a"),
-    ("compile", ("compile_cold", "compile_warm"), (), "#de8f05"),
-    ("rest of profiling run", ("profile",), ("compile_cold", "compile_warm"), "#f0cf9b"),
-    ("capture graphs", ("capture",), (), "#0173b2"),
+GREYS = ("#8a8a8a", "#c4c4c4", "#e3e3e3")  # what every arm does
+# (what the reader calls it, spans added, spans taken off since they lie inside, its grey or the
+# strength of the device's colour)
+PHASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], str | float], ...] = (
+    ("device and weights", ("device", "load"), (), GREYS[0]),
+    ("compile", ("compile_cold", "compile_warm"), (), 0.35),
+    ("rest of profiling run", ("profile",), ("compile_cold", "compile_warm"), GREYS[1]),
+    ("capture graphs", ("capture",), (), 1.0),
     (
         "rest of boot",
         ("boot", "capture"),
         ("device", "load", "profile", "capture", "capture"),
-        "#e3e3e3",
+        GREYS[2],
     ),
 )
+
+
+def _look(phase: str | float, colour: str) -> dict[str, Any]:
+    """How a phase is filled: a grey, or the device's colour as strong as it says."""
+    if isinstance(phase, str):
+        return {"facecolor": phase}
+    return {"facecolor": mpl.colors.to_rgba(colour, phase)}
 
 
 def compared(index: Index) -> list[str]:
@@ -64,14 +75,15 @@ def draw(index: Index) -> Drawn:
     said = []
     for name in names:
         title = short_title(index, index.datasets[name])
-        axes.text(0, at - 0.05, title, va="center", fontweight="bold", color=INK)
+        colour = colour_of(index, index.datasets[name])
+        axes.text(0, at - 0.05, title, va="center", fontweight="bold", color=colour)
         at += 1
         for arm in arms_shown(index, name):
             begin = 0.0
-            for _, added, inside, colour in PHASES:
+            for _, added, inside, phase in PHASES:
                 width = _seconds(index, name, arm, added) - _seconds(index, name, arm, inside)
                 if width > 0:
-                    axes.barh(at, width, left=begin, color=colour, height=0.7)
+                    axes.barh(at, width, left=begin, height=0.7, **_look(phase, colour))
                     begin += width
             boot, capture = (_span(index, name, arm, span) for span in ("boot", "capture"))
             text = f"{title}, {arm}: the engine boots in {plain(boot)}" if boot else ""
@@ -83,8 +95,9 @@ def draw(index: Index) -> Drawn:
     axes.set_ylim(at - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("seconds of the engine's boot, means over repeats")
+    first = colour_of(index, index.datasets[names[0]])
     figure.legend(
-        handles=[Patch(color=mpl.colors.to_hex(c), label=n) for n, _, _, c in PHASES],
+        handles=[Patch(label=words, **_look(phase, first)) for words, _, _, phase in PHASES],
         loc="outside upper left",
         ncols=3,
         fontsize=8.5,

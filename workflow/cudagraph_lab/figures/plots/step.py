@@ -6,15 +6,8 @@ A decode step to scale: how long the GPU works, and how long it waits for the ho
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from cudagraph_lab.figures.style import (
-    IN_ONE_PANEL,
-    INK,
-    WIDTH,
-    Drawn,
-    colour_of,
-    nothing,
-    panel_title,
-)
+from cudagraph_lab.figures.colours import colour_of
+from cudagraph_lab.figures.style import IN_ONE_PANEL, INK, WIDTH, Drawn, nothing, panel_title
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, short_title
 from cudagraph_lab.ledger.number_format import plain
@@ -35,6 +28,8 @@ def draw(index: Index) -> Drawn:
     panels = [axes for line in grid for axes in line]
     for spare in panels[len(names) :]:
         spare.remove()
+    timed = {name: tables[name][0][2].dataset for name in names}
+    titles = {name: short_title(index, index.datasets[timed[name]]) for name in names}
     shown: list[Number] = []
     said = []
     for axes, name in zip(panels, names, strict=False):
@@ -47,13 +42,13 @@ def draw(index: Index) -> Drawn:
             axes.barh(place, busy, color=colour, height=0.66)
             shown += [step, work]
             said.append(
-                f"{short_title(index, dataset)}, {arm}, batch {size}: a step takes {plain(step)}, "
+                f"{titles[name]}, {arm}, batch {size}: a step takes {plain(step)}, "
                 f"in which the GPU works {plain(work)}"
             )
         axes.set_yticks(range(len(table)), [f"{arm}, {size}" for arm, size, _, _ in table])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        panel_title(axes, short_title(index, dataset), colour)
+        panel_title(axes, titles[name], colour)
         axes.set_xlabel("ms a step")
     figure.supxlabel(
         "strong: the GPU works · pale: it waits for the host · rows: arm, batch size",

@@ -7,11 +7,10 @@ a request. It pays where it yields more tokens than it takes plain steps.
 from cudagraph_lab.ledger.catalogue import CAN_PAY, GRAPHS_NEED_LESS, NEEDED_IN_EAGER, TOKENS_TO_PAY
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.ledger.results import Result, absent, estimated
+from cudagraph_lab.ledger.results import Result, absent, contrasted
 from cudagraph_lab.ledger.speculation_pairs import drafted
 from cudagraph_lab.ledger.throughputs import Throughputs, alike, sample_of_arms, samples_of
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.contrasts import estimate_sample
 
 
 def speculating(dataset: Dataset) -> dict[str, tuple[str, str]]:
@@ -50,9 +49,7 @@ def _of_pair(dataset: Dataset, arm: str, plain: str, known: Throughputs) -> list
     arms, most = [*sides[1], *sides[0]], drafted(dataset, arm)
     results = []
     for batch, sample in samples_of(known, sides).items():
-        needed = estimated(
-            TOKENS_TO_PAY(arm=arm, batch=batch), estimate_sample(sample, known.ratio_priors), arms
-        )
+        needed = contrasted(TOKENS_TO_PAY(arm=arm, batch=batch), sample, known.ratio_priors, arms)
         results.append(needed)
         if most is not None:
             note = f"a step yields at most {1 + most} tokens to a request"
@@ -74,7 +71,7 @@ def _against_eager(
         if sample is None:
             results.append(absent(number, missing_of(dataset, *arms) or NOT_RUN))
             continue
-        found = estimated(number, estimate_sample(sample, known.ratio_priors), list(arms))
+        found = contrasted(number, sample, known.ratio_priors, list(arms))
         claim = _claim(GRAPHS_NEED_LESS(arm=arms[2], batch=batch), found, 1.0, note, above=True)
         results += [found, claim]
     return results

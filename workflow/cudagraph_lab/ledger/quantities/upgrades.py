@@ -10,13 +10,13 @@ from cudagraph_lab.ledger.catalogue import (
     UPGRADE_KV_TOKENS,
     UPGRADE_STARTUP,
 )
-from cudagraph_lab.ledger.cells import missing_side, repeats_of
-from cudagraph_lab.ledger.quantities.start_costs import starting_alike
+from cudagraph_lab.ledger.cells import missing_side
+from cudagraph_lab.ledger.quantities.start_costs import starting_alike, startups
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.ledger.results import Result, absent, estimated
+from cudagraph_lab.ledger.results import Result, absent, contrasted
 from cudagraph_lab.ledger.throughputs import ArmCells, Throughputs, sides_of, timed_by_arm
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
+from cudagraph_lab.statistics.contrasts import priors_of
 from cudagraph_lab.statistics.shapes import ratio_samples
 
 PHASES = ("import", "boot", "load", "profile", "kv_cache", "warm_up", "capture")
@@ -60,9 +60,10 @@ def _first_tokens(
     samples = ratio_samples(numerator, denominator, names=names, blocks=known.blocks)
     priors = priors_of(list(samples.values()))
     return [
-        estimated(
+        contrasted(
             UPGRADE_FIRST_TOKEN(contrast=name, batch=batch),
-            estimate_sample(sample, priors),
+            sample,
+            priors,
             [*arms[0], *arms[1]],
         )
         for batch, sample in samples.items()
@@ -84,7 +85,7 @@ def _starts(
         if not cells[0] or not cells[1]:
             return None
         sample = ratio_samples(cells[0], cells[1], names=sides, blocks=False)[1]
-        return estimated(number, estimate_sample(sample, None), [a for side in arms for a in side])
+        return contrasted(number, sample, None, [a for side in arms for a in side])
 
     results = [
         ratio(UPGRADE_STARTUP(phase=phase, contrast=name), f"span_{phase}_s", alone)
@@ -113,11 +114,7 @@ def _given(dataset: Dataset, arm: str) -> bool:
 def _started_alone(table: pd.DataFrame) -> dict[tuple[str, str], ArmCells]:
     """What starts observed, by arm and quantity: one value a repeat, under the batch size 1."""
     return {
-        (arm, quantity): {1: seen}
-        for (arm, quantity, _), repeats in repeats_of(table, "startup").items()
-        if (seen := {r: above for r, values in repeats.items() if (above := _positive(values))})
+        place: {1: seen}
+        for place, runs in startups(table).items()
+        if (seen := {repeat: [value] for repeat, value in runs.items() if value > 0})
     }
-
-
-def _positive(values: Sequence[float]) -> list[float]:
-    return [value for value in values if value > 0]

@@ -3,7 +3,7 @@
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.design.predictions import LAB, predicted_by
 from cudagraph_lab.figures.catalogue import Drawing
-from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP
 from cudagraph_lab.ledger.index import (
     Index,
@@ -99,10 +99,16 @@ def _terms(index: Index) -> list[Line]:
             )
         )
     kinds = {d.measured for d in index.main if d.kind == "measured" and len(d.arms) > 1}
-    if len(kinds) > 1:
+    role = leading_role(index)
+    sides = [contrast_of_role(index, d.name, role) for d in index.main] if role else []
+    pair = next((found[1] for found in sides if found), None)
+    if len(kinds) > 1 and pair:
+        arms = say("{a} or {b}", a=Code(pair.denominator), b=Code(pair.numerator))
         said.append(
             (
-                "In turn: the arms are loaded together on one device and their calls alternate. "
+                "An arm is one way of starting vLLM, such as ",
+                *arms,
+                ". In turn: the arms are loaded together on one device and their calls alternate. "
                 "Apart: each arm runs alone, one after the other, so that a change of the host’s "
                 "load can look like a difference between arms.",
             )
@@ -168,7 +174,12 @@ def _boot(index: Index, dataset: Dataset, arm: str) -> Number | None:
 def larger(index: Index) -> Line:
     """The largest model that was measured; where none was, the first that is forecast."""
     devices = sized(index)
-    rows = [(device, row) for device, rows in devices.items() for row in rows]
+    rows = [
+        (device, row)
+        for device, rows in devices.items()
+        for row in rows
+        if ratios(index, row.dataset, "primary")  # a data set of drafts has those of steps alone
+    ]
     if len({row.label for _, row in rows}) > 1:
         device, row = max(rows, key=lambda pair: pair[1].parameters)
         numbers = ratios(index, row.dataset, "primary")
@@ -177,11 +188,11 @@ def larger(index: Index) -> Line:
             (n, p) for n in numbers.values() for p in n.predictions if predicted_by(p.id) == LAB
         ]
         return say(
-            "{model} on one {device}: {x} at batch {a}, {y} at batch {b}, measured{claims}."
-            "{why}{several}{elsewhere}",
-            several=_several(index, device, row.label),
+            "{model} on one {device}: {x} at batch {a} and {y} at batch {b}.{claims}{why}"
+            "{several}{elsewhere}",
+            several=_several(index, row.label),
             elsewhere=_elsewhere(index, row.label),
-            why=" There the GPU is busy for nearly all of a step."
+            why=" The GPU is busy for nearly all of such a step, so graphs have little to save."
             if gpu_bound(index)
             else "",
             model=Exempt(row.label),
@@ -190,17 +201,8 @@ def larger(index: Index) -> Line:
             y=noted(index, last),
             a=batch(min(numbers)),
             b=batch(max(numbers)),
-            claims=join(
-                [
-                    say("; {z} at batch {size}, where the lab says {bounds}: {chip}",
-                        z=noted(index, n), bounds=bounds(n, p), size=batch(int(n.id.batch)),
-                        chip=Chip(p.verdict))
-                    for n, p in claimed
-                ],
-                "",
-                "",
-            ),
-        )  # fmt: skip
+            claims=join([_claimed(index, n, p) for n, p in claimed], "", ""),
+        )
     forecasts = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
     if not forecasts:
         return ()
@@ -216,6 +218,16 @@ def larger(index: Index) -> Line:
     )
 
 
+def _claimed(index: Index, number: Number, judged: Judged) -> Line:
+    return say(
+        " At batch {size} the lab said {bounds}: measured {x}, {verdict}.",
+        size=batch(int(number.id.batch)),
+        bounds=bounds(number, judged),
+        x=noted(index, number),
+        verdict=Chip(judged.verdict),
+    )
+
+
 def _elsewhere(index: Index, label: str) -> Line:
     """The devices of the page on which the model was not measured; empty where there is none."""
     measured = {device for device, rows in sized(index).items() if label in {r.label for r in rows}}
@@ -228,27 +240,33 @@ def _elsewhere(index: Index, label: str) -> Line:
     return say(" On {names} it was not measured.", names=names)
 
 
-def _several(index: Index, device: str, label: str) -> Line:
+def _several(index: Index, label: str) -> Line:
     """The same model on several GPUs, at the batch size in the middle; empty where on one only."""
-    rows = [row for row in ranked(index).get((device, label), []) if row.ranks > 1]
-    known = [ratios(index, row.dataset, "primary") for row in rows]
+    rows = [
+        (device, row)
+        for (device, model), found in ranked(index).items()
+        for row in found
+        if model == label and row.ranks > 1
+    ]
+    known = [ratios(index, row.dataset, "primary") for _, row in rows]
     common = sorted(set.intersection(*(set(numbers) for numbers in known))) if known else []
     if not common:
         return ("",)
     size = common[len(common) // 2]
-    counts = [[other.ranks for other in rows[:place]] for place in range(len(rows))]
+    places = [(device, row.ranks) for device, row in rows]
     return say(
-        " On several GPUs launches weigh more: {parts} at batch {size}.",
+        " Where several GPUs share the model, graphs gain more: at batch {size}, {parts}.",
         size=batch(size),
         parts=join(
             [
                 say(
-                    "{x} on {n}{other}",
+                    "{x} on {n} {device}{other}",
                     x=noted(index, numbers[size]),
                     n=Exempt(str(row.ranks), "key"),
-                    other=" of another host" if row.ranks in before else "",
+                    device=Exempt(device),
+                    other=" of another host" if (device, row.ranks) in places[:at] else "",
                 )
-                for row, numbers, before in zip(rows, known, counts, strict=True)
+                for at, ((device, row), numbers) in enumerate(zip(rows, known, strict=True))
             ]
         ),
     )

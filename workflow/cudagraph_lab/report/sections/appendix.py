@@ -8,7 +8,7 @@ from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, has_value
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, clean, join, say
+from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, RowId, clean, join, say
 from cudagraph_lab.report.numbers import (
     arm_repeats,
     named_bounds,
@@ -17,9 +17,10 @@ from cudagraph_lab.report.numbers import (
     runs_anchor,
     value,
 )
+from cudagraph_lab.report.sections.size_cells import SECTION, has_cell
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
 
-FILES_NAMED = 10  # beyond it only the first and last file of each unbroken row are named
+FILES_NAMED = 2  # of more only the first and last of each unbroken row are named
 ARMS_NAMED = 2
 
 
@@ -29,7 +30,8 @@ def appendix(index: Index, drawings: dict[str, Drawing]) -> Section:
         Paragraph(
             (
                 "All that the ledger holds, in full: values, repeats, predictions with their "
-                "verdicts, and the arms that a number was made from.",
+                "verdicts, and the arms that a number was made from where it is more than the arm "
+                "that it names. What the forecasts over model sizes said stands under “Sizes”.",
             )
         )
     ]
@@ -78,13 +80,15 @@ def _row(index: Index, number: Number) -> Row:
     predicted = [
         say(
             "{b}: {chip}",
-            b=named_bounds(number, p, about=False),
+            b=(Link(SECTION, ("forecast",)),)
+            if has_cell(index, number, p)
+            else named_bounds(number, p, about=False),
             chip=Chip(p.verdict),
         )
         for p in number.predictions
     ]
     cells: list[Line] = [
-        (Code(str(number.id)),),
+        (RowId(str(number.id)),),
         value(number, about=False),
         repeats(number, about=False) if number.n else ("–",),
         join(predicted, "; ", "; ") or ("–",),
@@ -96,7 +100,7 @@ def _row(index: Index, number: Number) -> Row:
 def _made_from(index: Index, number: Number) -> Line:
     arms = dict.fromkeys(index.arm_of_file.get(file) for file in number.origin.files)
     if list(arms) == [(number.dataset, number.id.arm)]:
-        return ("its arm",)
+        return ("",)
     links: list[Line] = [
         (Link(runs_anchor(index, *arm), (Exempt(arm[1], "key"),)),)
         for arm in arms

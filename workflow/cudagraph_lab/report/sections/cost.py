@@ -151,10 +151,10 @@ def production(index: Index, drawings: dict[str, Drawing]) -> Section:
     on = [d.name for d in index.main if advise(index, d.name).action == "on"]
     lines: list[Line] = []
     if on:
-        names = join([(Exempt(short_title(index, index.datasets[n])),) for n in on])
+        names = join([(Exempt(short_title(index, index.datasets[n])),) for n in on], "; ", "; ")
         lines.append(
             say(
-                "{what} At every batch size measured the whole interval shows a gain: {names}.",
+                "{what} At every batch size measured, the whole interval shows a gain ({names}).",
                 what=Strong(("Leave graphs on.",)),
                 names=names,
             )

@@ -15,6 +15,7 @@ from cudagraph_lab.ledger.index import (
     value_at,
 )
 from cudagraph_lab.ledger.selection import factors, one_a_device, profiled
+from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, say
 from cudagraph_lab.report.numbers import batch, noted
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Section
@@ -28,8 +29,9 @@ def why(index: Index, drawings: dict[str, Drawing]) -> Section:
         steps += _step_lines(index, name)[:2]
     method = Paragraph(
         (
-            "The GPU’s work comes from one profiled run per arm, the length of a step from the "
-            "timed runs, in which no profiler ran. While the GPU waits, the host schedules "
+            "The GPU’s work comes from one profiled run per arm; kernels on the GPU do not depend "
+            "on the host. The length of a step comes from runs without a profiler, with the arms "
+            "in turn where there are such runs. While the GPU waits, the host schedules "
             "requests, prepares sampling, passes messages, runs Python and launches kernels; how "
             "much each of these takes was not measured.",
         ),
@@ -55,9 +57,10 @@ def _step_lines(index: Index, dataset: str) -> list[Line]:
     size = min(row[1] for row in rows)
     known = {arm: (step, work) for arm, at, step, work in rows if at == size}
     fast, slow = pair[1].numerator, pair[1].denominator
-    name = Exempt(short_title(index, index.datasets[dataset]))
     if fast not in known or slow not in known:
         return []
+    timed = known[slow][0].dataset
+    name = Exempt(short_title(index, index.datasets[timed]))
     lines = [
         say(
             "{name}, batch {size}: a step of {slow} takes {step}. The GPU works for {work} of it "
@@ -123,9 +126,10 @@ def _split_lines(index: Index) -> list[Line]:
             size = min(numbers)
             lines.append(
                 say(
-                    "{name}: with piecewise graphs alone vLLM runs at {x} the speed of its default "
-                    "at batch {size}, at {y} at batch {large}.",
+                    "{name}{design}: with piecewise graphs alone vLLM runs at {x} the speed of its "
+                    "default at batch {size}, at {y} at batch {large}.",
                     name=Exempt(short_title(index, dataset)),
+                    design=_design(dataset),
                     x=noted(index, numbers[size]),
                     size=batch(size),
                     y=noted(index, numbers[max(numbers)]),
@@ -133,6 +137,14 @@ def _split_lines(index: Index) -> list[Line]:
                 )
             )
     return lines
+
+
+def _design(dataset: Dataset) -> str:
+    """What a factorial is, where the data set is one."""
+    roles = {contrast.role for contrast in dataset.contrasts.values()}
+    if {"graph_compiled", "graph_uncompiled"} <= roles:
+        return " (graphs and compilation, each with and without the other)"
+    return ""
 
 
 def _at_how_many(numbers: dict[int, Number]) -> str:

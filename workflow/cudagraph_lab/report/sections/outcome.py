@@ -1,39 +1,33 @@
-"""What of the predictions held and what did not, a line each."""
+"""What of the predictions held and what did not, each as a sentence with what was measured."""
 
-from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.index import Index, count_verdicts, short_title
+from cudagraph_lab.ledger.index import Index, count_verdicts
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.report.claims import Claims, importance, told_first
-from cudagraph_lab.report.markup import Exempt, Line, Link, join, say
-from cudagraph_lab.report.numbers import bounds, count, value
+from cudagraph_lab.report.markup import Line, Link, join, plain, say
+from cudagraph_lab.report.numbers import count, point, span
+from cudagraph_lab.report.statements import clause, farthest, one_batch, place, said
 
 NAMED = 3  # families that a line names
 
 
 def held(index: Index) -> Line:
     """Families of claims of which all were confirmed and that the data could have refuted."""
-    kept = [
-        f
-        for f in told_first(index)
-        if f.tested and all(j.verdict in ("confirmed", "not measured") for _, j in f.pairs)
-    ]
+    told = told_first(index)
     counted = count_verdicts(index)
-    total = count(counted["confirmed"], "confirmed")
-    doubted = {
-        f.subject for f in told_first(index) if f.counts["inconclusive"] or f.counts["refuted"]
-    }
-    kept = [f for f in kept if f.subject not in doubted] or kept
     if not counted["confirmed"]:
         return ("No prediction was confirmed.",)
+    total = say("In all, {n} numbers were confirmed", n=count(counted["confirmed"], "confirmed"))
+    open_or_missed = {f.subject for f in told if f.counts["refuted"] or f.counts["inconclusive"]}
+    kept = [f for f in told if f.tested and f.alike and f.subject not in open_or_missed]
     if not kept:
-        return say("{n} predictions, but no kind of claim throughout.", n=total)
+        return (*total, ", but no kind of claim throughout.")
     weak = counted["confirmed in-sample"]
     return say(
-        "{families}. Over all data {n} predictions were confirmed{weak}.",
-        families=_named(kept),
-        n=total,
+        "{families} {total}{weak}.",
+        families=_named([_kept(index, f) for f in _one_per_quantity(kept)[:NAMED]]),
+        total=total,
         weak=say(
-            "; {n} of these were read from the same data and prove nothing",
+            ", {n} of them by the data that they were read from",
             n=count(weak, "confirmed in-sample"),
         )
         if weak
@@ -44,79 +38,83 @@ def held(index: Index) -> Line:
 def failed(index: Index) -> Line:
     """What was refuted, and how much is not settled."""
     counted = count_verdicts(index)
-    missed = [f for f in told_first(index) if any(j.verdict == "refuted" for _, j in f.tested)]
+    missed = [f for f in told_first(index) if f.refuted]
     tail: Line = ()
-    waiting = [f for f in told_first(index) if f.counts["inconclusive"]]
-    if waiting:
-        first = min(waiting, key=importance)
+    if counted["inconclusive"]:
         tail = say(
-            " {n} are not settled, since interval and bounds overlap only in part: “{what}” "
-            "({who}) for one.",
-            who=Exempt(first.speaker),
+            " Not settled: {n}, of which interval and bounds overlap in part.",
             n=count(counted["inconclusive"], "inconclusive"),
-            what=Exempt(first.subject, "claim"),
         )
     if not missed:
         of_here = " of what was measured here" if counted["refuted"] else ""
         return (f"No prediction{of_here} was refuted.", *tail)
     return say(
-        "{families}. Over all data {n} predictions were refuted: {link}.{tail}",
-        families=join([_miss(index, f) for f in _told_apart(missed)[:NAMED]], "; ", "; "),
-        link=Link("wrong", ("each in words",)),
+        "{families} In all, {n} numbers were refuted, {link}.{tail}",
+        families=_named([_missed(index, f) for f in _told_apart(missed)[:NAMED]]),
+        link=Link("wrong", ("each kind in words",)),
         n=count(counted["refuted"], "refuted"),
         tail=tail,
     )
 
 
-def _refuted(claims: Claims) -> tuple[Number, Judged]:
-    """The first number of a family that was missed."""
-    return next(pair for pair in claims.tested if pair[1].verdict == "refuted")
-
-
 def _told_apart(missed: list[Claims]) -> list[Claims]:
     """A family of each quantity, and of those that were missed alike the first."""
     found: dict[tuple[float | None, float | None, float | bool | None], Claims] = {}
-    for family in _one_per_quantity(missed).values():
-        number, judged = _refuted(family)
+    for family in _one_per_quantity(missed):
+        number, judged = farthest(family.refuted)
         found.setdefault((judged.low, judged.high, number.value), family)
     return list(found.values())
 
 
-def _miss(index: Index, claims: Claims) -> Line:
-    """The first number of a family that was missed, without what is beside it."""
-    number, judged = _refuted(claims)
-    return say(
-        "{what}: {who} predicted {b}, measured {x}{where}",
-        what=Exempt(claims.subject, "claim"),
-        who=Exempt(claims.speaker),
-        b=bounds(number, judged),
-        x=value(number),
-        where=say(" on {name}", name=Exempt(short_title(index, index.datasets[number.dataset])))
-        if number.dataset in index.datasets
-        else (),
+def _kept(index: Index, claims: Claims) -> tuple[str, Line, Line]:
+    """Who said what of a family that held, and what was measured of it."""
+    pairs = claims.tested
+    what = clause(index, claims, pairs[0])
+    if isinstance(pairs[0][1].value, bool):
+        return said(claims.prefix), what, ("so it was wherever it could be judged",)
+    measured = say("measured {x}", x=span([number for number, _ in pairs]))
+    return said(claims.prefix), what, measured
+
+
+def _missed(index: Index, claims: Claims) -> tuple[str, Line, Line]:
+    """Who said what of a family that was refuted, and the number farthest from it."""
+    number, judged = farthest(claims.refuted)
+    where = place(index, number, size=not one_batch(claims, judged))
+    found: Line = ("otherwise",) if isinstance(judged.value, bool) else point(number)
+    measured = say("measured {x}{where}", x=found, where=where)
+    return said(claims.prefix), clause(index, claims, (number, judged)), measured
+
+
+def _named(told: list[tuple[str, Line, Line]]) -> Line:
+    """A sentence for each speaker; claims of which the same was measured stand together."""
+    by_speaker: dict[str, dict[str, tuple[list[Line], Line]]] = {}
+    for who, what, measured in told:
+        alike = by_speaker.setdefault(who, {}).setdefault(plain(measured), ([], measured))
+        alike[0].append(what)
+    return join(
+        [
+            say(
+                "{who} that {parts}.",
+                who=who,
+                parts=join(
+                    [
+                        say("{what}: {x}", what=join(claims, ", ", ", and that "), x=measured)
+                        for claims, measured in parts.values()
+                    ],
+                    "; that ",
+                    "; and that ",
+                ),
+            )
+            for who, parts in by_speaker.items()
+        ],
+        " ",
+        " ",
     )
 
 
-def _named(claims: list[Claims]) -> Line:
-    """Families by what they claim and who claimed it, one of each quantity."""
-    names = []
-    for family in list(_one_per_quantity(claims).values())[:NAMED]:
-        bounds_alike = {(judged.low, judged.high, judged.value) for _, judged in family.pairs}
-        shared = len(bounds_alike) == 1 and not isinstance(family.pairs[0][1].value, bool)
-        names.append(
-            say(
-                "{what}{bounds} ({who})",
-                what=Exempt(family.subject, "claim"),
-                bounds=say(", {b}", b=bounds(*family.pairs[0])) if shared else (),
-                who=Exempt(family.speaker),
-            )
-        )
-    return (*join(names, "; ", "; "), *(("; and others",) if len(claims) > NAMED else ()))
-
-
-def _one_per_quantity(claims: list[Claims]) -> dict[Quantity, Claims]:
+def _one_per_quantity(claims: list[Claims]) -> list[Claims]:
     """The most important family of each quantity, in the order of importance."""
     found: dict[Quantity, Claims] = {}
     for family in sorted(claims, key=importance):
         found.setdefault(family.quantity, family)
-    return found
+    return list(found.values())

@@ -10,8 +10,10 @@ from cudagraph_lab.ledger.catalogue import (
     START_COST,
 )
 from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.selection import differs_from_itself
+from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Exempt, Line, join, say
-from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.numbers import batch, batches, noted
 from cudagraph_lab.report.view import Block, Fold, Paragraph, Row, Table
 
 LISTED = 4  # data sets that stand open; the others are folded
@@ -57,7 +59,7 @@ def _start_rows(index: Index, dataset: str) -> list[Row]:
 
 def _bounded(index: Index) -> Line:
     """Which costs are bounds only, and why data sets with a speed-up have none."""
-    lines: list[Line] = []
+    alike: dict[str, list[Line]] = {}
     for dataset in index.main:
         if not with_quantity(index, dataset.name, SAVED_MS):
             continue
@@ -65,10 +67,13 @@ def _bounded(index: Index) -> Line:
         for cost in index.by_quantity.get((dataset.name, START_COST), []):
             why = cost.note or (cost.missing if cost.id.start == "warm" else None)
             if why:
-                said = say(
-                    "{name}, {start}: {why}.", name=name, start=cost.id.start, why=Exempt(why)
+                alike.setdefault(why, []).append(
+                    say("{name}, {start}", name=name, start=cost.id.start)
                 )
-                lines.append(said)
+    lines = [
+        say("{names}: {why}.", names=join(names, "; ", "; "), why=Exempt(why))
+        for why, names in alike.items()
+    ]
     return join(lines, " ", " ")
 
 
@@ -79,7 +84,36 @@ def break_even(index: Index) -> list[Block]:
         return []
     columns = ["data set, batch", "a step saves", *_PAID]
     table = Table(("When a start with graphs has paid for itself",), columns, rows)
-    return [Fold(table.caption, [table])] if len(rows) > 2 * LISTED else [table]
+    blocks: list[Block] = [Fold(table.caption, [table])] if len(rows) > 2 * LISTED else [table]
+    doubts = [line for d in index.main if (line := _doubt(index, d))]
+    return [*blocks, Paragraph(join(doubts, " ", " "), small=True)] if doubts else blocks
+
+
+def _doubt(index: Index, dataset: Dataset) -> Line:
+    """What to doubt of the savings of a data set, and what was measured of them in turn."""
+    shown = {int(n.id.batch) for n in with_quantity(index, dataset.name, BREAK_EVEN_STEPS)}
+    sizes = [s for s in differs_from_itself(index, dataset.name) if s in (min(shown), max(shown))]
+    if not sizes:
+        return ()
+    steadier = [
+        other.name
+        for other in index.main
+        if other.measured == "in_turn"
+        and (other.device, other.model) == (dataset.device, dataset.model)
+        and all(value_at(index, other.name, SAVED_MS(batch=size)) for size in sizes)
+    ]
+    saved = [
+        say("{x} at batch {size}", x=cell(index, number), size=batch(size))
+        for size in sizes
+        for name in steadier[:1]
+        if (number := value_at(index, name, SAVED_MS(batch=size)))
+    ]
+    return say(
+        "{name}: at batch {at} an arm differs from itself by more than chance, see “Trust”.{saved}",
+        name=Exempt(short_title(index, dataset)),
+        at=batches(sizes),
+        saved=say(" With the arms in turn a step saves {x}.", x=join(saved)) if saved else (),
+    )
 
 
 _PAID = ["steps, warm start", "serving until then", "steps, cold start", "serving until then"]

@@ -1,45 +1,34 @@
-"""Every prediction: by family with its score, and those that were wrong in words."""
+"""Every prediction: by family, with what was measured and how it was judged."""
 
-from cudagraph_lab.design.predictions import FORECAST, LAB, predicted_by
+from cudagraph_lab.design.predictions import FORECAST
 from cudagraph_lab.figures.catalogue import Drawing
-from cudagraph_lab.ledger.build import Judged, Number
+from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, count_verdicts, short_title
-from cudagraph_lab.ledger.number_format import unit_of
 from cudagraph_lab.ledger.verdicts import VERDICTS, WORDINGS, style_name
-from cudagraph_lab.report.claims import (
-    IMPORTANT,
-    SPEAKERS,
-    Claims,
-    families,
-    refuted_by_prediction,
-    width_words,
-)
+from cudagraph_lab.report.claims import Claims, families, lab_first, width_words
 from cudagraph_lab.report.markup import (
     About,
     Chip,
-    Code,
     Exempt,
     Line,
     Link,
     Strong,
     join,
-    plain,
     say,
 )
 from cudagraph_lab.report.numbers import (
-    batch,
     bounds,
     count,
     extent,
     judgement,
     label,
     point,
-    value,
+    span,
 )
+from cudagraph_lab.report.statements import farthest, place
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
-LISTED = 3  # numbers that a refuted prediction names; of more it says how many
-TOLD = 12  # refuted predictions that stand open, the course lab's first
+TOLD = 12  # families with refuted numbers that stand open, the course lab's first
 UNFOLDED = 1  # numbers of a verdict that a family lists; the appendix has all of them
 
 
@@ -60,11 +49,14 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         for verdict in VERDICTS
     ]
     lead = say(
-        "Every prediction gives bounds, most of them written down before the measurement. By "
-        "verdict, each once for a data set and by the worst of its numbers: {counts}. Of the "
-        "confirmed, {n} were read from the same data and prove nothing; {late} predictions were "
-        "written down only after the measurement. A row is what one source says of one quantity; "
-        "open it for single numbers.",
+        "Every prediction gives bounds, most of them written down before the measurement. A row "
+        "is what one source says of one quantity, and counts every number that it says it of: "
+        "each arm, batch size and data set. All rows together, also "
+        "the folded ones: {counts}. Numbers of one data set "
+        "come from the same processes, so they often miss together. Of the confirmed, {n} were "
+        "read from the same data, which proves nothing; {late} were predicted only after the "
+        "measurement. Where numbers were refuted, the row shows the one farthest from its bounds; "
+        "open a row for single numbers.",
         counts=join(counts),
         late=count(counted["post hoc"], "post hoc"),
         n=count(counted["confirmed in-sample"], "confirmed in-sample"),
@@ -80,15 +72,15 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
         small=True,
     )
     measured = [f for f in found if f.worst != "not measured"]
-    open_rows = [f for f in measured if f.counts["refuted"]]
-    folded = [f for f in measured if f not in open_rows]
+    missed = sorted((f for f in measured if f.counts["refuted"]), key=lab_first)
+    kept = [f for f in measured if not f.counts["refuted"]]
     columns = ["claim", "predicted", "measured", "verdict", "bounds"]
     blocks: list[Block] = [Paragraph(lead)]
-    if open_rows:
-        blocks.append(Scores(columns, [_family(index, f) for f in open_rows]))
-    if folded:
-        inside = Scores(columns, [_family(index, f) for f in folded])
-        blocks.append(Fold((_OTHERS,), [inside]) if open_rows else inside)
+    open_rows = missed[:TOLD] or kept
+    blocks.append(Scores(columns, [_family(index, f) for f in open_rows]))
+    for words, rows in ((_MORE, missed[TOLD:]), (_OTHERS, kept if missed else [])):
+        if rows:
+            blocks.append(Fold((words,), [Scores(columns, [_family(index, f) for f in rows])]))
     blocks.append(rule)
     rest = [f for f in found if f.worst == "not measured"]
     if rest:
@@ -98,6 +90,7 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
     return Section("scores", "Scores", heading, blocks)
 
 
+_MORE = "More claims of which a number was refuted"
 _OTHERS = "Claims of which none was refuted"
 
 
@@ -120,8 +113,8 @@ def _family(index: Index, claims: Claims) -> Family:
             what=Strong((Exempt(claims.subject, "claim"),)),
             who=Exempt(f"({claims.speaker})"),
         ),
-        _predicted(claims.pairs),
-        _measured(claims.pairs),
+        _predicted(claims),
+        _measured(index, claims),
         (Chip(claims.worst),) if alone else say("{counts} of {n}", counts=join(verdicts), n=total),
         (width_words(claims),),
     ]
@@ -156,7 +149,7 @@ def _family(index: Index, claims: Claims) -> Family:
         reasons = dict.fromkeys(n.missing or "no reason is given" for n, _ in missing)
         lines.append(say("Not measured: {why}.", why=join([(Exempt(r),) for r in reasons])))
     sources = dict.fromkeys(judged.source for _, judged in claims.pairs)
-    lines += [say("Source: {text}.", text=Exempt(text)) for text in sources]
+    lines.append(say("Source: {texts}.", texts=join([(Exempt(t),) for t in sources], "; ", "; ")))
     return Family(claims.key, cells, style_name(claims.worst), lines)
 
 
@@ -166,159 +159,24 @@ def _where(index: Index, number: Number) -> Line:
     return say("{name}, ", name=Exempt(short_title(index, index.datasets[number.dataset])))
 
 
-def _predicted(pairs: list[tuple[Number, Judged]]) -> Line:
-    """The bounds that the family shares, or the widest of them."""
-    alike = {(p.low, p.high, str(p.value) if isinstance(p.value, bool) else "") for _, p in pairs}
-    if len(alike) == 1:
-        return bounds(*pairs[0])
-    return extent(pairs)
+def _predicted(claims: Claims) -> Line:
+    """The bounds that the family shares; else those that were missed by most, or the widest."""
+    if claims.alike:
+        return bounds(*claims.pairs[0])
+    if claims.refuted:
+        return bounds(*farthest(claims.refuted))
+    return extent(claims.pairs)
 
 
-def _measured(pairs: list[tuple[Number, Judged]]) -> Line:
-    """The one value, or the smallest and the largest of the family."""
-    known = {(n.dataset, str(n.id)): n for n, p in pairs if p.verdict != "not measured"}
+def _measured(index: Index, claims: Claims) -> Line:
+    """The number farthest from its bounds; where none is refuted, the span of them all."""
+    known = {(n.dataset, str(n.id)): n for n, p in claims.pairs if p.verdict != "not measured"}
     numbers = [n for n in known.values() if n.value is not None]
     if not numbers:
         return ("a bracket",) if known else ("–",)
-    if len({n.value for n in numbers}) == 1:
-        return value(numbers[0]) if len(numbers) == 1 else point(numbers[0])
-    if any(isinstance(n.value, bool) for n in numbers):
-        return ("holds in some, not in others",)
-    low = min(numbers, key=lambda n: float(n.value or 0))
-    high = max(numbers, key=lambda n: float(n.value or 0))
-    return say("{a} to {b}", a=point(low, unit=unit_of(low) != unit_of(high)), b=point(high))
-
-
-def wrong(index: Index, drawings: dict[str, Drawing]) -> Section:
-    """The refuted predictions, each in a sentence."""
-    heading = "What did we get wrong?"
-    missed = refuted_by_prediction(index)
-    if not missed:
-        none: list[Block] = [Paragraph(("No prediction was refuted.",))]
-        return Section("wrong", "Wrong", heading, none)
-    tested = [
-        (name, [(n, p) for n, p in pairs if not p.in_sample]) for name, pairs in missed.items()
-    ]
-    told = [(name, pairs) for name, pairs in tested if pairs]
-    told.sort(key=lambda one: _place(*one))
-    alone = [one for one in told if predicted_by(one[0]) != FORECAST]
-    lines = [_miss(index, name, pairs) for name, pairs in alone]
-    missed_steps = [pair for one in told if one not in alone for pair in one[1]]
-    forecasts = _forecasts_missed(index, missed_steps)
-    if len(forecasts) <= LISTED:
-        lines, forecasts = [*lines, *forecasts], []
-    own = [
-        _miss(index, name, pairs)
-        for name, pairs in missed.items()
-        if all(p.in_sample for _, p in pairs)
-    ]
-    blocks: list[Block] = [Bullets(lines[:TOLD])] if lines else []
-    if lines[TOLD:]:
-        blocks.append(Fold(("More predictions that were refuted",), [Bullets(lines[TOLD:])]))
-    if forecasts:
-        blocks.append(Fold(("What our step model forecast wrongly",), [Bullets(forecasts)]))
-    if own:
-        blocks += [Paragraph(("Refuted by the very data that they were read from:",)), Bullets(own)]
-    return Section("wrong", "Wrong", heading, blocks)
-
-
-def _place(name: str, pairs: list[tuple[Number, Judged]]) -> tuple[bool, int]:
-    """The course lab's claims first, and what a reader wants to know first."""
-    order = list(IMPORTANT)
-    quantity = pairs[0][0].id.quantity
-    lab = SPEAKERS.get(predicted_by(name)) == SPEAKERS[LAB]
-    return not lab, order.index(quantity) if quantity in order else len(order)
-
-
-def _forecasts_missed(index: Index, pairs: list[tuple[Number, Judged]]) -> list[Line]:
-    """The step model's misses, a line per data set and quantity: one in full, the others named."""
-    alike: dict[tuple[str, str], list[tuple[Number, Judged]]] = {}
-    for number, judged in pairs:
-        alike.setdefault((number.dataset, number.id.quantity.label), []).append((number, judged))
-    lines = []
-    for (dataset, what), missed in alike.items():
-        number, judged = missed[0]
-        others = [_cell(n) for n, _ in missed[1:]]
-        lines.append(
-            say(
-                "{what} of {name}: our step model predicted {bounds} for {cell}, measured {x}: "
-                "{chip}.{others}",
-                what=Strong((Exempt(what, "label"),)),
-                name=Exempt(short_title(index, index.datasets[dataset])),
-                bounds=bounds(number, judged),
-                cell=_cell(number),
-                x=value(number),
-                chip=Chip("refuted"),
-                others=say(" It also missed {cells}.", cells=join(others)) if others else (),
-            )
-        )
-    return lines
-
-
-def _cell(number: Number) -> Line:
-    arm = str(number.id.arm or number.id.contrast)
-    return say("{arm} at batch {size}", arm=Code(arm), size=batch(int(number.id.batch)))
-
-
-def _miss(index: Index, name: str, pairs: list[tuple[Number, Judged]]) -> Line:
-    number, judged = pairs[0]
-    prefix = predicted_by(name)
-    if len(pairs) > LISTED:
-        whole = [
-            p
-            for n in index.ledger.numbers
-            for p in n.predictions
-            if p.id == name and p.verdict != "not measured"
-        ]
-        low = min((n for n, _ in pairs), key=lambda n: float(n.value or 0))
-        high = max((n for n, _ in pairs), key=lambda n: float(n.value or 0))
-        outcome = say(
-            "{n} of the {all} measured numbers lie outside, {where}",
-            n=count(len(pairs), "refuted", prediction=name),
-            all=count(len(whole), "measured", prediction=name),
-            where=say("at {x}", x=point(low))
-            if low.value == high.value
-            else say("from {low} to {high}", low=point(low), high=point(high)),
-        )
-    else:
-        outcome = say("measured {all}", all=_outcomes(index, [n for n, _ in pairs]))
-    what = (
-        label(index, number)
-        if len(pairs) <= LISTED
-        else (Exempt(_family_label(index, name), "claim"),)
-    )
-    return say(
-        "{what}: {who} predicted {bounds}, {outcome}: {chip}. ({source}{weak})",
-        who=Exempt(SPEAKERS.get(prefix, prefix)),
-        chip=Chip("refuted"),
-        bounds=bounds(number, judged),
-        what=Strong(what),
-        outcome=outcome,
-        source=Exempt(judged.source),
-        weak="; registered after the measurement" if judged.post_hoc else "",
-    )
-
-
-def _family_label(index: Index, name: str) -> str:
-    for claims in families(index):
-        if any(judged.id == name for _, judged in claims.pairs):
-            return claims.subject
-    return name
-
-
-def _outcomes(index: Index, numbers: list[Number]) -> Line:
-    """The values, each once, with the data sets that they were measured in."""
-    alike: dict[str, list[Number]] = {}
-    for number in numbers:
-        alike.setdefault(plain(value(number)), []).append(number)
-    return join(
-        [say("{x}{where}", x=value(same[0]), where=_on(index, same)) for same in alike.values()]
-    )
-
-
-def _on(index: Index, numbers: list[Number]) -> Line:
-    known = [index.datasets[n.dataset] for n in numbers if n.dataset in index.datasets]
-    if not known:
-        return ()
-    names = dict.fromkeys(short_title(index, dataset) for dataset in known)
-    return say(" on {names}", names=join([(Exempt(name),) for name in names]))
+    if claims.refuted and len(numbers) > 1:
+        number, judged = farthest(claims.refuted)
+        if isinstance(judged.value, bool):
+            return point(number)
+        return say("{x}{where}", x=point(number), where=place(index, number))
+    return span(numbers)

@@ -55,10 +55,18 @@ def sized_starts(index: Index) -> list[Block]:
         for dataset in chosen
         if (number := find(index, dataset.name, KV_TOKENS_LOST())) is not None and number.missing
     )
-    if not reasons:
-        return [table]
-    why = join([(Exempt(reason),) for reason in reasons], "; ", "; ")
-    return [table, Paragraph(say("A dash under “KV cache lost”: {why}.", why=why), small=True)]
+    notes: list[Line] = []
+    if any(dataset.weights == "dummy" for dataset in chosen):
+        notes.append(
+            (
+                "The weights are random and made on the device, so that no boot here reads weights "
+                "from a disk or a network. That takes as long in eager as with graphs.",
+            )
+        )
+    if reasons:
+        why = join([(Exempt(reason),) for reason in reasons], "; ", "; ")
+        notes.append(say("A dash under “KV cache lost”: {why}.", why=why))
+    return [table, *([Paragraph(join(notes, " ", " "), small=True)] if notes else [])]
 
 
 def _boots(index: Index, dataset: Dataset) -> list[Number]:

@@ -16,16 +16,20 @@ from cudagraph_lab.ledger.catalogue import (
     SCORE_WIS,
     SKILL,
 )
-from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, ratios, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import Sized, sized
-from cudagraph_lab.report.markup import Chip, Exempt, Line, Strong, join, say
+from cudagraph_lab.models.architecture import read_devices, read_models
+from cudagraph_lab.report.markup import Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
 from cudagraph_lab.report.sections.crossing import crossing
 from cudagraph_lab.report.sections.ranks import rank_lines, rank_table
+from cudagraph_lab.report.sections.size_cells import SECTION, forecast_cells, lessons
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
+DTYPES = {"bf16": "bfloat16", "fp16": "float16"}  # as forecasts and as records name them
 INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
+FORECASTS = 2  # of models and numbers of GPUs that nobody measured
 FAMILIES = {"steps": "steps of each arm", "step-ratios": "speed-ups of a step"}
 
 
@@ -36,13 +40,15 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     lines += [*rank_lines(index), *_scored(index), *_beyond(index)]
     beside: list[Block] = [Bullets(lines)]
     blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
+    blocks += lessons(index)
     blocks += rank_table(index)
     blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
         blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
+    blocks += forecast_cells(index)
     if published := _backtest(index):
         blocks.append(Paragraph(join(published, " ", " "), small=True))
-    return Section("sizes", "Sizes", drawings["sizes"].title, blocks)
+    return Section(SECTION, "Sizes", drawings["sizes"].title, blocks)
 
 
 def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
@@ -104,17 +110,24 @@ def _scored(index: Index) -> list[Line]:
         lines.append(
             say(
                 "{device}: the steps of the larger models were forecast before they were measured, "
-                "from a calibration on {small} alone. Their median error {spread}; at least "
-                "{inside} of a model’s steps lie inside the {outer} bounds.{rule}",
+                "from a calibration on {small} alone. Their median error {spread}. Of a model’s "
+                "steps, {inside} lie inside the {outer} bounds.{rule}",
                 device=Strong((Exempt(device),)),
                 small=Exempt(first.label),
                 spread=spread,
-                inside=noted(index, min(inside, key=lambda n: float(n.value or 0))),
+                inside=_least_and_most(index, inside),
                 outer=OUTER,
                 rule=_beside_rule(index, [row for _, row, _ in errors], first.label),
             )
         )
     return lines
+
+
+def _least_and_most(index: Index, numbers: Sequence[Number]) -> Line:
+    least, *_, most = sorted([*numbers, *numbers], key=lambda n: float(n.value or 0))
+    if least.value == most.value:
+        return noted(index, least)
+    return say("{a} to {b}", a=noted(index, least), b=noted(index, most))
 
 
 def _beside_rule(index: Index, rows: Sequence[Sized], small: str) -> Line:
@@ -137,29 +150,70 @@ def _beside_rule(index: Index, rows: Sequence[Sized], small: str) -> Line:
 
 
 def _beyond(index: Index) -> list[Line]:
-    """What the step model says where nothing was measured, and the claim about it."""
+    """What the step model says where nothing was measured, and whether that tests a claim."""
     lines: list[Line] = []
     for name in index.groups:
-        for number in with_quantity(index, name, EXTRAPOLATION)[:2]:
+        alike: dict[tuple[str, str, int], list[Number]] = {}
+        for number in with_quantity(index, name, EXTRAPOLATION)[:FORECASTS]:
             key = number.id
+            alike.setdefault((str(key.model), str(key.device), int(key.batch)), []).append(number)
+        for (model, device, size), numbers in alike.items():
+            values = [
+                say(
+                    "{x} on {n}{measured}",
+                    n=Exempt(str(n.id.tp), "key"),
+                    x=noted(index, n),
+                    measured=join(
+                        [say(" (measured: {y})", y=noted(index, y)) for y in _measured(index, n)]
+                    ),
+                )
+                for n in numbers
+            ]
+            known = any(_measured(index, n) for n in numbers)
+            claims = {j.id: (n, j) for n in numbers for j in n.predictions}
             lines.append(
                 say(
-                    "A forecast that was not tested: {x} for {model} on {n} {device} at batch "
-                    "{size}, on a host of unknown speed{claims}.",
-                    model=Exempt(str(key.model), "key"),
-                    n=Exempt(str(key.tp), "key"),
-                    device=Exempt(str(key.device).upper(), "key"),
-                    size=Exempt(str(key.batch), "key"),
-                    x=noted(index, number),
-                    claims=join([_claim(number, judged) for judged in number.predictions], "", ""),
+                    "{model} on {device}s{unmeasured}. Our step model gives, at batch {size} "
+                    "and on a host of unknown speed, {values}.{claims}",
+                    unmeasured="" if known else " was not measured",
+                    model=Strong((Exempt(model, "key"),)),
+                    device=Exempt(device.upper(), "key"),
+                    size=Exempt(str(size), "key"),
+                    values=join(values),
+                    claims=join([_claim(*pair, numbers) for pair in claims.values()], "", ""),
                 )
             )
     return lines
 
 
-def _claim(number: Number, judged: Judged) -> Line:
+def _measured(index: Index, forecast: Number) -> list[Number]:
+    """The measured speed-ups of the very model, device, number of GPUs and batch size."""
+    key = forecast.id
+    hub = read_models()[str(key.model)].hub
+    device = read_devices()[str(key.device)].reported_as
+    return [
+        speed_up
+        for dataset in index.ledger.datasets
+        if dataset.kind == "measured" and (dataset.model, dataset.device) == (hub, device)
+        if (dataset.tensor_parallel_size, dataset.dtype) == (key.tp, DTYPES.get(str(key.dtype)))
+        if (speed_up := ratios(index, dataset.name, "primary").get(int(key.batch))) is not None
+    ]
+
+
+def _claim(number: Number, judged: Judged, numbers: Sequence[Number]) -> Line:
+    """What was claimed of these forecasts, and whether they can tell."""
+    verdicts = {j.verdict for n in numbers for j in n.predictions if j.id == judged.id}
+    told = (
+        "these ranges are too wide to test that"
+        if "inconclusive" in verdicts
+        else "these ranges agree"
+        if verdicts == {"confirmed"}
+        else "these ranges speak against it"
+    )
     return say(
-        "; the course lab says {b}: {chip}", b=bounds(number, judged), chip=Chip(judged.verdict)
+        " The course lab said {b} for a model of that size; {told}.",
+        b=bounds(number, judged),
+        told=told,
     )
 
 
@@ -193,7 +247,9 @@ def _score_rows(index: Index) -> Table | None:
         say(
             "Scores of forecasts that were registered before, from a calibration on a small model. "
             "Good inner bounds hold in {inner} of the cells, good outer bounds in {outer}. Skill: "
-            "how much smaller the error is than a baseline’s.",
+            "how much smaller the error is than that of a simpler rule: same-ratio, as for the "
+            "small model; additive, the host’s and the GPU’s work added up; overlap, the longer of "
+            "the two.",
             inner=INNER,
             outer=OUTER,
         ),

@@ -7,7 +7,8 @@ from cudagraph_lab.ledger.catalogue import (
     NEEDED_IN_EAGER,
     REPLAYED_SHARE,
 )
-from cudagraph_lab.ledger.index import Index, short_title, value_at
+from cudagraph_lab.ledger.index import Index, short_device, short_model, short_title, value_at
+from cudagraph_lab.ledger.selection import plain_steps, sized
 from cudagraph_lab.ledger.speculation_pairs import Speculated, speculated, with_drafts
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
@@ -24,7 +25,7 @@ def speculation(index: Index, drawings: dict[str, Drawing]) -> Section | None:
         return None
     drawing = drawings["speculation"]
     lines = [line for dataset in datasets[:SHOWN] for line in _of(index, dataset)]
-    lines += _beside(index, datasets[0])
+    lines += _beside(index, datasets[0]) + _elsewhere(index, datasets[0])
     picture = Picture(drawing, heading=False, beside=[Bullets(lines)])
     return Section("speculation", "Drafts", drawing.title, [picture])
 
@@ -111,3 +112,32 @@ def _beside(index: Index, dataset: Dataset) -> list[Line]:
             )
         )
     return said
+
+
+def _elsewhere(index: Index, dataset: Dataset) -> list[Line]:
+    """The same model without drafts here and under “Sizes”, where the two differ in their runs."""
+    here = plain_steps(index, dataset.name)
+    rows = sized(index).get(short_device(dataset), [])
+    there = [
+        plain_steps(index, row.dataset)
+        for row in rows
+        if row.label == short_model(dataset) and row.dataset != dataset.name
+    ]
+    sizes = sorted(here.keys() & there[0].keys()) if there else []
+    if not sizes:
+        return []
+    (x, slow, fast), (y, slow_there, fast_there) = here[sizes[0]], there[0][sizes[0]]
+    return [
+        say(
+            "Without drafts, graphs make a step {x} as fast here at batch {size}, and {y} in the "
+            "run under “Sizes”. With graphs a step took {fast} here and {fast2} there, in eager "
+            "{slow} and {slow2}: the host’s work differs between the two runs.",
+            size=batch(sizes[0]),
+            x=noted(index, x),
+            y=noted(index, y),
+            fast=noted(index, fast),
+            fast2=noted(index, fast_there),
+            slow=noted(index, slow),
+            slow2=noted(index, slow_there),
+        )
+    ]

@@ -10,16 +10,16 @@ from cudagraph_lab.ledger.catalogue import (
     SPREAD_NODES,
 )
 from cudagraph_lab.ledger.index import Index, having, ratios, short_title, with_quantity
+from cudagraph_lab.ledger.selection import differs_from_itself
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, Time, join, say
-from cudagraph_lab.report.numbers import arm_repeats, batch, batches, fact, noted
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import batch, batches, noted
+from cudagraph_lab.report.sections.conditions import conditions, notes_and_warnings, prose
 from cudagraph_lab.report.sections.raw_calls import raw_calls
 from cudagraph_lab.report.sections.residence import co_residence
-from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
+from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Section
 
 LISTED = 4  # data sets that stand open; the others are folded
-WARNINGS = 40  # of one page; all of them are in the ledger
-KINDS = {"measured": "measured", "transcribed": "published", "simulated": "SIMULATED"}
 
 
 def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -48,7 +48,7 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
         if d.caveat:
             alike.setdefault(d.caveat, []).append((Exempt(short_title(index, d)),))
     caveats = [
-        say("{names}: {text}", names=Strong(join(names, "; ", "; ")), text=_prose(text))
+        say("{names}: {text}", names=Strong(join(names, "; ", "; ")), text=prose(text))
         for text, names in alike.items()
     ]
     simulated = [
@@ -68,13 +68,9 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
             rest = lines[2 * LISTED :]
             blocks += [Paragraph((words,)), Bullets(lines[: 2 * LISTED])]
             blocks += [Fold(("More of them",), [Bullets(rest)])] if rest else []
-    table = Table(
-        ("The conditions",),
-        ["data set", "device", "how", "repeats × calls", "when", "vLLM"],
-        [_conditions(index, d) for d in datasets],
-    )
+    table = conditions(index)
     blocks.append(Fold(table.caption, [table]) if len(datasets) > LISTED + 1 else table)
-    blocks += _folded(index)
+    blocks += notes_and_warnings(index)
     return Section("trust", "Trust", heading, blocks)
 
 
@@ -84,11 +80,7 @@ def _resolution(index: Index) -> list[Line]:
         numbers = ratios(index, dataset.name, "a_a")
         widest = max(numbers, key=lambda size: _width(numbers[size]))
         name = Exempt(short_title(index, dataset))
-        apart = [
-            n
-            for n in numbers.values()
-            if n.low is not None and n.high is not None and not n.low <= 1 <= n.high
-        ]
+        apart = differs_from_itself(index, dataset.name)
         text = say(
             "{name}: {x} at batch {size}, where it is least precise.",
             name=name,
@@ -96,13 +88,12 @@ def _resolution(index: Index) -> list[Line]:
             x=noted(index, numbers[widest]),
         )
         if apart:
-            sizes = [int(n.id.batch) for n in apart]
             text = (
                 *text,
                 *say(
                     " At batch {at} the arm differs from itself by more than chance, so doubt "
                     "the numbers of that batch size.",
-                    at=batches(sizes),
+                    at=batches(apart),
                 ),
             )
         lines.append(text)
@@ -171,13 +162,13 @@ def _spread(index: Index) -> list[Line]:
             if numbers:
                 most = max(numbers, key=lambda n: float(n.value or 0))
                 name = Exempt(short_title(index, dataset))
-                largest.append(say("{x} on {name}", x=noted(index, most), name=name))
+                largest.append(say("{x} ({name})", x=noted(index, most, interval=False), name=name))
         if largest:
             lines.append(
                 say(
-                    "{what} differ by at most {all}.",
+                    "{what} differ, in the arm and batch size where they differ most, by {all}.",
                     what=Strong((words,)),
-                    all=join(largest[:LISTED]),
+                    all=join(largest[:LISTED], ", "),
                 )
             )
     return lines
@@ -221,89 +212,3 @@ def _lacking(index: Index, dataset: Dataset) -> list[Line]:
         for arm, facts in dataset.arms.items()
         if facts.status != "ok"
     ]
-
-
-def _conditions(index: Index, dataset: Dataset) -> Row:
-    timed = {
-        arm: f.repeats for arm, f in dataset.arms.items() if f.repeats and f.purpose == "timed"
-    }
-    least, most = (
-        (min(timed, key=timed.__getitem__), max(timed, key=timed.__getitem__))
-        if timed
-        else ("", "")
-    )
-    counted: Line = ("–",)
-    if timed:
-        few = arm_repeats(dataset.name, least, timed[least])
-        many = arm_repeats(dataset.name, most, timed[most])
-        span: Line = (few,) if timed[least] == timed[most] else say("{a} to {b}", a=few, b=many)
-        counted = say(
-            "{span} × {calls}",
-            span=span,
-            calls=fact(dataset.name, "iterations", dataset.iterations),
-        )
-    when: Line = ("not recorded",)
-    if dataset.first_measured_at and dataset.last_measured_at:
-        when = say(
-            "{a} to {b}", a=Time(dataset.first_measured_at), b=Time(dataset.last_measured_at)
-        )
-    cells: list[Line] = [
-        (Exempt(dataset.title),),
-        (Exempt(dataset.device),),
-        (KINDS[dataset.kind],),
-        counted,
-        when,
-        (Exempt(", ".join(dataset.versions) or dataset.vllm or "not recorded"),),
-    ]
-    return Row(cells)
-
-
-def _folded(index: Index) -> list[Block]:
-    notes = [
-        say("{name}: {text}", name=Exempt(short_title(index, d)), text=_prose(note))
-        for d in index.main
-        for note in d.notes
-    ]
-    orders = [
-        say(
-            "{name}: {arms}",
-            name=Exempt(short_title(index, d)),
-            arms=join([(Code(arm),) for arm in arms], " → ", " → "),
-        )
-        for d in index.main
-        for arms in d.order[:10]
-    ]
-    warnings = [
-        say(
-            "{name}, {arm}: {text}",
-            name=Exempt(short_title(index, d)),
-            arm=Code(arm),
-            text=Exempt(text),
-        )
-        for d in index.main
-        for arm, facts in d.arms.items()
-        for text in facts.warnings
-    ]
-    if len(warnings) > WARNINGS:
-        more = say("and more; all are in {file}", file=Code("results/ledger.json", file=True))
-        warnings = [*warnings[:WARNINGS], more]
-    unknown = [d for d in index.main if not d.order]
-    if unknown:
-        names = join([(Exempt(short_title(index, d)),) for d in unknown])
-        orders.append(say("{names}: the order of the runs is not known.", names=names))
-    folds = (
-        ("Notes on the data sets", notes),
-        ("The order in which the arms ran, a line per repeat", orders),
-        ("Warnings: runs that failed, and calls that were not steady", warnings),
-    )
-    return [Fold((words,), [Bullets(lines)]) for words, lines in folds if lines]
-
-
-def _prose(text: str) -> Line:
-    """Text of a record in which backticks enclose names."""
-    pieces = text.split("`")
-    if len(pieces) % 2 == 0:
-        return (Exempt(text),)
-    return tuple(
-        Code(piece) if place % 2 else Exempt(piece) for place, piece in enumerate(pieces) if piece
-    )
