@@ -16,9 +16,10 @@ from cudagraph_lab.ledger.catalogue import (
     SCORE_WIS,
     SKILL,
 )
-from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, short_device, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import Sized, sized
+from cudagraph_lab.models.architecture import read_models
 from cudagraph_lab.report.markup import Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
 from cudagraph_lab.report.sections.crossing import crossing
@@ -108,17 +109,24 @@ def _scored(index: Index) -> list[Line]:
         lines.append(
             say(
                 "{device}: the steps of the larger models were forecast before they were measured, "
-                "from a calibration on {small} alone. Their median error {spread}; at least "
-                "{inside} of a model’s steps lie inside the {outer} bounds.{rule}",
+                "from a calibration on {small} alone. Their median error {spread}. Of a model’s "
+                "steps, {inside} lie inside the {outer} bounds.{rule}",
                 device=Strong((Exempt(device),)),
                 small=Exempt(first.label),
                 spread=spread,
-                inside=noted(index, min(inside, key=lambda n: float(n.value or 0))),
+                inside=_least_and_most(index, inside),
                 outer=OUTER,
                 rule=_beside_rule(index, [row for _, row, _ in errors], first.label),
             )
         )
     return lines
+
+
+def _least_and_most(index: Index, numbers: Sequence[Number]) -> Line:
+    least, *_, most = sorted([*numbers, *numbers], key=lambda n: float(n.value or 0))
+    if least.value == most.value:
+        return noted(index, least)
+    return say("{a} to {b}", a=noted(index, least), b=noted(index, most))
 
 
 def _beside_rule(index: Index, rows: Sequence[Sized], small: str) -> Line:
@@ -145,7 +153,8 @@ def _beyond(index: Index) -> list[Line]:
     lines: list[Line] = []
     for name in index.groups:
         alike: dict[tuple[str, str, int], list[Number]] = {}
-        for number in with_quantity(index, name, EXTRAPOLATION)[:FORECASTS]:
+        forecasts = with_quantity(index, name, EXTRAPOLATION)
+        for number in [n for n in forecasts if not _measured(index, n)][:FORECASTS]:
             key = number.id
             alike.setdefault((str(key.model), str(key.device), int(key.batch)), []).append(number)
         for (model, device, size), numbers in alike.items():
@@ -155,9 +164,10 @@ def _beyond(index: Index) -> list[Line]:
             claims = {j.id: (n, j) for n in numbers for j in n.predictions}
             lines.append(
                 say(
-                    "{model} on {device}s was not measured. Our step model gives, at batch {size} "
-                    "and on a host of unknown speed, {values}.{claims}",
+                    "{model} was not measured on {counts} {device}. Our step model gives, at batch "
+                    "{size} and on a host of unknown speed, {values}.{claims}",
                     model=Strong((Exempt(model, "key"),)),
+                    counts=join([(Exempt(str(n.id.tp), "key"),) for n in numbers], ", ", " or "),
                     device=Exempt(device.upper(), "key"),
                     size=Exempt(str(size), "key"),
                     values=join(values),
@@ -165,6 +175,18 @@ def _beyond(index: Index) -> list[Line]:
                 )
             )
     return lines
+
+
+def _measured(index: Index, forecast: Number) -> bool:
+    """Whether a data set measured the model of a forecast on as many GPUs of its kind."""
+    key = forecast.id
+    hub = read_models()[str(key.model)].hub
+    return any(
+        dataset.model == hub
+        and dataset.tensor_parallel_size == key.tp
+        and short_device(dataset).lower() == str(key.device).lower()
+        for dataset in index.ledger.datasets
+    )
 
 
 def _claim(number: Number, judged: Judged, numbers: Sequence[Number]) -> Line:
