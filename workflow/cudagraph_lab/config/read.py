@@ -66,7 +66,8 @@ def _one_line(error: ValidationError, given: Mapping[Any, Any]) -> str:
     place, one = max(
         (pair for pair in found if pair[0][: len(first)] == first), key=lambda pair: len(pair[0])
     )
-    if one["type"] == "invalid_key" or one["loc"][-1] == "[key]":
+    of_a_key = one["type"] == "invalid_key" or one["loc"][-1:] == ("[key]",)
+    if of_a_key and not isinstance(one["input"], str):
         # YAML keys need not be text: `on`, `1` and nothing at all are not.
         around = _place(one["loc"][: -1 if one["type"] == "invalid_key" else -2], given)
         known = _known(around)
