@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from cudagraph_lab.ledger.size_claims import CLAIM
 from tests.report_builders import (
     make_dataset,
@@ -76,3 +78,16 @@ def test_without_forecasts_nothing_is_said_to_be_learned():
     text = words(make_ledger([dataset], [number, ratio]))
     assert "forecast better" not in text
     assert "beside what was measured" not in text
+
+
+@pytest.mark.parametrize(("ranks", "said"), [(2, "(measured: 1.74×)"), (4, "was not measured")])
+def test_what_was_measured_stands_beside_its_forecast_for_an_unknown_host(ranks, said):
+    dataset = make_dataset(
+        "pair", model="meta-llama/Llama-3.1-70B", device="NVIDIA H100 80GB HBM3", series="sizes",
+        dtype="bfloat16", tensor_parallel_size=ranks, batch_sizes=[32],
+    )  # fmt: skip
+    measured = make_number("ratio/bundle/b32", "pair", value=1.738)
+    forecast = make_number(
+        "extrapolation/h100/llama-70b/tp2/bf16/b32", "outlook", value=1.02, low=0.97, high=1.57
+    )
+    assert said in words(make_ledger([dataset], [measured, forecast]))

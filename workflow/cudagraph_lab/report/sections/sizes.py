@@ -16,10 +16,10 @@ from cudagraph_lab.ledger.catalogue import (
     SCORE_WIS,
     SKILL,
 )
-from cudagraph_lab.ledger.index import Index, short_device, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, ratios, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import Sized, sized
-from cudagraph_lab.models.architecture import read_models
+from cudagraph_lab.models.architecture import read_devices, read_models
 from cudagraph_lab.report.markup import Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted, value
 from cudagraph_lab.report.sections.crossing import crossing
@@ -27,6 +27,7 @@ from cudagraph_lab.report.sections.ranks import rank_lines, rank_table
 from cudagraph_lab.report.sections.size_cells import SECTION, forecast_cells, lessons
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
+DTYPES = {"bf16": "bfloat16", "fp16": "float16"}  # as forecasts and as records name them
 INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
 FORECASTS = 2  # of models and numbers of GPUs that nobody measured
 FAMILIES = {"steps": "steps of each arm", "step-ratios": "speed-ups of a step"}
@@ -153,21 +154,29 @@ def _beyond(index: Index) -> list[Line]:
     lines: list[Line] = []
     for name in index.groups:
         alike: dict[tuple[str, str, int], list[Number]] = {}
-        forecasts = with_quantity(index, name, EXTRAPOLATION)
-        for number in [n for n in forecasts if not _measured(index, n)][:FORECASTS]:
+        for number in with_quantity(index, name, EXTRAPOLATION)[:FORECASTS]:
             key = number.id
             alike.setdefault((str(key.model), str(key.device), int(key.batch)), []).append(number)
         for (model, device, size), numbers in alike.items():
             values = [
-                say("{x} on {n}", n=Exempt(str(n.id.tp), "key"), x=noted(index, n)) for n in numbers
+                say(
+                    "{x} on {n}{measured}",
+                    n=Exempt(str(n.id.tp), "key"),
+                    x=noted(index, n),
+                    measured=join(
+                        [say(" (measured: {y})", y=noted(index, y)) for y in _measured(index, n)]
+                    ),
+                )
+                for n in numbers
             ]
+            known = any(_measured(index, n) for n in numbers)
             claims = {j.id: (n, j) for n in numbers for j in n.predictions}
             lines.append(
                 say(
-                    "{model} was not measured on {counts} {device}. Our step model gives, at batch "
-                    "{size} and on a host of unknown speed, {values}.{claims}",
+                    "{model} on {device}s{unmeasured}. Our step model gives, at batch {size} "
+                    "and on a host of unknown speed, {values}.{claims}",
+                    unmeasured="" if known else " was not measured",
                     model=Strong((Exempt(model, "key"),)),
-                    counts=join([(Exempt(str(n.id.tp), "key"),) for n in numbers], ", ", " or "),
                     device=Exempt(device.upper(), "key"),
                     size=Exempt(str(size), "key"),
                     values=join(values),
@@ -177,16 +186,18 @@ def _beyond(index: Index) -> list[Line]:
     return lines
 
 
-def _measured(index: Index, forecast: Number) -> bool:
-    """Whether a data set measured the model of a forecast on as many GPUs of its kind."""
+def _measured(index: Index, forecast: Number) -> list[Number]:
+    """The measured speed-ups of the very model, device, number of GPUs and batch size."""
     key = forecast.id
     hub = read_models()[str(key.model)].hub
-    return any(
-        dataset.model == hub
-        and dataset.tensor_parallel_size == key.tp
-        and short_device(dataset).lower() == str(key.device).lower()
+    device = read_devices()[str(key.device)].reported_as
+    return [
+        speed_up
         for dataset in index.ledger.datasets
-    )
+        if dataset.kind == "measured" and (dataset.model, dataset.device) == (hub, device)
+        if (dataset.tensor_parallel_size, dataset.dtype) == (key.tp, DTYPES.get(str(key.dtype)))
+        if (speed_up := ratios(index, dataset.name, "primary").get(int(key.batch))) is not None
+    ]
 
 
 def _claim(number: Number, judged: Judged, numbers: Sequence[Number]) -> Line:
