@@ -90,7 +90,7 @@ def make_number(number, dataset="made", **other):
     fields = {
         "value": None, "unit": "x", "n": 3, "low": None, "high": None, "method": None,
         "note": None, "missing": None, "predictions": [], "unpredicted": None,
-        "origin": {"rule": "build_ledger", "files": []},
+        "files": [],
     }  # fmt: skip
     return Number.model_validate({"id": number, "dataset": dataset} | fields | other)
 
