@@ -217,6 +217,14 @@ def _counted(index, attributes):
         pairs = [(n, p) for n, p in pairs if n.id.arm == attributes["data-arm"]]
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
+    if attributes.get("data-by") == "claim":
+        claims = {}
+        for n, p in pairs:
+            claims.setdefault((n.dataset, p.id), []).append((n, p))
+        pairs = [
+            min(alike, key=lambda pair: VERDICTS.index(pair[1].verdict))
+            for alike in claims.values()
+        ]
     measured = [(n, p) for n, p in pairs if p.verdict != "not measured"]
     if what == "all":
         return len(pairs)
