@@ -218,13 +218,8 @@ def _counted(index, attributes):
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
     if attributes.get("data-by") == "claim":
-        claims = {}
-        for n, p in pairs:
-            claims.setdefault((n.dataset, p.id), []).append((n, p))
-        pairs = [
-            min(alike, key=lambda pair: VERDICTS.index(pair[1].verdict))
-            for alike in claims.values()
-        ]
+        by_verdict = sorted(pairs, key=lambda pair: -VERDICTS.index(pair[1].verdict))
+        pairs = list({(n.dataset, p.id): (n, p) for n, p in by_verdict}.values())
     measured = [(n, p) for n, p in pairs if p.verdict != "not measured"]
     if what == "all":
         return len(pairs)
