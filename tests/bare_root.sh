@@ -38,7 +38,8 @@ finish() {
   for place in "${mounted[@]}"; do umount -R "$place"; done
 }
 trap finish EXIT
-for place in /proc /dev $directories; do
+# /sys: vLLM asks lscpu for the cores.
+for place in /proc /sys /dev $directories; do
   [ -d "$place" ] || continue
   mkdir -p "$root$place"
   mount --rbind --make-rslave "$place" "$root$place" && mounted=("$root$place" "${mounted[@]}")

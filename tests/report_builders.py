@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import yaml
 
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.design.datasets import record_files
 from cudagraph_lab.design.predictions import read_predictions
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.ledger.build import Ledger, Number, build_ledger
@@ -15,19 +16,21 @@ from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.ledger.number_format import unit_of
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import VERDICTS
-from cudagraph_lab.observations.dataset import Dataset, read_dataset
+from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
 from cudagraph_lab.report.claims import families
 from cudagraph_lab.report.page import make_view, render_html, render_markdown
 from cudagraph_lab.statistics import LEVEL
+from tests.read_dataset import read_dataset
 
 RECORD = REPOSITORY / "resources" / "datasets" / "l4-published" / "runs" / "graphs" / "rep1.json"
 CONTRASTS = {
     name: contrast
-    for file in ("config.yaml", "full.yaml")
+    for file in ("config", "full", "co-residence", "speculation", "upgrade")
     for name, contrast in yaml.safe_load(
-        (REPOSITORY / "config" / file).read_text(encoding="utf-8")
+        (REPOSITORY / "config" / f"{file}.yaml").read_text(encoding="utf-8")
     )["contrasts"].items()
+    if contrast is not None
 }
 CELLS = {"td", "th"}
 PARTS = ("low", "high", "n")  # of a number, said where it is not the value
@@ -76,7 +79,7 @@ def shipped_ledger(names, *datasets):
     for dataset in datasets:
         home = RECORD.parents[3] / dataset
         description = yaml.safe_load((home / "dataset.yaml").read_text(encoding="utf-8"))
-        records = (home / "runs").glob("*/rep*.json")
+        records = record_files(home / "runs")
         found.append(read_dataset(dataset, records, description, contrasts, {}, {}))
     predictions = read_predictions([REPOSITORY / "config" / "predictions.yaml"])
     settings = Settings(seed=0, restarts_per_day=50, ladder_rungs=2, batch_mix={1: 1, 8: 1})

@@ -7,7 +7,7 @@ import pytest
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.figures.catalogue import FIGURES
-from cudagraph_lab.ledger.build import read_ledger
+from cudagraph_lab.ledger.store import read_ledger
 
 SCREENS = {1280: 900, 390: 844}
 MENU = ("answer", "sizes", "why", "speculation", "startup", "production", "upgrade", "scores",

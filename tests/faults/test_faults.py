@@ -35,7 +35,6 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.design.predictions import registered_hashes
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.observations.dataset import read_dataset
 from cudagraph_lab.records.store import read_record
 from tests.faults.faultbench import (
     DATASET,
@@ -52,6 +51,7 @@ from tests.faults.faultbench import (
     wait_for,
 )
 from tests.own_device import CACHE, EAGER, SHARE_OF_MEMORY, own_device
+from tests.read_dataset import read_dataset
 from tests.uv_stand_in import BUILDER, write_uv
 
 SEED = os.environ.get("FAULT_SEED", "20260504")

@@ -20,40 +20,25 @@ import psutil
 import pytest
 import yaml
 
-from tests.own_device import CACHE, EAGER, SHARE_OF_MEMORY, own_device
+from tests.own_device import EAGER, own_device
 from tests.slurm.cluster import ask, timed
+from tests.tiny_config import vllm_config
 
 GOOD, BAD = ("eager", "eager-again"), ("cancelled", "hanging", "greedy")
 
 
-def configuration(repository, arms):
-    return {
-        "measure": "cpu",
-        "dataset": "nodes",
-        "compare": [],
-        "cache_dir": CACHE,
-        "model": {
-            "name": "tests/opt-2-layers",
-            "weights": "dummy",
-            "architecture": str(repository / "tests" / "models" / "opt-2-layers"),
-        },
-        "workload": {
-            "output_tokens": 8,
-            "batch_sizes": [1, 4],
-            "max_model_len": 64,
-            "gpu_memory_utilization": SHARE_OF_MEMORY,
-        },
-        "order": "apart",
-        "repeats": 1,
-        "iterations": 2,
-        "arms": {arm: {"engine_args": {"enforce_eager": True}} for arm in arms},
-        "contrasts": {
+def configuration(arms):
+    return vllm_config(
+        "nodes",
+        iterations=2,
+        arms={arm: {"engine_args": {"enforce_eager": True}} for arm in arms},
+        contrasts={
             f"{arm}-twice": {"numerator": arm, "denominator": "eager"}
             for arm in arms
             if arm != "eager"
         },
-        "headline": "eager-again-twice",
-    }
+        headline="eager-again-twice",
+    )
 
 
 def site_profile(repository, directory):
@@ -90,7 +75,7 @@ class Run:
 
     def command(self, arms, *arguments):
         config = self.directory / "tiny.yaml"
-        config.write_text(yaml.safe_dump(configuration(self.repository, arms)))
+        config.write_text(yaml.safe_dump(configuration(arms)))
         # Without the repository's own arms, which a second file could not take away.
         return [
             sys.executable, "-m", "snakemake", *arguments,

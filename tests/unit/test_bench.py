@@ -15,7 +15,7 @@ from bench.results import (
 )
 from bench.timing import Run, alternate, in_turn, ratios, run
 from cudagraph_lab.design import runs as design
-from cudagraph_lab.observations.dataset import read_dataset
+from tests.read_dataset import read_dataset
 
 
 def figure(value=2.0, low=1.5, high=2.5, **fields):

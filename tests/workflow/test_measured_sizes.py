@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 import yaml
 
-from cudagraph_lab.design.memory import GIB, kv_bytes_per_token
+from cudagraph_lab.design.memory import GIB, model_of
 from cudagraph_lab.records.store import read_record
 from tests.own_device import CACHE, SHARE_OF_MEMORY, own_device
 
@@ -134,7 +134,7 @@ def test_a_shape_can_be_run_with_fewer_layers(records, repository):
     shape = json.loads(path.read_text(encoding="utf-8"))
     for arm in ARMS:
         # vLLM's KV cache has its bytes on a CPU; the fewer the layers, the more tokens it holds.
-        bytes_per_token = kv_bytes_per_token(shape | {"num_hidden_layers": 1}, 2)
+        bytes_per_token = model_of(shape | {"num_hidden_layers": 1}).kv_bytes_per_token
         assert records["llama", arm].startup.kv_cache_tokens == GIB // bytes_per_token
 
 

@@ -13,7 +13,8 @@ from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import order_of_repeat
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.records.store import read_record
-from tests.workflow.tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS
+from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
+from tests.workflow.tiny_lab import ARMS, ITERATIONS
 
 pytestmark = pytest.mark.vllm
 

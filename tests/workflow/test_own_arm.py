@@ -15,7 +15,8 @@ import pytest
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
 from tests.own_device import EAGER
-from tests.workflow.tiny_lab import ARMS, BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS, Lab
+from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
+from tests.workflow.tiny_lab import ARMS, ITERATIONS, Lab
 
 pytestmark = pytest.mark.vllm
 

@@ -15,7 +15,8 @@ import yaml
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.records.store import read_record
-from tests.own_device import CACHE, EAGER, SHARE_OF_MEMORY, own_device
+from tests.own_device import EAGER, own_device
+from tests.tiny_config import vllm_config
 
 pytestmark = pytest.mark.vllm
 
@@ -27,25 +28,13 @@ PATIENCE_S = 600
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("ranks")
-    shape = REPOSITORY / "tests" / "models" / "llama-2-layers"
-    mine = {
-        "measure": "cpu",
-        "dataset": "ranks",
-        "compare": [],
-        "cache_dir": CACHE,
-        "model": {"name": "tests/llama-2-layers", "architecture": str(shape), "weights": "dummy"},
-        "workload": {
-            "output_tokens": 8,
-            "batch_sizes": [1, 4],
-            "max_model_len": 64,
-            "gpu_memory_utilization": SHARE_OF_MEMORY,
-        },
-        "order": "apart",
-        "repeats": 1,
-        "iterations": 1,
-        "warmups": 0,
-        "engine_args": {"tensor_parallel_size": RANKS},
-    }
+    mine = vllm_config(
+        "ranks",
+        "llama-2-layers",
+        iterations=1,
+        warmups=0,
+        engine_args={"tensor_parallel_size": RANKS},
+    )
     (directory / "mine.yaml").write_text(yaml.safe_dump(mine))
     return directory
 

@@ -10,12 +10,13 @@ from unittest import mock
 
 import pytest
 
-from cudagraph_lab.ledger.build import read_ledger
 from cudagraph_lab.ledger.index import make_index
+from cudagraph_lab.ledger.store import read_ledger
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
 from tests.own_device import EAGER
-from tests.workflow.tiny_lab import BATCH_SIZES, OUTPUT_TOKENS, Lab
+from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
+from tests.workflow.tiny_lab import Lab
 
 pytestmark = pytest.mark.vllm
 

@@ -16,7 +16,8 @@ from cudagraph_lab.engine.environment import vllm_python
 from cudagraph_lab.engine.versions import SUPPORTED, VLLM_VERSION, lock_name
 from cudagraph_lab.records.store import read_record
 from tests.own_device import EAGER
-from tests.workflow.tiny_lab import BATCH_SIZES, ITERATIONS, OUTPUT_TOKENS, Lab
+from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
+from tests.workflow.tiny_lab import ITERATIONS, Lab
 
 pytestmark = pytest.mark.vllm
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 from vllm.compilation.counter import compilation_counter
-from vllm.distributed.parallel_state import get_tp_group
 from vllm.forward_context import get_forward_context
 from vllm.platforms import current_platform
 
 import lineage  # noqa: F401 - imported for its effect on spawned workers
+from dummy_weights import draw_weights
+from resolved import resolved
 from second_runner import count_steps, watch_graphs
 
 if current_platform.is_cuda():
@@ -36,40 +37,6 @@ PHASES = {
 
 def _free_bytes() -> int:
     return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else 0
-
-
-def _whole(value: Any) -> int | None:
-    """An enumeration's number, or None."""
-    return None if value is None else int(value)
-
-
-# Who may sum over the ranks of tensor parallelism: attributes of vLLM's communicator, in the
-# order in which it asks them.
-ALL_REDUCES = {
-    "qr_comm": "quick all-reduce",
-    "fi_ar_comm": "FlashInfer",
-    "ca_comm": "custom all-reduce",
-    "symm_mem_comm": "symmetric memory",
-    "pynccl_comm": "NCCL",
-}
-
-
-def _all_reduce() -> str | None:
-    """Who sums over the ranks of tensor parallelism; None for a single rank."""
-    group = get_tp_group()
-    if group.world_size == 1:
-        return None
-    communicator = group.device_communicator
-    there = []
-    for name, words in ALL_REDUCES.items():
-        one = getattr(communicator, name, None)
-        if one is None or getattr(one, "disabled", False):
-            continue
-        most = getattr(one, "max_size", None)
-        there.append(f"{words} up to {most / 2**20:g} MiB" if isinstance(most, int) else words)
-    if there:
-        return ", then ".join(there)
-    return "shared memory" if hasattr(communicator, "dist_module") else "torch.distributed"
 
 
 def _annotate_step(scheduler_output: Any) -> Any:
@@ -134,38 +101,16 @@ class LabWorker(PlatformWorker):
         return timed
 
     def _draw_weights(self) -> None:
-        """Give each matrix of dummy weights normal values, the same in every arm.
-
-        vLLM fills dummy weights with values so small that every request gets one single
-        token, and equal outputs prove nothing. The spread is the model's own
-        (`initializer_range`). Vectors (norms, biases) stay as they are.
-        """
+        """Draw dummy weights anew; see `dummy_weights`."""
         if self.vllm_config.load_config.load_format != "dummy":
             return
-        self._draw_model(self.model_runner.model, self.vllm_config.model_config.hf_config, 0)
+        target = self.vllm_config.model_config
+        draw_weights(self.model_runner.model, target.hf_config, target.seed, 0)
         if (draft := self._draft_model()) is not None:
             own = self.vllm_config.speculative_config.draft_model_config.hf_config
             # Numbered apart from those of the target, whose values do not depend on a draft.
-            self._draw_model(draft, own, 50_000)
+            draw_weights(draft, own, target.seed, 50_000)
         self.lab_weights_drawn = True
-
-    def _draw_model(self, model: Any, config: Any, first: int) -> None:
-        spread = getattr(config, "initializer_range", getattr(config, "init_std", None)) or 0.02
-        drawn: set[int] = set()
-        for place, (_, parameter) in enumerate(model.named_parameters(), start=first):
-            if parameter.dim() < 2 or parameter.data_ptr() in drawn:
-                continue
-            drawn.add(parameter.data_ptr())
-            generator = torch.Generator(device=parameter.device)
-            generator.manual_seed(self.vllm_config.model_config.seed * 100_003 + place)
-            with torch.no_grad():
-                # In place and in slices, so that a large matrix needs no copy of itself.
-                for rows in parameter.data.flatten().split(1 << 26):
-                    rows.copy_(
-                        torch.empty(rows.shape, dtype=torch.float32, device=rows.device).normal_(
-                            0.0, spread, generator=generator
-                        )
-                    )
 
     def _draft_model(self) -> Any:
         """The model of a drafter that has weights of its own; else None."""
@@ -246,33 +191,6 @@ class LabWorker(PlatformWorker):
             for (mode, padded), passes in sorted(self.lab_passes.items())
         ]
 
-    def _draft_facts(self) -> dict[str, Any] | None:
-        """What vLLM made of the draft; None without a draft model."""
-        model = self._draft_model()
-        if model is None:
-            return None
-        drafter = self.model_runner.drafter
-        dispatcher = getattr(drafter, "cudagraph_dispatcher", None)
-        keys = getattr(dispatcher, "cudagraph_keys", None)
-        sizes = {
-            mode.name: sorted({key.num_tokens for key in of_mode})
-            for mode, of_mode in (keys or {}).items()
-            if of_mode
-        }
-        backends = {group.backend.get_name() for group in getattr(drafter, "draft_attn_groups", [])}
-        seen: dict[int, int] = {
-            one.data_ptr(): one.numel() * one.element_size() for one in model.parameters()
-        }
-        return {
-            "method": self.vllm_config.speculative_config.method,
-            "layers": drafter.draft_model_config.hf_config.num_hidden_layers,
-            "weight_bytes": sum(seen.values()),
-            # None where this vLLM has no dispatcher of the draft's own: not known.
-            "cudagraph_mode": None if keys is None else next(iter(sizes), "NONE"),
-            "capture_sizes": None if keys is None else next(iter(sizes.values()), []),
-            "attention_backend": ", ".join(sorted(backends)) or None,
-        }
-
     def lab_profile_start(self) -> None:
         """Record what the host and the device do from now on, with a mark around each step."""
         activities = [torch.profiler.ProfilerActivity.CPU]
@@ -312,14 +230,7 @@ class LabWorker(PlatformWorker):
 
     def lab_facts(self) -> dict[str, Any]:
         """What this worker resolved and spent, as plain data."""
-        config = self.vllm_config
-        compilation = config.compilation_config
-        runner = self.model_runner
-        backends = {
-            group.backend.get_name()
-            for groups in getattr(runner, "attn_groups", [])
-            for group in groups
-        }
+        compilation = self.vllm_config.compilation_config
         return {
             "rank": self.rank,
             "spans": self.lab_spans,
@@ -327,37 +238,12 @@ class LabWorker(PlatformWorker):
             "capture": self.lab_capture,
             "capture_estimate_bytes": getattr(self, "cudagraph_memory_estimate", None),
             "available_kv_cache_bytes": getattr(self, "available_kv_cache_memory_bytes", None),
-            "model_bytes": getattr(runner, "model_memory_usage", None),
+            "model_bytes": getattr(self.model_runner, "model_memory_usage", None),
             "compile_seconds": getattr(compilation, "compilation_time", None),
             "graphs_captured_by_counter": compilation_counter.num_cudagraph_captured,
             "threads": torch.get_num_threads(),
             "weights_drawn": self.lab_weights_drawn,
             "counts_steps": self.lab_steps is not None,
             "notes": self.lab_notes,
-            "resolved": {
-                "compile_mode": compilation.mode.name,
-                "cudagraph_mode": compilation.cudagraph_mode.name,
-                "capture_sizes": sorted(compilation.cudagraph_capture_sizes or []),
-                "custom_ops": list(compilation.custom_ops),
-                "enforce_eager": config.model_config.enforce_eager,
-                "dtype": str(config.model_config.dtype),
-                "attention_backend": ", ".join(sorted(backends)) or None,
-                "max_num_seqs": config.scheduler_config.max_num_seqs,
-                "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
-                "max_model_len": config.model_config.max_model_len,
-                "block_size": config.cache_config.block_size,
-                "num_gpu_blocks": config.cache_config.num_gpu_blocks,
-                "enable_prefix_caching": config.cache_config.enable_prefix_caching,
-                "optimization_level": _whole(getattr(config, "optimization_level", None)),
-                "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
-                "pipeline_parallel_size": config.parallel_config.pipeline_parallel_size,
-                "data_parallel_size": config.parallel_config.data_parallel_size,
-                "all_reduce": _all_reduce(),
-                "speculative_tokens": config.num_speculative_tokens
-                if hasattr(config, "num_speculative_tokens")
-                else None,
-                "draft": self._draft_facts(),
-                "async_scheduling": config.scheduler_config.async_scheduling,
-                "model_runner": type(runner).__module__,
-            },
+            "resolved": resolved(self.vllm_config, self.model_runner, self._draft_model()),
         }

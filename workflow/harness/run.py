@@ -15,94 +15,23 @@ import time
 
 PROCESS_BEGUN = time.perf_counter()
 
-import hashlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import platform as host_platform  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
-from collections import Counter  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from itertools import pairwise  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+from calls import keep_outputs, make_call  # noqa: E402
 from cudagraph_lab.protocol import FOREIGN_PROCESS_EXIT, OWN_TRACEBACK, send  # noqa: E402
+from ranks import ranks_of, startup_of  # noqa: E402
 
 
 def since_start() -> float:
     """Seconds since this process began."""
     return time.perf_counter() - PROCESS_BEGUN
-
-
-def keep_outputs(llm: Any) -> list[Any]:
-    """Where every message of the engine core is kept from now on, to be read after the call.
-
-    A message carries its time and, where statistics are on, the graph mode and padding of
-    its step. vLLM's own bookkeeping of them in this process is switched off: it works per
-    step and per request inside the timed call, which the engine core's part does not.
-    """
-    kept: list[Any] = []
-    engine = llm.llm_engine
-    engine.log_stats = engine.output_processor.log_stats = False
-    engine.logger_manager = None
-    get_output = getattr(engine.engine_core, "get_output", None)
-    if get_output is None:
-        print("messages: this version does not hand them out one by one", file=sys.stderr)
-        return kept
-
-    def get_and_keep() -> Any:
-        message = get_output()
-        kept.append(message)
-        return message
-
-    engine.engine_core.get_output = get_and_keep
-    return kept
-
-
-def graph_steps(messages: list[Any]) -> list[dict[str, Any]] | None:
-    """How often each graph mode and padding ran; None where the arm turns statistics off."""
-    working = [message for message in messages if message.outputs]
-    if not any(message.scheduler_stats for message in working):
-        return None
-    stats = [m.scheduler_stats.cudagraph_stats for m in working if m.scheduler_stats]
-    steps = Counter(
-        (stat.runtime_mode, stat.num_unpadded_tokens, stat.num_padded_tokens)
-        for stat in stats
-        if stat is not None
-    )
-    return [
-        {"mode": mode, "unpadded_tokens": unpadded, "padded_tokens": padded, "count": count}
-        for (mode, unpadded, padded), count in sorted(steps.items())
-    ]
-
-
-def token_times(messages: list[Any]) -> dict[str, list[tuple[float, int]]]:
-    """Of every request: when the engine core had new tokens for it (monotonic), and how many."""
-    times: dict[str, list[tuple[float, int]]] = {}
-    for message in messages:
-        for output in message.outputs:
-            if output.new_token_ids:
-                entry = (message.timestamp, len(output.new_token_ids))
-                times.setdefault(output.request_id, []).append(entry)
-    return times
-
-
-def acceptance(messages: list[Any]) -> dict[str, Any] | None:
-    """Drafts that were verified and accepted; None where none was verified."""
-    stats = [getattr(m.scheduler_stats, "spec_decoding_stats", None) for m in messages]
-    met = [one for one in stats if one is not None]
-    if not met:
-        return None
-    return {
-        "verifications": sum(one.num_drafts for one in met),
-        "draft_tokens": sum(one.num_draft_tokens for one in met),
-        "accepted_tokens": sum(one.num_accepted_tokens for one in met),
-        "accepted_by_position": [
-            sum(counts)
-            for counts in zip(*(one.num_accepted_tokens_per_pos for one in met), strict=True)
-        ],
-    }
 
 
 def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
@@ -126,121 +55,6 @@ def engine_arguments(job: dict[str, Any]) -> dict[str, Any]:
         own["speculative_config"] = {**own["speculative_config"], "model": job["draft_path"]}
     # Last: whatever an arm asks for, code of a model's repository is never run.
     return {**arguments, **own, "trust_remote_code": False}
-
-
-def step_durations_us(messages: list[Any]) -> list[int]:
-    """Microseconds between the engine core's messages with new tokens: the steps after the first.
-
-    A message carries the time at which its step's outputs were ready.
-    """
-    times = [m.timestamp for m in messages if any(o.new_token_ids for o in m.outputs)]
-    return [round((later - earlier) * 1e6) for earlier, later in pairwise(times)]
-
-
-def make_call(
-    llm: Any,
-    kept: list[Any],
-    prompts: list[Any],
-    sampling: Any,
-    clock_zero_s: float = 0.0,
-    read_energy_j: Callable[[], float | None] = lambda: None,
-    take_steps: Callable[[], list[dict[str, Any]]] | None = None,
-) -> dict[str, Any]:
-    """Time one `generate`; what the engine said meanwhile is read afterwards.
-
-    `take_steps` gives the steps where the worker counts them, since the messages lack them.
-    """
-    kept.clear()
-    energy_before = read_energy_j()
-    monotonic = time.monotonic()
-    begun = time.perf_counter()
-    outputs = llm.generate(prompts, sampling, use_tqdm=False)
-    seconds = time.perf_counter() - begun
-    energy_after = read_energy_j()
-    call: dict[str, Any] = {
-        "seconds": seconds,
-        "tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
-        "started_s": monotonic - clock_zero_s,
-        "steps": take_steps() if take_steps else graph_steps(kept),
-        "step_us": step_durations_us(kept) or None,
-        "acceptance": acceptance(kept),
-        "energy_j": energy_after - energy_before
-        if energy_before is not None and energy_after is not None
-        else None,
-    }
-    requests = list(token_times(kept).values())
-    if requests and all(len(times) > 1 for times in requests):
-        # A step brings a message: with speculation it may hold several tokens of a request.
-        call["decode_s_per_step"] = [
-            (times[-1][0] - times[0][0]) / (len(times) - 1) for times in requests
-        ]
-        if any(count > 1 for times in requests for _, count in times[1:]):
-            call["decode_steps"] = [len(times) - 1 for times in requests]
-        call["first_token_s"] = [times[0][0] - monotonic for times in requests]
-    ids = [list(output.outputs[0].token_ids) for output in outputs]
-    digests = [hashlib.sha256(json.dumps(one).encode()).hexdigest() for one in ids]
-    return {"call": call, "output_sha256": digests, "output_token_ids": [ids[0]]}
-
-
-def startup_of(
-    ranks: list[dict[str, Any]], imported_s: float, boot: tuple[float, float]
-) -> dict[str, Any]:
-    """The `startup` of the record, as far as the workers tell it. `boot` is begin and end.
-
-    Ranks do the same work at the same time: the first one tells the phases, the slowest one the
-    capture, and the engine has the KV cache that fits on each of them.
-    """
-    facts = ranks[0]
-    spans = [
-        {"name": "import", "start_s": 0.0, "seconds": imported_s},
-        {"name": "boot", "start_s": boot[0], "seconds": boot[1] - boot[0]},
-    ] + [
-        {
-            "name": span["name"],
-            "start_s": span["begun"] - PROCESS_BEGUN,
-            "seconds": span["ended"] - span["begun"],
-        }
-        for span in facts["spans"]
-    ]
-    blocks, size = facts["resolved"]["num_gpu_blocks"], facts["resolved"]["block_size"]
-    slowest = max(ranks, key=lambda rank: (rank["capture"] or {"seconds": 0.0})["seconds"])
-    capture = slowest["capture"]
-    available = [rank["available_kv_cache_bytes"] for rank in ranks]
-    return {
-        "spans": spans,
-        "compile_seconds": facts["compile_seconds"] or None,
-        "capture": capture
-        and {
-            **capture,
-            "estimate_bytes": slowest["capture_estimate_bytes"],
-            "graphs": slowest["graphs"],
-        },
-        "kv_cache_tokens": blocks * size if blocks and size else None,
-        "available_kv_cache_bytes": None if None in available else min(available),
-        "model_bytes": facts["model_bytes"],
-    }
-
-
-def ranks_of(ranks: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-    """What each of several ranks spent, and which settings it resolved as the first did not."""
-    if len(ranks) == 1:
-        return None
-    resolved = ranks[0]["resolved"]
-    return [
-        {
-            "rank": facts["rank"],
-            "capture_seconds": facts["capture"] and facts["capture"]["seconds"],
-            "pool_bytes": facts["capture"] and facts["capture"]["pool_bytes"],
-            "graphs": len(facts["graphs"]),
-            "compile_seconds": facts["compile_seconds"] or None,
-            "model_bytes": facts["model_bytes"],
-            "available_kv_cache_bytes": facts["available_kv_cache_bytes"],
-            "differs": sorted(
-                key for key, value in facts["resolved"].items() if value != resolved[key]
-            ),
-        }
-        for facts in ranks
-    ]
 
 
 def profile(llm: Any, prompts: list[Any], batch: int, job: dict[str, Any]) -> None:
@@ -340,7 +154,7 @@ def boot(job: dict[str, Any], answer: Callable[..., None]) -> tuple[Any, bool]:
         event="ready",
         resolved=facts["resolved"],
         ranks=ranks_of(ranks),
-        startup=startup_of(ranks, imported_s, (begun, booted)),
+        startup=startup_of(ranks, PROCESS_BEGUN, imported_s, (begun, booted)),
         weights_drawn=facts["weights_drawn"],
         environment={
             "python": host_platform.python_version(),

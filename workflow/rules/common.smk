@@ -236,6 +236,11 @@ def asked_of_dataset(name):
     }
 
 
+def asked_of(names):
+    """By data set, its records and what else its observations depend on."""
+    return {name: (records_of(name), asked_of_dataset(name)) for name in names}
+
+
 def digest(value):
     """Sixteen digits that stand for plain data, where a change of it is to be noticed and shown."""
     text = json.dumps(value, sort_keys=True, default=str)

@@ -6,12 +6,13 @@ from typing import Any
 from cudagraph_lab.design.predictions import read_predictions, registered_hashes
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
-from cudagraph_lab.ledger.build import build_ledger, in_order, ledger_table
+from cudagraph_lab.ledger.build import build_ledger, in_order
 from cudagraph_lab.ledger.extrapolations import outlook_numbers
 from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.size_claims import size_claims
 from cudagraph_lab.ledger.size_curves import curve_numbers
+from cudagraph_lab.ledger.store import ledger_table
 from cudagraph_lab.ledger.unmeasured_forecasts import waiting_numbers
 from cudagraph_lab.models.ladder import read_histogram
 from cudagraph_lab.observations.dataset import Dataset

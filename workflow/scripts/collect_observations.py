@@ -1,5 +1,6 @@
-"""Adapter: check the records of a data set and tabulate what they observed."""
+"""Adapter: check the records of data sets and tabulate what they observed."""
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,33 @@ def make(name: str, records: list[Path], asked: dict[str, Any]) -> tuple[str, st
     return dataset.model_dump_json(indent=1) + "\n", table_text(rows)
 
 
-with one_line_errors(snakemake.log[0]):
-    name = snakemake.wildcards.dataset
-    given = [Path(path) for path in snakemake.input.records]
-    dataset, table = kept_or_made(
+def write(name: str, records: list[str], asked: dict[str, Any], dataset: str, table: str) -> None:
+    """Write both files of one data set."""
+    given = [Path(path) for path in records]
+    texts = kept_or_made(
         cache_directory(snakemake.params.cache_dir) / "tables" / f"{name}.json",
         given,
-        snakemake.params.asked,
+        asked,
         [Path(path) for path in snakemake.input.package],
-        lambda: make(name, given, snakemake.params.asked),
+        lambda: make(name, given, asked),
     )
-    write_atomically(Path(snakemake.output.dataset), dataset)
-    write_atomically(Path(snakemake.output.table), table)
+    for path, text in zip((dataset, table), texts, strict=True):
+        write_atomically(Path(path), text)
+
+
+with one_line_errors(snakemake.log[0]):
+    given = [
+        (name, *of_dataset, *paths)
+        for (name, of_dataset), *paths in zip(
+            snakemake.params.asked.items(),
+            snakemake.output.datasets,
+            snakemake.output.tables,
+            strict=True,
+        )
+    ]
+    if len(given) == 1:
+        write(*given[0])
+    else:
+        with ProcessPoolExecutor(snakemake.threads) as pool:
+            for one in [pool.submit(write, *arguments) for arguments in given]:
+                one.result()

@@ -6,7 +6,7 @@ from typing import Any
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.figures.draw import draw_figures, to_svg
 from cudagraph_lab.files import write_atomically, write_json
-from cudagraph_lab.ledger.build import read_ledger
+from cudagraph_lab.ledger.store import read_ledger
 
 snakemake: Any  # given by Snakemake
 

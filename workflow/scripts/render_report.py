@@ -6,7 +6,7 @@ from typing import Any
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
-from cudagraph_lab.ledger.build import read_ledger
+from cudagraph_lab.ledger.store import read_ledger
 from cudagraph_lab.report.page import make_view, read_drawings, render_html, render_markdown
 
 snakemake: Any  # given by Snakemake

@@ -90,7 +90,7 @@ def test_what_fits_together_does_so_on_a_larger_device_too(plan_of, shapes, arms
 def test_what_is_needed_is_weights_and_cache_and_the_allowance(plan_of):
     plan = plan_of(LLAMA)
     need = memory.need_of(plan, "a0", "cuda", LLAMA)
-    assert need.weights == 2 * memory.parameters(LLAMA)
+    assert need.weights == 2 * memory.model_of(LLAMA).parameters
     assert need.kv_cache == 2_000_000_000
     assert need.total == need.weights + need.kv_cache + ALLOWANCE_BYTES
 
@@ -116,7 +116,7 @@ def test_fewer_layers_weigh_less_by_their_own_weights(plan_of):
         arguments = {"hf_overrides": {"num_hidden_layers": layers}}
         return memory.need_of(plan_of(LLAMA, engine_args=arguments), "a0", "cuda", LLAMA).weights
 
-    assert weights(32) == 2 * memory.parameters(LLAMA)
+    assert weights(32) == 2 * memory.model_of(LLAMA).parameters
     assert weights(6) - weights(4) == weights(4) - weights(2) > 0
 
 
@@ -124,7 +124,7 @@ def test_the_cache_holds_the_largest_batch_or_what_is_given(plan_of):
     workload = {"batch_sizes": [1, 1024], "output_tokens": 24}
     large = memory.need_of(plan_of(LLAMA, workload=workload), "a0", "cuda", LLAMA)
     # Six tokens of the prompt and 24 written, in blocks of 16.
-    assert large.kv_cache == 1024 * 32 * memory.kv_bytes_per_token(LLAMA, 2)
+    assert large.kv_cache == 1024 * 32 * memory.model_of(LLAMA).kv_bytes_per_token
     given_bytes = plan_of(LLAMA, engine_args={"kv_cache_memory_bytes": 7_000_000_000})
     assert memory.need_of(given_bytes, "a0", "cuda", LLAMA).kv_cache == 7_000_000_000
     assert memory.need_of(given_bytes, "a0", "cpu", LLAMA).kv_cache == GIB
@@ -134,10 +134,10 @@ def test_the_cache_holds_the_largest_batch_or_what_is_given(plan_of):
 def test_weights_are_counted_as_the_extrapolation_counts_them_or_more(path):
     shape = json.loads(path.read_text(encoding="utf-8"))
     model, _ = read_model_config(path)
-    count = memory.parameters(shape)
+    count = memory.model_of(shape).parameters
     # OPT's learned positions are few.
     assert model.parameters <= count <= model.parameters * 1.02
-    assert memory.kv_bytes_per_token(shape, 2) == model.kv_bytes_per_token
+    assert memory.model_of(shape).kv_bytes_per_token == model.kv_bytes_per_token
 
 
 def test_what_does_not_fit_is_left_out_with_the_bytes_needed_and_there(plan_of):

@@ -11,10 +11,11 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.predictions import Prediction, read_predictions, registered_hashes
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.build import build_ledger, ledger_table, read_ledger
+from cudagraph_lab.ledger.build import build_ledger
 from cudagraph_lab.ledger.hosts import read_measured
 from cudagraph_lab.ledger.settings import Settings
-from cudagraph_lab.observations.dataset import read_dataset
+from cudagraph_lab.ledger.store import ledger_table, read_ledger
+from tests.read_dataset import read_dataset
 
 SHIPPED = REPOSITORY / "resources" / "datasets"
 CONFIG = parse_config(

@@ -3,7 +3,7 @@
 import pytest
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.extrapolations import OUTLOOK, extrapolate, outlook_numbers
+from cudagraph_lab.ledger.extrapolations import OUTLOOK, extrapolate, outlook_numbers, pose
 
 QUESTION = {
     "device": "h100", "model": "llama-70b", "batch": 32, "tp": 2, "dtype": "bf16", "context": 1024,
@@ -17,7 +17,7 @@ def numbers():
 
 def test_an_extrapolation_has_bounds_and_what_it_rests_on(numbers):
     number = numbers["extrapolation/h100/llama-70b/tp2/bf16/b32"]
-    said = extrapolate(QUESTION)
+    said = extrapolate(pose(QUESTION))
     assert (number.low, number.value, number.high) == (
         said.ratio.low_90, said.ratio.median, said.ratio.high_90,
     )  # fmt: skip
@@ -48,10 +48,10 @@ def test_the_back_test_counts_what_its_rows_say(numbers):
 
 
 def test_a_measured_host_takes_the_place_of_an_unknown_one():
-    unknown, known = extrapolate(QUESTION), extrapolate(QUESTION, host="h100-turns")
+    unknown, known = extrapolate(pose(QUESTION)), extrapolate(pose(QUESTION, host="h100-turns"))
     assert known.ratio.median > unknown.ratio.median  # that host is slow
     assert any("h100-turns" in reason for reason in known.rests_on)
-    narrow = extrapolate(QUESTION, launch_us=(29.0, 30.0))
+    narrow = extrapolate(pose(QUESTION, launch_us=(29.0, 30.0)))
     assert narrow.host_s["eager"] == pytest.approx(known.host_s["eager"], rel=0.1)
 
 
@@ -66,5 +66,5 @@ def test_a_measured_host_takes_the_place_of_an_unknown_one():
 )
 def test_what_is_not_known_is_named(change, host, named):
     with pytest.raises(LabError, match=named) as caught:
-        extrapolate({**QUESTION, **change}, host)
+        extrapolate(pose({**QUESTION, **change}, host))
     assert "\n" not in str(caught.value)

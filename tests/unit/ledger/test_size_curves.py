@@ -3,7 +3,7 @@
 import pytest
 
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.extrapolations import extrapolate
+from cudagraph_lab.ledger.extrapolations import extrapolate, pose
 from cudagraph_lab.ledger.hosts import read_measured
 from cudagraph_lab.ledger.size_curves import QUICK, QUICK_US, crossing, curve_numbers
 
@@ -29,7 +29,7 @@ def test_extrapolate_gives_the_very_numbers_of_a_curve(numbers):
     asked["context"] = int(str(note).split()[0])
     for host, given in (("h100-turns", {"host": "h100-turns"}), (QUICK, {"launch_us": QUICK_US})):
         number = numbers[f"curve/{host}/h200/llama-70b/tp2/b1"]
-        said = extrapolate(asked, **given).ratio
+        said = extrapolate(pose(asked, **given)).ratio
         assert (number.low, number.value, number.high) == pytest.approx(
             (said.low_90, said.median, said.high_90)
         )

@@ -3,7 +3,7 @@
 import pytest
 
 from cudagraph_lab.ledger.quantities.timed_share import timed_share
-from cudagraph_lab.observations.dataset import read_dataset
+from tests.read_dataset import read_dataset
 
 
 def call(role, started_s, seconds):

@@ -22,6 +22,15 @@ def harness(monkeypatch):
     del sys.modules["run"]
 
 
+@pytest.fixture
+def calls(monkeypatch):
+    monkeypatch.syspath_prepend(str(HARNESS))
+    import calls
+
+    yield calls
+    del sys.modules["calls"]
+
+
 def message(at, tokens, mode=None, padded=8):
     """One message: `tokens` maps a request to how many new tokens it got."""
     stat = mode and SimpleNamespace(
@@ -37,23 +46,23 @@ def message(at, tokens, mode=None, padded=8):
     )
 
 
-def test_steps_are_counted_by_mode_and_padding(harness):
+def test_steps_are_counted_by_mode_and_padding(calls):
     steps = [message(1.0, {"a": 1, "b": 1}, "FULL")] * 3
     steps += [message(2.0, {"a": 1}, "NONE", 1), message(3.0, {}, "FULL")]
-    assert harness.graph_steps(steps) == [
+    assert calls.graph_steps(steps) == [
         {"mode": "FULL", "unpadded_tokens": 2, "padded_tokens": 8, "count": 3},
         {"mode": "NONE", "unpadded_tokens": 1, "padded_tokens": 1, "count": 1},
     ]
 
 
-def test_a_platform_without_graphs_has_no_steps_and_an_unobserved_arm_has_none(harness):
-    assert harness.graph_steps([message(1.0, {"a": 1})]) == []
+def test_a_platform_without_graphs_has_no_steps_and_an_unobserved_arm_has_none(calls):
+    assert calls.graph_steps([message(1.0, {"a": 1})]) == []
     silent = SimpleNamespace(
         timestamp=1.0,
         outputs=[SimpleNamespace(request_id="a", new_token_ids=[1])],
         scheduler_stats=None,
     )
-    assert harness.graph_steps([silent]) is None
+    assert calls.graph_steps([silent]) is None
 
 
 class Engine:
@@ -76,11 +85,11 @@ class Engine:
         ]
 
 
-def measure(harness, monkeypatch, messages):
+def measure(calls, monkeypatch, messages):
     engine = Engine(messages)
     llm = SimpleNamespace(llm_engine=engine, generate=engine.generate)
-    monkeypatch.setattr(harness.time, "monotonic", lambda: 100.0)
-    return engine, harness.make_call(llm, harness.keep_outputs(llm), [], None)["call"]
+    monkeypatch.setattr(calls.time, "monotonic", lambda: 100.0)
+    return engine, calls.make_call(llm, calls.keep_outputs(llm), [], None)["call"]
 
 
 def test_step_and_first_token_times_come_from_the_messages(harness, monkeypatch):
@@ -118,15 +127,15 @@ def verified(drafts, accepted):
     return one
 
 
-def test_the_acceptance_that_was_met_comes_from_the_messages(harness):
+def test_the_acceptance_that_was_met_comes_from_the_messages(calls):
     steps = [verified(3, [0, 1]), message(2.0, {"a": 1}), verified(3, []), verified(3, [0])]
-    assert harness.acceptance(steps) == {
+    assert calls.acceptance(steps) == {
         "verifications": 3,
         "draft_tokens": 9,
         "accepted_tokens": 3,
         "accepted_by_position": [2, 1, 0],
     }
-    assert harness.acceptance([message(1.0, {"a": 1})]) is None
+    assert calls.acceptance([message(1.0, {"a": 1})]) is None
 
 
 def test_the_draft_is_given_by_its_path_and_the_record_keeps_its_name(harness):
@@ -144,8 +153,8 @@ def test_the_draft_is_given_by_its_path_and_the_record_keeps_its_name(harness):
     assert harness.engine_arguments({**job, "draft_path": None})["speculative_config"] == asked
 
 
-def test_a_request_of_one_token_has_no_step_time(harness, monkeypatch):
-    _, call = measure(harness, monkeypatch, [message(100.5, {"a": 1, "b": 1}, "NONE")])
+def test_a_request_of_one_token_has_no_step_time(calls, monkeypatch):
+    _, call = measure(calls, monkeypatch, [message(100.5, {"a": 1, "b": 1}, "NONE")])
     assert "decode_s_per_step" not in call
     assert call["seconds"] > 0
 

@@ -13,13 +13,11 @@ from cudagraph_lab.measure.guards import HARNESS, cores_of_ranks, environment_of
 @pytest.fixture
 def harness(monkeypatch):
     monkeypatch.syspath_prepend(str(HARNESS))
-    # It would bind this process to the life of its parent.
-    monkeypatch.setitem(sys.modules, "lineage", SimpleNamespace())
     import conditions
-    import run
+    import ranks
 
-    yield run, conditions
-    del sys.modules["run"], sys.modules["conditions"]
+    yield ranks, conditions
+    del sys.modules["ranks"], sys.modules["conditions"]
 
 
 def facts(rank, capture_s=None, graphs=0, available=None, **resolved):
@@ -37,9 +35,9 @@ def facts(rank, capture_s=None, graphs=0, available=None, **resolved):
 
 
 def test_the_slowest_rank_tells_the_capture_and_the_smallest_the_memory(harness):
-    run, _ = harness
+    module, _ = harness
     ranks = [facts(0, 1.5, 3, 400), facts(1, 2.5, 3, 300)]
-    startup = run.startup_of(ranks, 1.0, (1.0, 9.0))
+    startup = module.startup_of(ranks, 0.0, 1.0, (1.0, 9.0))
     assert startup["capture"]["seconds"] == 2.5
     assert startup["capture"]["pool_bytes"] == 1
     assert startup["available_kv_cache_bytes"] == 300
@@ -47,9 +45,9 @@ def test_the_slowest_rank_tells_the_capture_and_the_smallest_the_memory(harness)
 
 
 def test_a_rank_that_differs_says_in_what(harness):
-    run, _ = harness
-    assert run.ranks_of([facts(0)]) is None
-    ranks = run.ranks_of([facts(0), facts(1, dtype="float16")])
+    module, _ = harness
+    assert module.ranks_of([facts(0)]) is None
+    ranks = module.ranks_of([facts(0), facts(1, dtype="float16")])
     assert [one["differs"] for one in ranks] == [[], ["dtype"]]
 
 

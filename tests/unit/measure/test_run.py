@@ -25,8 +25,8 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import guards, supervisor
 from cudagraph_lab.measure import run as measure
 from cudagraph_lab.measure.guards import measurement_environment, refuse_other_request
+from cudagraph_lab.measure.recording import compile_cache_state, summarise_traces
 from cudagraph_lab.measure.redaction import RECORDED_VARIABLES, hide
-from cudagraph_lab.measure.run import compile_cache_state, summarise_traces
 from cudagraph_lab.measure.supervisor import await_answer, end, end_at_once, start_harness
 from cudagraph_lab.records.request import Request
 from cudagraph_lab.records.store import read_record

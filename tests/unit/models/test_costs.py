@@ -3,20 +3,11 @@
 import numpy as np
 import pytest
 
-from cudagraph_lab.models.costs import (
-    deploy_tax_min_per_day,
-    fit_capture_cost,
-    launch_break_even_call,
-)
+from cudagraph_lab.models.costs import deploy_tax_min_per_day, fit_capture_cost
 
 
 def test_deploy_tax_of_the_lab():
     assert deploy_tax_min_per_day(7, 50) == pytest.approx(5.8333, abs=1e-4)
-
-
-def test_a_single_operation_never_breaks_even():
-    assert launch_break_even_call(1) is None
-    assert launch_break_even_call(2) == 2
 
 
 def test_capture_cost_finds_the_line_it_was_made_from():

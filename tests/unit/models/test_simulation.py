@@ -9,8 +9,9 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import build_ledger
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.models.simulation import Truth, simulate
-from cudagraph_lab.observations.dataset import Dataset, read_dataset
+from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
+from tests.read_dataset import read_dataset
 
 CONTRASTS = {
     "bundle": {"numerator": "graphs", "denominator": "eager", "role": "primary"},

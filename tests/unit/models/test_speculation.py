@@ -114,8 +114,8 @@ def test_verified_tokens_share_weights_and_cache(tokens, batch):
 
 
 def test_drafting_by_name():
-    assert drafting_of("ngram", 2, MODEL) == Drafting(None, 2)
-    assert drafting_of("llama-3.2-1b", 3, MODEL).draft is DRAFT
+    assert drafting_of("ngram", 2, MODEL) == (Drafting(None, 2), [])
+    assert drafting_of("llama-3.2-1b", 3, MODEL)[0].draft is DRAFT
     with pytest.raises(LabError, match="draft 'llama-1': not known"):
         drafting_of("llama-1", 3, MODEL)
     with pytest.raises(LabError, match="--speculative-tokens: at least 1, got 0"):

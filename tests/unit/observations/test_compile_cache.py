@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from cudagraph_lab.observations.compile_cache import first_starts
-from cudagraph_lab.observations.dataset import read_dataset
 from cudagraph_lab.records.store import read_record
+from tests.read_dataset import read_dataset
 
 
 def boots(table, cache):

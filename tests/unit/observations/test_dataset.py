@@ -7,10 +7,11 @@ import pytest
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.observations.dataset import order_run, read_dataset
+from cudagraph_lab.observations.dataset import order_run
 from cudagraph_lab.observations.steps import expected_decode_mode
 from cudagraph_lab.observations.table import COLUMNS, read_table
 from cudagraph_lab.records.store import read_record, records_aside, set_aside
+from tests.read_dataset import read_dataset
 
 CONTRASTS = {"bundle": {"numerator": "graphs", "denominator": "eager"}}
 
@@ -171,7 +172,7 @@ def test_a_damaged_record_is_named_and_left_out_and_the_rest_goes_on(h100, shipp
             f"{mend}"
         )
     aside = set_aside(path)
-    assert path in records_aside(path.parents[1])
+    assert path in records_aside(path.parents[1]).values()
     (warning,) = set(read(h100)[0].arms["eager"].warnings) - set(whole.arms["eager"].warnings)
     assert warning == f"repeat 2 was set aside as {aside.name} and is not measured again yet"
     assert capsys.readouterr().err == ""

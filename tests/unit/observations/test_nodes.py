@@ -11,8 +11,8 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.figures.draw import draw_figures
 from cudagraph_lab.ledger.build import build_ledger
 from cudagraph_lab.ledger.settings import Settings
-from cudagraph_lab.observations.dataset import read_dataset
 from cudagraph_lab.report.page import make_view, render_markdown
+from tests.read_dataset import read_dataset
 
 CONFIG = parse_config(
     yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))

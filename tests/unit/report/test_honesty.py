@@ -14,7 +14,7 @@ from cudagraph_lab.ledger.build import Ledger, build_ledger
 from cudagraph_lab.ledger.extrapolations import outlook_numbers
 from cudagraph_lab.ledger.index import has_value, make_index
 from cudagraph_lab.ledger.settings import Settings
-from cudagraph_lab.observations.dataset import read_dataset
+from tests.read_dataset import read_dataset
 from tests.report_builders import read, rendered, stray_digits, words_of
 
 SHIPPED = REPOSITORY / "resources" / "datasets"

@@ -3,7 +3,12 @@
 from tests.report_builders import CONTRASTS, rendered, shipped_ledger
 
 # Between them they have every role that is measured.
-DATASETS = ("h100-opt-125m", "h100-factorial")
+DATASETS = (
+    "h100-opt-125m",
+    "h100-factorial",
+    "h100-speculation-k3",
+    "h100-upgrade-opt-125m",
+)
 
 
 def test_renaming_every_contrast_changes_nothing_on_the_page_but_the_names():

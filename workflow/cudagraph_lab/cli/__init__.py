@@ -119,14 +119,13 @@ def _completion(parser: argparse.ArgumentParser, shell: str) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     from pydantic import ValidationError
 
+    from cudagraph_lab.forms import first_mistake
     from cudagraph_lab.models.simulation import Truth, simulate
 
     try:
         truth = Truth.model_validate_json(options.truth)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "JSON"
-        raise LabError(f"--truth: {where}: {first['msg']}") from None
+        raise LabError(f"--truth: {first_mistake(error, 'JSON')}") from None
     directory = Path("results") / options.dataset
     size = (options.repeats, options.iterations, options.seed)
     paths = [str(path) for path in simulate(truth, options.dataset, directory, *size)]

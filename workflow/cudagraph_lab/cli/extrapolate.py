@@ -73,7 +73,7 @@ def add_extrapolate(commands: Any) -> None:
 def _extrapolate(options: argparse.Namespace) -> None:
     from cudagraph_lab.errors import LabError
     from cudagraph_lab.ledger.extrapolated_speculation import extrapolate_speculation
-    from cudagraph_lab.ledger.extrapolations import answered, pose
+    from cudagraph_lab.ledger.extrapolations import extrapolate, pose
     from cudagraph_lab.ledger.measured_answers import measured_beside
 
     if options.host and options.launch_us:
@@ -85,7 +85,7 @@ def _extrapolate(options: argparse.Namespace) -> None:
         _bounds("--launch-us", options.launch_us),
         _bounds("--kernels-per-layer", options.kernels_per_layer),
     )
-    said = answered(posed, asked)
+    said = extrapolate(posed)
     measured = measured_beside(asked)
     speculated = None
     if options.draft is not None:

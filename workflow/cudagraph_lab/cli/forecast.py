@@ -109,15 +109,16 @@ def _forecast(options: argparse.Namespace) -> None:
         )
         entries += forecasts(plan, host, ratios, assumed, options.seed)
         if options.draft is not None:
+            drafting, _ = drafting_of(
+                options.draft,
+                options.speculative_tokens,
+                models,
+                asynchronous=options.async_scheduling,
+                replayed=options.draft_graphs,
+            )
             entries += speculation_forecasts(
                 plan,
-                drafting_of(
-                    options.draft,
-                    options.speculative_tokens,
-                    models,
-                    asynchronous=options.async_scheduling,
-                    replayed=options.draft_graphs,
-                ),
+                drafting,
                 options.draft,
                 host,
                 _arms(options.speculating),

@@ -9,9 +9,6 @@ from cudagraph_lab.config.model import Config
 from cudagraph_lab.engine.foreign_code import foreign_code
 from cudagraph_lab.errors import LabError
 
-# Set once, for all arms alike.
-NOT_FOR_AN_ARM = ("model",)
-
 
 def check_meaning(config: Config) -> None:
     """Raise LabError, in one line with the key and the remedy, where the values do not fit."""
@@ -77,12 +74,11 @@ def _places(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _check_arguments(config: Config) -> None:
     for place, arguments in _places(config):
-        for key in NOT_FOR_AN_ARM:
-            if key in arguments:
-                raise LabError(
-                    f"config: {place}.{key}: this argument is not for an arm to set; remove it "
-                    "here and set model.name"
-                )
+        if "model" in arguments:
+            raise LabError(
+                f"config: {place}.model: this argument is not for an arm to set; remove it here "
+                "and set model.name"
+            )
         if found := foreign_code(arguments):
             raise LabError(
                 f"config: {place}.{found}: foreign code is never run; remove this argument"

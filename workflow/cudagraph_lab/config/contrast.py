@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from cudagraph_lab.forms import ExactForm
 
 # What a contrast is for. The report goes by the role and never by the name, which is the user's.
 Role = Literal[
@@ -24,10 +26,8 @@ Role = Literal[
 ]
 
 
-class Contrast(BaseModel):
+class Contrast(ExactForm):
     """The throughput of one timed arm over that of another."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     numerator: str = Field(description="the arm that is expected to be faster")
     denominator: str = Field(description="the arm it is compared with")

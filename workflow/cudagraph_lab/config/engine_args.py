@@ -34,9 +34,9 @@ def _as_map(value: Any) -> Any:
     return {"mode": value} if known or number else value
 
 
-def _left_to_vllm() -> Any:
-    """In place of a default: what is not given has none here."""
-    return None
+def _given(description: str, **limits: Any) -> Any:
+    """An argument without a default here: what is not given is left to vLLM."""
+    return Field(default_factory=lambda: None, description=description, **limits)
 
 
 class Given(BaseModel):
@@ -57,35 +57,26 @@ class CompilationConfig(Given):
     """vLLM's `compilation_config`."""
 
     mode: Annotated[CompileMode | Annotated[int, Field(ge=0, le=3)], BeforeValidator(_upper)] = (
-        Field(
-            default_factory=_left_to_vllm,
-            description="how vLLM compiles, by name in any case or by number",
-        )
+        _given("how vLLM compiles, by name in any case or by number")
     )
-    cudagraph_mode: Annotated[GraphMode, BeforeValidator(_upper)] = Field(
-        default_factory=_left_to_vllm, description="which steps are captured, in any case"
+    cudagraph_mode: Annotated[GraphMode, BeforeValidator(_upper)] = _given(
+        "which steps are captured, in any case"
     )
-    cudagraph_capture_sizes: list[Positive] = Field(
-        default_factory=_left_to_vllm, min_length=1, description="list of the sizes to capture"
-    )
-    custom_ops: list[str] = Field(default_factory=_left_to_vllm, description="list of names")
+    cudagraph_capture_sizes: list[Positive] = _given("list of the sizes to capture", min_length=1)
+    custom_ops: list[str] = _given("list of names")
 
 
 class SpeculativeConfig(Given):
     """vLLM's `speculative_config`."""
 
-    method: Annotated[str, Field(min_length=1)] = Field(
-        default_factory=_left_to_vllm,
-        description="who drafts: `draft_model`, `ngram`, or another method of vLLM",
+    method: Annotated[str, Field(min_length=1)] = _given(
+        "who drafts: `draft_model`, `ngram`, or another method of vLLM"
     )
-    model: Annotated[str, Field(min_length=1)] = Field(
-        default_factory=_left_to_vllm,
-        description="the draft model as the model hub spells it, with weights as those of the "
-        "target; or a directory with its `config.json`",
+    model: Annotated[str, Field(min_length=1)] = _given(
+        "the draft model as the model hub spells it, with weights as those of the "
+        "target; or a directory with its `config.json`"
     )
-    num_speculative_tokens: Positive = Field(
-        default_factory=_left_to_vllm, description="tokens that are drafted for a step"
-    )
+    num_speculative_tokens: Positive = _given("tokens that are drafted for a step")
 
 
 Level = Annotated[int, Field(ge=0, le=3)] | Annotated[str, Field(pattern=f"^{LEVEL}$")]
@@ -95,40 +86,24 @@ Compilation = CompilationConfig | CompileMode | Annotated[int, Field(ge=0, le=3)
 class EngineArgs(Given):
     """Arguments of vLLM's `LLM(...)`."""
 
-    enforce_eager: bool = Field(
-        default_factory=_left_to_vllm,
-        description="true turns off graphs and compilation; false says that graphs are wanted, "
-        "as vLLM documents it",
+    enforce_eager: bool = _given(
+        "true turns off graphs and compilation; false says that graphs are wanted, "
+        "as vLLM documents it"
     )
     optimization_level: Annotated[
         int, Field(ge=0, le=3), BeforeValidator(_level, json_schema_input_type=Level)
-    ] = Field(
-        default_factory=_left_to_vllm,
-        description="0 to 3, or `O0` to `O3`; 0 is without compilation and graphs",
-    )
+    ] = _given("0 to 3, or `O0` to `O3`; 0 is without compilation and graphs")
     compilation_config: Annotated[
         CompilationConfig, BeforeValidator(_as_map, json_schema_input_type=Compilation)
-    ] = Field(default_factory=_left_to_vllm, description="a map, or the mode of compilation alone")
-    speculative_config: SpeculativeConfig = Field(
-        default_factory=_left_to_vllm, description="speculative decoding: a map"
+    ] = _given("a map, or the mode of compilation alone")
+    speculative_config: SpeculativeConfig = _given("speculative decoding: a map")
+    max_num_seqs: Positive = _given(
+        "requests that vLLM serves at once; no batch size may be above it"
     )
-    max_num_seqs: Positive = Field(
-        default_factory=_left_to_vllm,
-        description="requests that vLLM serves at once; no batch size may be above it",
-    )
-    max_model_len: Positive = Field(
-        default_factory=_left_to_vllm,
-        description="in place of `workload.max_model_len`, for this arm",
-    )
-    tensor_parallel_size: Positive = Field(
-        default_factory=_left_to_vllm, description="devices that share each layer"
-    )
-    pipeline_parallel_size: Positive = Field(
-        default_factory=_left_to_vllm, description="devices that share the layers"
-    )
-    data_parallel_size: Positive = Field(
-        default_factory=_left_to_vllm, description="copies of the engine"
-    )
+    max_model_len: Positive = _given("in place of `workload.max_model_len`, for this arm")
+    tensor_parallel_size: Positive = _given("devices that share each layer")
+    pipeline_parallel_size: Positive = _given("devices that share the layers")
+    data_parallel_size: Positive = _given("copies of the engine")
 
     @model_validator(mode="before")
     @classmethod

@@ -5,12 +5,13 @@ The JSON schema and the tables of config/README.md are made from this module; se
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.config.engine_args import EngineArgs, Positive
 from cudagraph_lab.config.names import ClusterName, HubName, Name, Text, Variable, Version
 from cudagraph_lab.engine.versions import VLLM_VERSION
+from cudagraph_lab.forms import ExactForm
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -21,13 +22,7 @@ def _all_different(values: list[int]) -> list[int]:
     return values
 
 
-class Part(BaseModel):
-    """Base of every map of the configuration: unknown keys are refused, nothing is converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Model(Part):
+class Model(ExactForm):
     """Which model is measured."""
 
     name: HubName = Field("facebook/opt-125m", description="as the model hub spells it")
@@ -44,7 +39,7 @@ class Model(Part):
     )
 
 
-class Workload(Part):
+class Workload(ExactForm):
     """What every arm is asked to do."""
 
     prompt_token_ids: Annotated[list[Count], Field(min_length=1)] | None = Field(
@@ -85,14 +80,14 @@ class Workload(Part):
         return value
 
 
-class Versions(Part):
+class Versions(ExactForm):
     """A version for each platform, since their newest builds differ."""
 
     cuda: Version = Field(description="the version on a GPU")
     cpu: Version = Field(description="the version on a CPU")
 
 
-class Arm(Part):
+class Arm(ExactForm):
     """One way to start the engine."""
 
     engine_args: EngineArgs = Field(
@@ -127,7 +122,7 @@ class Arm(Part):
     note: str = Field("", description="what a reader should know")
 
 
-class Question(Part):
+class Question(ExactForm):
     """A question about hardware and a model that were not measured here."""
 
     device: Name = Field(description="a name of `devices.yaml`")
@@ -138,7 +133,7 @@ class Question(Part):
     context: Positive = Field(1024, description="mean tokens in a request's cache")
 
 
-class Config(Part):
+class Config(ExactForm):
     """Configuration of cudagraph-lab. Unknown keys are refused."""
 
     measure: Literal["auto", "cuda", "cpu", "none"] = Field(

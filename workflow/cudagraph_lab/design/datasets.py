@@ -3,6 +3,7 @@
 Paths under `results` are relative to the directory that the workflow runs in.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -84,6 +85,21 @@ def records_of(name: str, config: Config, platform: str | None) -> list[Path]:
             runs / arm / f"rep{repeat}.json" for arm, repeat in runs_to_measure(config, platform)
         }
     return sorted(records) or record_files(SHIPPED / name / "runs")
+
+
+def shipped_alone(names: Sequence[str], measured_now: Collection[str]) -> list[str]:
+    """Those of the data sets of which nothing was or will be measured here."""
+    return [
+        name
+        for name in names
+        if name not in measured_now and not record_files(RESULTS / name / "runs")
+    ]
+
+
+def pattern_without(names: Sequence[str]) -> str:
+    """A regular expression for the data set in a path under `results`: any but these."""
+    but = f"(?!(?:{'|'.join(map(re.escape, names))})/)" if names else ""
+    return f"{but}[a-z0-9][a-z0-9._-]*"
 
 
 def records_aside_of(name: str) -> list[Path]:

@@ -1,16 +1,13 @@
 """What records of an earlier run mean for a plan: conflicts, and failures that stay."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.datasets import RESULTS, expected_requests
 from cudagraph_lab.design.job import record_path
 from cudagraph_lab.design.runs import runs_to_measure
-from cudagraph_lab.records.agreement import first_believed, other_conditions
-from cudagraph_lab.records.record import Record
-from cudagraph_lab.records.request import Request, conflict
+from cudagraph_lab.records.agreement import first_believed, refuse_other_design
 from cudagraph_lab.records.store import NotBelievedError, read_record, stays
 
 # A record says early whether its run failed; the rest, calls and steps, is long.
@@ -28,22 +25,11 @@ def refuse_conflicts(config: Config, platform: str, dataset: str) -> None:
     if all(Path(path).exists() for path in planned):
         return
     expected = expected_requests(config, platform)
-    for path, record in _first_of_arms(RESULTS / dataset / "runs", dataset):
-        known = record.request.model_dump()
-        chosen = {key: known[key] for key in ("weights", "revision", "order", "dummy_values")}
+    known, _ = first_believed(sorted((RESULTS / dataset / "runs").glob("*/rep*.json")), dataset)
+    for path, record in known:
         # Its own arm first, which has the most to agree in.
         for arm in sorted(expected, key=lambda arm: arm != record.arm):
-            asked = Request.model_validate({**expected[arm], **chosen})
-            if found := conflict(asked, record.request, same_arm=arm == record.arm):
-                name, now, then = found
-                raise other_conditions(path, name, then, now)
-
-
-def _first_of_arms(runs: Path, dataset: str) -> Iterator[tuple[Path, Record]]:
-    for arm in sorted(runs.glob("*/")):
-        known, _ = first_believed(sorted(arm.glob("rep*.json")), dataset)
-        if known is not None:
-            yield known
+            refuse_other_design(path, record, expected[arm], same_arm=arm == record.arm)
 
 
 def failures_that_stay(config: Config, platform: str, dataset: str) -> list[str]:

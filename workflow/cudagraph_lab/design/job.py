@@ -5,28 +5,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import arms_in_turn, request_of_run, runs_to_measure
+from cudagraph_lab.forms import Form
 
 NO_WEIGHTS_YET = {"weights": "dummy", "revision": None}  # chosen by a job of their own
 
 
-class ArmJob(BaseModel):
+class ArmJob(Form):
     """One arm of a job: its request, which lacks the weights only, and where its record goes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     arm: str
     request: dict[str, Any]
     output: Path
 
 
-class Job(BaseModel):
+class Job(Form):
     """One repeat of one arm, or of several arms that take turns on the device."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: str
     platform: Literal["cuda", "cpu"]

@@ -19,6 +19,7 @@ from cudagraph_lab.design.runs import (
 )
 from cudagraph_lab.design.weights import architecture_directory
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.shapes import KV_BYTES, Model, decoder_of, text_part
 
 GIB = 1 << 30
 # Beside weights and KV cache an engine holds the device's context, activations, the graphs and
@@ -31,7 +32,6 @@ TOGETHER, ALONE, BY_DEFAULT = 0.92, 0.97, 0.9
 # What measurement_environment gives to vLLM as VLLM_CPU_KVCACHE_SPACE.
 KV_CACHE_BYTES_ON_CPU = GIB
 BLOCK_TOKENS = 16  # of vLLM's KV cache on CUDA
-UNCOUNTED = (KeyError, TypeError, ValueError)  # what a config.json of no known decoder leads to
 WIDE = frozenset({"float32", "float", "torch.float32"})
 
 
@@ -105,9 +105,9 @@ def settled_lines(named: Mapping[str, Config], fitting: Mapping[str, Config]) ->
 
 def _why_apart(config: Config) -> str:
     try:
-        if (shapes := shapes_of(config)) is not None and parameters(shapes):
+        if (shapes := shapes_of(config)) is not None and model_of(shapes):
             return "they do not fit together"
-    except UNCOUNTED:
+    except LabError:
         pass
     return (
         f"no config.json here tells the shapes of {config.model.name}; name a directory with one "
@@ -139,12 +139,12 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
             for arm in config.arms
             if arm not in left_out
         }
-    except UNCOUNTED as error:
+    except LabError as error:
         if config.order == "auto":
             return config.model_copy(update={"order": "apart"})
         raise LabError(
             f"config: model.architecture: the config.json of {config.model.name} is none of a "
-            f"decoder whose memory can be planned ({type(error).__name__}: {error})"
+            f"decoder whose memory can be planned ({error})"
         ) from None
     if not needs:
         return config
@@ -177,9 +177,9 @@ def settled(config: Config, platform: str, memory_bytes: int | None) -> Config:
 def need_of(config: Config, arm: str, platform: str, shapes: Mapping[str, Any]) -> Need:
     """What an engine of this arm takes of each of its devices, in bytes; a draft model is in it."""
     arguments = engine_args_of(config, arm, platform)
-    shapes = {**shapes, **(arguments.get("hf_overrides") or {})}
-    draft = draft_of(arguments)
-    resident = [shapes] if draft is None else [shapes, read_shapes(draft_directory(draft))]
+    resident = [model_of({**shapes, **(arguments.get("hf_overrides") or {})})]
+    if (draft := draft_of(arguments)) is not None:
+        resident.append(model_of(read_shapes(draft_directory(draft))))
     ranks = int(arguments.get("tensor_parallel_size") or 1) * int(
         arguments.get("pipeline_parallel_size") or 1
     )
@@ -190,9 +190,9 @@ def need_of(config: Config, arm: str, platform: str, shapes: Mapping[str, Any]) 
         kv_cache = int(given)
     else:
         tokens = max(_resident_tokens(config), int(config.workload.max_model_len))
-        each = sum(kv_bytes_per_token(model, element) for model in resident)
+        each = sum(model.kv_bytes_per_token for model in resident) * element // KV_BYTES
         kv_cache = max(KV_CACHE_BYTES_IN_TURN, tokens * each // ranks)
-    weights = sum(parameters(model) for model in resident)
+    weights = sum(model.parameters for model in resident)
     return Need(math.ceil(weights * element / ranks), kv_cache)
 
 
@@ -212,43 +212,17 @@ def shapes_of(config: Config) -> dict[str, Any] | None:
 
 
 def read_shapes(directory: Path) -> dict[str, Any]:
-    """The config.json of a directory. Raises LabError where it is no JSON."""
+    """The config.json of a directory. Raises LabError where it is no JSON object."""
     path = Path(directory, "config.json")
     try:
-        shapes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return text_part(json.loads(path.read_text(encoding="utf-8")))[0]
+    except (ValueError, TypeError) as error:
         raise LabError(f"config: model.architecture: {path}: no JSON ({error})") from None
-    return shapes
 
 
-def parameters(shapes: Mapping[str, Any]) -> int:
-    """Weights of a decoder by its config.json, rather too many than too few: norms and biases
-    are left out, embeddings count as untied where the file does not say, and every
-    feed-forward has three matrices but OPT's.
-    """
-    hidden, heads = int(shapes["hidden_size"]), int(shapes["num_attention_heads"])
-    head_dim = int(shapes.get("head_dim") or hidden // heads)
-    kv_heads = int(shapes.get("num_key_value_heads") or heads)
-    attention = 2 * hidden * head_dim * (heads + kv_heads)
-    experts = int(shapes.get("num_experts") or shapes.get("num_local_experts") or 1)
-    width = shapes.get("moe_intermediate_size") if experts > 1 else None
-    if "ffn_dim" in shapes:
-        forward = 2 * hidden * int(shapes["ffn_dim"])
-    else:
-        forward = 3 * hidden * int(width or shapes["intermediate_size"])
-    embeddings = int(shapes["vocab_size"]) * (1 if shapes.get("tie_word_embeddings") else 2)
-    if "ffn_dim" in shapes:  # OPT's positions are learned
-        embeddings += int(shapes["max_position_embeddings"])
-    layers = int(shapes["num_hidden_layers"])
-    return layers * (attention + experts * forward) + hidden * embeddings
-
-
-def kv_bytes_per_token(shapes: Mapping[str, Any], element: int) -> int:
-    """Bytes that one token takes in the KV cache, over all devices."""
-    heads = int(shapes["num_attention_heads"])
-    head_dim = int(shapes.get("head_dim") or int(shapes["hidden_size"]) // heads)
-    kv_heads = int(shapes.get("num_key_value_heads") or heads)
-    return 2 * int(shapes["num_hidden_layers"]) * kv_heads * head_dim * element
+def model_of(shapes: Mapping[str, Any]) -> Model:
+    """The decoder of these shapes. Raises LabError where they are of none."""
+    return decoder_of(shapes, "config.json")
 
 
 def _share(needed: int, memory_bytes: int) -> float:

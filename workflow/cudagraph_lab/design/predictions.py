@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError, say
 from cudagraph_lab.files import parse_yaml, write_json
+from cudagraph_lab.forms import Form, first_mistake
 
 # How an id begins, which says who predicts: the course lab, our step model, or a simple rule that
 # the step model is scored against. Registered ids are never edited, so these words stay.
@@ -24,10 +25,8 @@ def predicted_by(prediction: str) -> str:
     return prediction.partition("/")[0]
 
 
-class AppliesTo(BaseModel):
+class AppliesTo(Form):
     """Which data sets a prediction speaks about; shell patterns, all must match."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: str = "*"
     platform: str = "*"
@@ -38,10 +37,8 @@ class AppliesTo(BaseModel):
     max_memory_gib: float = float("inf")
 
 
-class Prediction(BaseModel):
+class Prediction(Form):
     """One claim about one number of the ledger, made by somebody, for a reason."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]*$")]
     number: str
@@ -54,7 +51,7 @@ class Prediction(BaseModel):
     baseline: str | None = None  # the name of a simple rule that forecasts are scored against
     unit: str
     source: str
-    in_sample_for: list[str] = []  # data sets that the prediction was read from
+    in_sample_for: list[str] = Field([])  # data sets that the prediction was read from
     note: str | None = None
 
     @model_validator(mode="after")
@@ -133,10 +130,9 @@ def read_predictions(paths: list[Path]) -> list[Prediction]:
             try:
                 prediction = Prediction.model_validate(entry)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"]))
                 name = entry.get("id", position) if isinstance(entry, dict) else position
-                raise LabError(f"{path}: prediction {name}: {where}: {first['msg']}") from None
+                wrong = first_mistake(error, "all of it")
+                raise LabError(f"{path}: prediction {name}: {wrong}") from None
             if prediction.id in {known.id for known in predictions}:
                 raise LabError(f"{path}: prediction {prediction.id}: this id occurs twice")
             predictions.append(prediction)

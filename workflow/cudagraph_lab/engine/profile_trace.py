@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from cudagraph_lab.forms import ExactForm
 
 # vLLM names each engine step; a pure decode step has no context requests.
 DECODE_STEP = re.compile(r"execute_context_0\(0\)_generation_(\d+)\(\d+\)")
@@ -15,10 +15,8 @@ DRAFT = "lab_draft"
 KERNEL_LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel")
 
 
-class StepProfile(BaseModel):
+class StepProfile(ExactForm):
     """What the torch profiler saw of the decode steps of one batch size. Never timed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     batch: int
     steps: int

@@ -3,31 +3,26 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from cudagraph_lab.engine.capture_bars import Routine, routine_of
 from cudagraph_lab.engine.log_engines import Boot, Statement
 from cudagraph_lab.engine.log_wordings import BACKEND_NAMES, release
+from cudagraph_lab.forms import Form
 
 
-class CapturePass(BaseModel):
+class CapturePass(Form):
     """One pass of graph capture: its routine and how many shapes it captures."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     routine: Routine | None
     shapes: int | None
 
 
-class StartupFacts(BaseModel):
+class StartupFacts(Form):
     """What one engine said as it started; null is what its log does not say.
 
     `compile_seconds` is the engine's own total, else the sum over its models. `passes` are in
     order of appearance, without those of a draft model. Empty `passes` beside a true
     `capture_complete` mean that the log lacks the progress bars, which vLLM writes to stderr.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     vllm_version: str | None
     attention_backend: str | None
@@ -43,22 +38,18 @@ class StartupFacts(BaseModel):
     capture_complete: bool
 
 
-class Source(BaseModel):
+class Source(Form):
     """The line of the log, from 1, that a fact was read from, and what stands there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     line: int
     text: str
 
 
-class EngineLog(BaseModel):
+class EngineLog(Form):
     """One engine of a log: its name where it has one, its facts, and where each was read.
 
     `sources` maps a fact to its lines; a sum has several.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     engine: str | None
     facts: StartupFacts

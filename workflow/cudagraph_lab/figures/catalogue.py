@@ -9,7 +9,7 @@ import ast
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from cudagraph_lab.forms import Form
 
 
 def _question(module: Path) -> str:
@@ -23,14 +23,12 @@ FIGURES: Mapping[str, str] = {
 }
 
 
-class Drawing(BaseModel):
+class Drawing(Form):
     """What is said of a figure: its question, its finding in words, and the numbers it shows.
 
     `numbers` holds (data set, id). It is empty where there is nothing to draw; `finding` then
     says why.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     title: str

@@ -6,14 +6,14 @@ A number reaches a page only from here, by data set and id; the ids are those of
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field
 
 from cudagraph_lab.config.contrast import headline_of
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.forms import Form
 from cudagraph_lab.ledger.catalogue import WrittenId, parse
 from cudagraph_lab.ledger.registered_names import named_here, predicted_as, speaks_of
 from cudagraph_lab.ledger.settings import Settings
@@ -29,10 +29,10 @@ SCHEMA_VERSION = 1
 MANY_REPEATS = 100  # beyond it the exact number is no advice
 
 
-class LedgerPart(BaseModel):
+class LedgerPart(Form):
     """Base of the ledger's parts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Judged(LedgerPart):
@@ -70,7 +70,7 @@ class Number(LedgerPart):
     note: str | None
     missing: str | None  # why there is no value
     predictions: list[Judged]
-    baselines: dict[str, float] = {}  # what simple rules say, by their names
+    baselines: dict[str, float] = Field({})  # what simple rules say, by their names
     unpredicted: str | None  # why nothing was predicted of it
     origin: Origin
 
@@ -117,11 +117,12 @@ def build_ledger(
             results += co_residence_results(dataset, table, datasets)
         about = [p for p in predictions if _speaks_about(p, dataset)]
         before = registered.get(dataset.name, {})
-        results += score_results(results, dataset, about, before)
-        baselines = [p for p in about if p.baseline is not None]
-        about = [p for p in about if p.baseline is None]
-        results += _not_observed(results, dataset, about)
-        numbers += [_judge_result(result, dataset, about, before, baselines) for result in results]
+        said = {result.id: _said_of(result, about, dataset) for result in results}
+        further_results = score_results(((r, said[r.id]) for r in results), dataset, before)
+        further_results += _not_observed(results, dataset, about)
+        said |= {result.id: _said_of(result, about, dataset) for result in further_results}
+        results += further_results
+        numbers += [_judge_result(result, dataset, said[result.id], before) for result in results]
     names = (headline_of(dataset.contrasts, settings.headline) for dataset, _ in datasets)
     return Ledger(
         schema_version=SCHEMA_VERSION,
@@ -173,7 +174,8 @@ def _not_observed(
     known = {text for result in results for text in predicted_as(result.id, dataset.contrasts)}
     missing = {}
     for prediction in predictions:
-        if any(sign in prediction.number for sign in "*?[") or prediction.number in known:
+        wild = any(sign in prediction.number for sign in "*?[")
+        if prediction.baseline is not None or wild or prediction.number in known:
             continue
         try:
             number = parse(prediction.number)
@@ -193,18 +195,22 @@ def _speaks_about(prediction: Prediction, dataset: Dataset) -> bool:
     )
 
 
+def _said_of(result: "Result", predictions: list[Prediction], dataset: Dataset) -> list[Prediction]:
+    """The predictions of a number, baselines among them."""
+    names = predicted_as(result.id, dataset.contrasts)
+    return [one for one in predictions if speaks_of(one.number, names)]
+
+
 def _judge_result(
     result: "Result",
     dataset: Dataset,
     predictions: list[Prediction],
     registered: Mapping[str, str],
-    baselines: list[Prediction],
 ) -> Number:
-    names = predicted_as(result.id, dataset.contrasts)
     judged = [
         _judge_prediction(result, dataset, prediction, registered)
         for prediction in predictions
-        if speaks_of(prediction.number, names)
+        if prediction.baseline is None
     ]
     unpredicted = None
     if not judged:
@@ -222,8 +228,8 @@ def _judge_result(
         predictions=judged,
         baselines={
             str(one.baseline): float(one.value)
-            for one in baselines
-            if one.value is not None and speaks_of(one.number, names)
+            for one in predictions
+            if one.baseline is not None and one.value is not None
         },
         unpredicted=unpredicted,
         origin=Origin(rule="build_ledger", files=files),
@@ -274,29 +280,3 @@ def _judge_prediction(
         verdict=verdict,
         settle=settle,
     )
-
-
-def read_ledger(path: Path) -> Ledger:
-    """Read a ledger file; raises LabError naming it where it is not one."""
-    try:
-        return Ledger.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LabError(
-            f"{path}: not a ledger ({type(error).__name__}); run `make report`"
-        ) from None
-
-
-def ledger_table(ledger: Ledger) -> "pd.DataFrame":
-    """The ledger as a table: a row per number and prediction, for spreadsheets."""
-    import pandas as pd
-
-    rows = []
-    for number in ledger.numbers:
-        row = number.model_dump(exclude={"predictions", "baselines", "origin"})
-        row["id"] = str(number.id)
-        row["files"] = " ".join(number.origin.files)
-        judged = [prediction.model_dump() for prediction in number.predictions] or [{}]
-        rows += [
-            row | {f"prediction_{key}": value for key, value in said.items()} for said in judged
-        ]
-    return pd.DataFrame(rows)

@@ -194,7 +194,7 @@ LAUNCH_SPEED_UP = Quantity(
     "higher")
 LAUNCH_BREAK_EVEN = Quantity(
     "launches/break_even_call", "calls", "call at which capture pays, in launches",
-    ("models.costs.launch_break_even_call",), "lower")
+    ("ledger.quantities.profile.profile_results",), "lower")
 
 # Of the lab's launch models.
 MODEL_RATIO = Quantity(

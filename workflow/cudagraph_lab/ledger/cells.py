@@ -101,15 +101,10 @@ def profiled(dataset: Dataset, arm: str, quantity: str, batch: int, cells: Cells
     return None
 
 
-def location_of(cell: list[list[float]], name: str) -> float:
-    """The location of a cell without its interval."""
-    return estimate_mean(cell, name=name).value
-
-
 def locate(cell: list[list[float]], name: str, seed: int) -> Location:
     """The location of a cell with its draws."""
     draws = draw_locations(cell, DRAWS, seed, name=name)
-    return Location(location_of(cell, name), len(cell), draws)
+    return Location(estimate_mean(cell, name=name).value, len(cell), draws)
 
 
 def locate_step(timed: Cells, arm: str, batch: int, seed: int) -> Location | None:

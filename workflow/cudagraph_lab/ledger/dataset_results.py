@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from cudagraph_lab.config.contrast import headline_of
-from cudagraph_lab.ledger.catalogue import KV_TOKENS_LOST
+from cudagraph_lab.config.contrast import Contrast, headline_of
+from cudagraph_lab.ledger.catalogue import BUSY_S, CAPTURE_GIB, CAPTURE_S, KERNELS
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
 from cudagraph_lab.ledger.quantities.contrasts import (
@@ -36,72 +36,79 @@ from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import Throughputs, read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
-PHASES = (None, "boot", "compile_cold", "compile_warm")  # of the start of a model size
+PHASES_OF_SIZE = (None, "boot", "compile_cold", "compile_warm")  # of its start, as it is shown
 
 
 def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> list[Result]:
-    """All numbers of one data set; `table` has the columns of `observations.dataset`."""
-    seed = settings.seed
+    """All numbers of one data set; `table` has the columns of `observations.dataset`.
+
+    Of a data set of a series, those that the series is asked for.
+    """
     known = read_throughputs(dataset, table)
+    decoding = read_throughputs(dataset, table, decode_alone=True)
     timed, startup = cells_of(table, role="timed"), cells_of(table, role="startup")
     profiled = cells_of(table, role="profile")
     name = headline_of(dataset.contrasts, settings.headline)
     headline = dataset.contrasts[name] if name else None
     results = _of_arms(dataset, known, timed)
-    decoding = read_throughputs(dataset, table, decode_alone=True)
-    for contrast, facts in dataset.contrasts.items():
-        if dataset.series in ("sizes", "speculation") and facts.role != "primary":
-            continue
-        results += contrast_results(dataset, contrast, known, seed)
+    for contrast in dataset.contrasts:
+        results += contrast_results(dataset, contrast, known, settings.seed)
         results += step_ratio_results(dataset, contrast, decoding)
         results += upgrade_results(dataset, contrast, table, known)
     results += speculation_results(dataset, decoding)
-    if dataset.series == "sizes":
-        smallest = min(dataset.batch_sizes)
-        booted = startup_results(dataset, startup)
-        if headline is not None:
-            booted += capture_results(dataset, headline, startup)
-            booted += kv_results(dataset, headline, startup)
-        counted = profile_results(dataset, headline, profiled)
-        results += [result for result in counted if result.id.batch == smallest]
-        # Why the KV cache lost nothing is said of arms in turn too.
-        results += [
-            result
-            for result in booted
-            if result.id.quantity is KV_TOKENS_LOST
-            or (result.value is not None and result.id.phase in PHASES)
-        ]
-    elif dataset.series == "speculation":
-        results += profile_results(dataset, headline, profiled)
-    elif dataset.series == "upgrade":
-        results += startup_results(dataset, startup)
-    if dataset.series is not None:
-        return [result for result in results if dataset.series in result.id.quantity.series]
     if headline is not None:
-        mix, rungs = settings.batch_mix, settings.ladder_rungs
         results += interaction_results(dataset, known)
         results += capture_results(dataset, headline, startup)
-        results += launch_model_results(dataset, headline, timed, profiled, seed)
-        savings = read_savings(dataset, headline, known, seed)
-        results += saving_results(dataset, headline, savings)
-        counts = profile_of(dataset, headline, profiled)
-        if counts is not None and CALIBRATED_AT in savings:
-            results.append(launch_cost(savings[CALIBRATED_AT], counts))
-        starts = read_start_costs(dataset, headline, table, seed)
-        results += start_results(starts)
-        results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day)
-        results += break_even_results(dataset, headline, starts, savings)
+        if dataset.series is None:  # what takes time
+            results += launch_model_results(dataset, headline, timed, profiled, settings.seed)
+            results += _of_payoff(dataset, headline, table, known, settings)
         results += kv_results(dataset, headline, startup)
         results += compile_cache_results(dataset, headline, startup)
-        results += ladder_results(dataset, startup, mix, rungs)
-    return [
-        *results,
+        results += ladder_results(dataset, startup, settings.batch_mix, settings.ladder_rungs)
+    results += [
         timed_share(dataset, table),
         *output_results(dataset),
         *startup_results(dataset, startup),
         *capture_fit_results(startup),
         *profile_results(dataset, headline, profiled),
     ]
+    return [result for result in results if _is_asked(dataset, result)]
+
+
+def _of_payoff(
+    dataset: Dataset,
+    headline: Contrast,
+    table: pd.DataFrame,
+    known: Throughputs,
+    settings: Settings,
+) -> list[Result]:
+    """What a step saves, what graphs cost at a start, and when that has paid."""
+    startup = cells_of(table, role="startup")
+    savings = read_savings(dataset, headline, known, settings.seed)
+    starts = read_start_costs(dataset, headline, table, settings.seed)
+    results = saving_results(dataset, headline, savings)
+    counts = profile_of(dataset, headline, cells_of(table, role="profile"))
+    if counts is not None and CALIBRATED_AT in savings:
+        results.append(launch_cost(savings[CALIBRATED_AT], counts))
+    results += start_results(starts)
+    results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day)
+    return results + break_even_results(dataset, headline, starts, savings)
+
+
+def _is_asked(dataset: Dataset, result: Result) -> bool:
+    """Whether the series of a data set shows this number; of no series, all are asked for."""
+    key, series = result.id, dataset.series
+    if series is None or series not in key.quantity.series:
+        return series is None
+    if key.contrast and series != "upgrade":
+        return dataset.contrasts[key.contrast].role == "primary"
+    if series != "sizes":
+        return True
+    if key.quantity in (KERNELS, BUSY_S):
+        return bool(key.batch == min(dataset.batch_sizes))
+    if key.quantity in (CAPTURE_S, CAPTURE_GIB):
+        return result.value is not None
+    return key.phase in PHASES_OF_SIZE
 
 
 def _of_arms(dataset: Dataset, known: Throughputs, timed: Cells) -> list[Result]:

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.extrapolations import SEED, Posed
 from cudagraph_lab.models.forecast import Forecast, forecast
-from cudagraph_lab.models.own import read_model
-from cudagraph_lab.models.speculation import NGRAM, Drafting, speculate
+from cudagraph_lab.models.speculation import drafting_of, speculate
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,9 @@ def extrapolate_speculation(
     `replayed` whether the draft replays graphs.
     Raises LabError for a draft that is not known and for less than one token.
     """
-    if tokens < 1:
-        raise LabError(f"--speculative-tokens: at least 1, got {tokens}")
-    model, notes = (None, []) if draft == NGRAM else read_model(draft, posed.models)
-    drafting = Drafting(model, tokens, asynchronous, replayed)
+    drafting, notes = drafting_of(
+        draft, tokens, posed.models, asynchronous=asynchronous, replayed=replayed
+    )
     said = speculate(posed.question, drafting, posed.host, posed.speed, posed.assumed, SEED)
     arms: dict[str, SpeculatedArm] = {
         arm: SpeculatedArm(
@@ -82,5 +79,5 @@ def extrapolate_speculation(
         arms=arms,
         eager_over_graphs=forecast(ratio),
         fewer_with_graphs=float(np.mean(ratio > 1)),
-        rests_on=[scheduling, *([passes] if model is not None else []), *notes],
+        rests_on=[scheduling, *([passes] if drafting.draft is not None else []), *notes],
     )

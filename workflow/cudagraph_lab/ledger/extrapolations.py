@@ -28,7 +28,7 @@ from cudagraph_lab.ledger.hosts import CalibratedHost, read_host, speed_on
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.verdicts import judge
 from cudagraph_lab.models.anchors import BacktestRow, Claim, backtest, read_anchors
-from cudagraph_lab.models.architecture import TABLES, Device, Model, find, read_devices, read_models
+from cudagraph_lab.models.architecture import TABLES, Device, find, read_devices, read_models
 from cudagraph_lab.models.forecast import Forecast, Question, answer, forecast
 from cudagraph_lab.models.launch import model_ratios
 from cudagraph_lab.models.own import own_device, read_model, rests_on, unchecked, with_own
@@ -40,8 +40,10 @@ from cudagraph_lab.models.step import (
     read_assumed,
     unknown_host,
 )
+from cudagraph_lab.shapes import Model
 
 OUTLOOK = "outlook"
+BOUNDS = "bounds of 90% of the step model"  # the method of an interval
 SEED = 1  # of the draws: the same question has the same answer
 
 
@@ -67,9 +69,11 @@ class Extrapolated:
 class Posed:
     """A question with the machine that it is about; `on` names the device, `notes` what was read.
 
-    `calibrated` is the measured host; None is one that nobody measured.
+    `asked` is the question in names; `calibrated` is the measured host, None one that nobody
+    measured.
     """
 
+    asked: Mapping[str, Any]
     question: Question
     host: Host
     speed: Speed
@@ -86,10 +90,17 @@ def pose(
     launch_us: tuple[float, float] | None = None,
     kernels_per_layer: tuple[float, float] | None = None,
 ) -> Posed:
-    """The question that `extrapolate` answers; see there."""
+    """The question of device, model, batch, tp, dtype and context, for `extrapolate`.
+
+    `model` is a name of config/models.yaml or the path of a config.json; `device` a name of
+    config/devices.yaml, or None beside `bandwidth_tb_s` and `peak_tflops`; `weight_bits` are bits
+    per weight. `host` names a data set whose host it shall be; None is a host that nobody
+    measured, with `launch_us` (low, high, 90%) where it is known. `kernels_per_layer` are those of
+    eager code. Raises LabError naming what is not known.
+    """
     assumed = with_own(read_assumed(), launch_us, kernels_per_layer)
     devices, models = read_devices(), read_models()
-    model, notes = read_model(asked["model"], models)
+    model, notes = read_model(asked["model"], models, "model")
     if kernels_per_layer is not None:
         model = model.model_copy(update={"kernels": None})  # one's own take the place of counts
     name = asked.get("device")
@@ -104,28 +115,11 @@ def pose(
     )  # fmt: skip
     on = "of your own figures" if changed or name is None else name
     there, speed = machine(calibrated, on, device, assumed)
-    return Posed(question, there, speed, assumed, models, calibrated, on, notes)
+    return Posed(asked, question, there, speed, assumed, models, calibrated, on, notes)
 
 
-def extrapolate(
-    asked: Mapping[str, Any],
-    host: str | None = None,
-    launch_us: tuple[float, float] | None = None,
-    kernels_per_layer: tuple[float, float] | None = None,
-) -> Extrapolated:
-    """Answer one question: device, model, batch, tp, dtype, context.
-
-    `model` is a name of config/models.yaml or the path of a config.json; `device` a name of
-    config/devices.yaml, or None beside `bandwidth_tb_s` and `peak_tflops`; `weight_bits` are bits
-    per weight. `host` names a data set whose host it shall be; None is a host that nobody
-    measured, with `launch_us` (low, high, 90%) where it is known. `kernels_per_layer` are those of
-    eager code. Raises LabError naming what is not known or does not fit.
-    """
-    return answered(pose(asked, host, launch_us, kernels_per_layer), asked)
-
-
-def answered(posed: Posed, asked: Mapping[str, Any]) -> Extrapolated:
-    """The answer to a question that was posed; see `extrapolate`."""
+def extrapolate(posed: Posed) -> Extrapolated:
+    """The answer to a question. Raises LabError naming what does not fit."""
     question, calibrated = posed.question, posed.calibrated
     said = answer(question, posed.host, posed.speed, posed.assumed, SEED)
     eager, graphs = said.steps["eager"], said.steps["graphs"]
@@ -142,7 +136,7 @@ def answered(posed: Posed, asked: Mapping[str, Any]) -> Extrapolated:
             *posed.notes,
         ],
         unchecked=unchecked(
-            {**asked, "device": posed.on}, question.model, posed.models, read_anchors()
+            {**posed.asked, "device": posed.on}, question.model, posed.models, read_anchors()
         ),
     )
 
@@ -161,7 +155,7 @@ def outlook_numbers(questions: Sequence[Mapping[str, Any]]) -> list[Number]:
     anchors = read_anchors()
     forecasts: dict[NumberId, Number] = {}
     for question in questions:
-        number = _forecast_number(question, extrapolate(question), [])
+        number = _forecast_number(question, extrapolate(pose(question)), [])
         forecasts[number.id] = number
     for name, claim in anchors.claims.items():
         for setting in claim.settings:
@@ -171,7 +165,7 @@ def outlook_numbers(questions: Sequence[Mapping[str, Any]]) -> list[Number]:
                 "context": claim.context,
                 **setting.model_dump(),
             }
-            said = extrapolate(question)
+            said = extrapolate(pose(question))
             number = _forecast_number(question, said, [_claimed(name, claim, said)])
             forecasts[number.id] = number
     rows = backtest(anchors, read_devices(), read_models(), read_assumed(), SEED)
@@ -204,7 +198,7 @@ def _forecast_number(
         said.ratio.median,
         low=said.ratio.low_90,
         high=said.ratio.high_90,
-        method="bounds of 90% of the step model",
+        method=BOUNDS,
         note="; ".join([half, *said.rests_on]),
         predictions=judged,
         unpredicted=None if judged else "this is itself a prediction; nobody here measured it",

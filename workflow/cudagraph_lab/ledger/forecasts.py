@@ -20,11 +20,12 @@ from cudagraph_lab.ledger.catalogue import (
 )
 from cudagraph_lab.ledger.hosts import CalibratedHost, speed_on
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.models.architecture import Device, Dtype, Model
+from cudagraph_lab.models.architecture import Device, Dtype
 from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
 from cudagraph_lab.models.launch import IN_WORDS, model_ratios
 from cudagraph_lab.models.speculation import Drafting, speculate
 from cudagraph_lab.models.step import STEP_ARMS, Assumed, Floats, StepArm
+from cudagraph_lab.shapes import Model
 
 DIGITS = 5  # of a value that is registered
 

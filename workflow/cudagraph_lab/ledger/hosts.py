@@ -1,6 +1,6 @@
 """The host and the device of a measured data set, as the step model sees them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,12 +9,11 @@ import yaml
 
 from cudagraph_lab.design.datasets import RESULTS, SHIPPED, description_of, record_files
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.ledger.cells import Cells, cells_of, locate_pair, locate_step, profiled
+from cudagraph_lab.ledger.cells import cells_of, locate_pair, locate_step, profiled
 from cudagraph_lab.models.architecture import (
     CONFIG,
     Device,
     Dtype,
-    Model,
     Roofline,
     read_devices,
     read_models,
@@ -39,7 +38,9 @@ from cudagraph_lab.models.step import (
     assumed_speed,
     work_of,
 )
-from cudagraph_lab.observations.dataset import Dataset, read_dataset
+from cudagraph_lab.observations.dataset import Dataset, collect
+from cudagraph_lab.observations.table import as_table
+from cudagraph_lab.shapes import Model
 
 
 @dataclass(frozen=True)
@@ -85,29 +86,11 @@ def calibrate(
     `table` is that of `observations.dataset`. Raises LabError where the device or the model is
     not in the tables, or where the cells do not identify the constants.
     """
-    device_name = _named(devices, "reported_as", dataset.device, dataset.name, "devices.yaml")
-    model_name = _named(models, "hub", dataset.model, dataset.name, "models.yaml")
-    device, model = devices[device_name], models[model_name]
-    timed, counts = cells_of(table, "timed"), cells_of(table, "profile")
-    arms, dtype, context = step_arms(dataset), dtype_of(dataset), mean_context(dataset)
-
-    def roof_at(batch: int) -> Roofline:
-        return roofline(device, model, batch, dataset.tensor_parallel_size, dtype, context)
-
+    device_name, model_name = _entries(dataset, devices, models)
+    device, model, arms = devices[device_name], models[model_name], step_arms(dataset)
     guess = assumed_speed(device, assumed.device, seed)
-    speed = fit_speed(guess, device, _busy(dataset, arms, counts, roof_at))
-    cells = []
-    for arm, name in arms.items():
-        for batch in dataset.batch_sizes:
-            located = locate_step(timed, name, batch, seed + STEP_ARMS.index(arm))
-            if located is None:
-                continue
-            draws = located.draws if located.draws is not None else np.full(DRAWS, located.value)
-            work = work_of(
-                model, roof_at(batch), batch, dataset.tensor_parallel_size, assumed.kernels, seed
-            )
-            busy_s = profiled(dataset, name, "device_busy_s_per_step", batch, counts)
-            cells.append(MeasuredStep(arm, work, draws, busy_s))
+    speed = fit_speed(guess, device, _busy(dataset, table, device, model, arms))
+    cells = _steps(dataset, table, device, model, arms, assumed, seed)
     fitted = replace(
         fit_host(speed, cells),
         kernel_fitted=speed.kernel_s is not guess.kernel_s,
@@ -123,27 +106,10 @@ def with_all_reduce(host: CalibratedHost, name: str, assumed: Assumed, seed: int
     """
     dataset, table = read_measured(name)
     devices, models = read_devices(), read_models()
-    device_name = _named(devices, "reported_as", dataset.device, name, "devices.yaml")
-    device = devices[device_name]
-    model = models[_named(models, "hub", dataset.model, name, "models.yaml")]
-    timed, counts, graphs = (
-        cells_of(table, "timed"), cells_of(table, "profile"), step_arms(dataset)["graphs"]
-    )  # fmt: skip
-    tp = dataset.tensor_parallel_size
-    cells = []
-    for batch in dataset.batch_sizes:
-        located = locate_step(timed, graphs, batch, seed)
-        if located is None:
-            continue
-        roof = roofline(device, model, batch, tp, dtype_of(dataset), mean_context(dataset))
-        cells.append(
-            MeasuredStep(
-                "graphs",
-                work_of(model, roof, batch, tp, assumed.kernels, seed),
-                np.full(DRAWS, located.value),
-                profiled(dataset, graphs, "device_busy_s_per_step", batch, counts),
-            )
-        )
+    device_name, model_name = _entries(dataset, devices, models)
+    device, model = devices[device_name], models[model_name]
+    graphs: dict[StepArm, str] = {"graphs": step_arms(dataset)["graphs"]}
+    cells = _steps(dataset, table, device, model, graphs, assumed, seed)
     there = fit_all_reduce(speed_on(host, device_name, device, assumed, seed), cells)
     speed = replace(
         host.calibration.speed,
@@ -151,6 +117,45 @@ def with_all_reduce(host: CalibratedHost, name: str, assumed: Assumed, seed: int
         all_reduce_b_s=there.all_reduce_b_s,
     )
     return replace(host, calibration=replace(host.calibration, speed=speed), all_reduce=name)
+
+
+def _steps(
+    dataset: Dataset,
+    table: pd.DataFrame,
+    device: Device,
+    model: Model,
+    arms: Mapping[StepArm, str],
+    assumed: Assumed,
+    seed: int,
+) -> list[MeasuredStep]:
+    """The measured steps of these arms, with the work in each."""
+    timed, counts = cells_of(table, "timed"), cells_of(table, "profile")
+    ranks, kernels = dataset.tensor_parallel_size, assumed.kernels
+    cells = []
+    for arm, name in arms.items():
+        for batch in dataset.batch_sizes:
+            located = locate_step(timed, name, batch, seed + STEP_ARMS.index(arm))
+            if located is None:
+                continue
+            draws = located.draws if located.draws is not None else np.full(DRAWS, located.value)
+            roof = _roof(dataset, device, model, batch)
+            work = work_of(model, roof, batch, ranks, kernels, seed)
+            busy_s = profiled(dataset, name, "device_busy_s_per_step", batch, counts)
+            cells.append(MeasuredStep(arm, work, draws, busy_s))
+    return cells
+
+
+def _roof(dataset: Dataset, device: Device, model: Model, batch: int) -> Roofline:
+    ranks, context = dataset.tensor_parallel_size, mean_context(dataset)
+    return roofline(device, model, batch, ranks, dtype_of(dataset), context)
+
+
+def _entries(
+    dataset: Dataset, devices: Mapping[str, Device], models: Mapping[str, Model]
+) -> tuple[str, str]:
+    """The names of the data set's device and model in the tables."""
+    device = _named(devices, "reported_as", dataset.device, dataset.name, "devices.yaml")
+    return device, _named(models, "hub", dataset.model, dataset.name, "models.yaml")
 
 
 def _named(
@@ -187,17 +192,19 @@ def mean_context(dataset: Dataset) -> int:
 
 def _busy(
     dataset: Dataset,
+    table: pd.DataFrame,
+    device: Device,
+    model: Model,
     arms: Mapping[StepArm, str],
-    counts: Cells,
-    roof_at: Callable[[int], Roofline],
 ) -> list[MeasuredBusy]:
+    counts = cells_of(table, "profile")
     found = []
     for name in arms.values():
         for batch in dataset.batch_sizes:
             kernels = profiled(dataset, name, "kernels_per_step", batch, counts)
             busy_s = profiled(dataset, name, "device_busy_s_per_step", batch, counts)
             if kernels is not None and busy_s is not None:
-                found.append(MeasuredBusy(roof_at(batch), kernels, busy_s))
+                found.append(MeasuredBusy(_roof(dataset, device, model, batch), kernels, busy_s))
     return found
 
 
@@ -214,7 +221,8 @@ def read_measured(name: str) -> tuple[Dataset, pd.DataFrame]:
             f"{', '.join(sorted(path.parent.name for path in SHIPPED.glob('*/runs')))}"
         )
     shipped = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
-    return read_dataset(name, records, description_of(name), shipped["contrasts"], {}, {})
+    dataset, rows = collect(name, records, description_of(name), shipped["contrasts"], {}, {})
+    return dataset, as_table(rows)
 
 
 def read_host(name: str, assumed: Assumed, seed: int) -> CalibratedHost:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,6 +10,7 @@ from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.statistics.contrasts import Priors, Sample, error_of, estimate_sample
 from cudagraph_lab.statistics.means import Estimate, error_of_mean, estimate_mean
 from cudagraph_lab.statistics.power import Settling, repeats_to_settle
+from cudagraph_lab.statistics.quotients import Quotient
 from cudagraph_lab.statistics.uncertainty import Error
 
 # How many more repeats would settle the value against two bounds; None where none can be told.
@@ -45,18 +47,7 @@ def estimated(
     number: NumberId, estimate: Estimate, arms: list[str], settle: Settle | None = None
 ) -> Result:
     """A number with the interval of an estimate."""
-    return Result(
-        id=number,
-        value=estimate.value,
-        n=estimate.n,
-        low=estimate.low,
-        high=estimate.high,
-        method=estimate.method,
-        note=estimate.note,
-        exact=estimate.exact,
-        arms=arms,
-        settle=settle,
-    )
+    return Result(id=number, arms=arms, settle=settle, **asdict(estimate))
 
 
 def bounded(
@@ -83,6 +74,24 @@ def bounded(
         arms=arms,
         unpredicted=unpredicted,
     )
+
+
+def divided(
+    number: NumberId,
+    found: Quotient,
+    *,
+    n: int,
+    arms: list[str],
+    note: str | None = None,
+    least: float = -math.inf,
+) -> Result:
+    """A quotient with its interval, whose end is at least `least`; else the reason for none."""
+    if found.value is None:
+        return absent(number, str(found.reason))
+    low = None if found.low is None else max(found.low, least)
+    said = "; ".join(filter(None, [note, found.reason])) or None
+    method = "t draws through the quotient"
+    return bounded(number, found.value, (low, found.high), method, n=n, arms=arms, note=said)
 
 
 def contrasted(number: NumberId, sample: Sample, priors: Priors | None, arms: list[str]) -> Result:
@@ -115,14 +124,8 @@ def counted(number: NumberId, cell: list[list[float]], arms: list[str]) -> Resul
     means = [math.fsum(repeat) / len(repeat) for repeat in cell]
     same = max(means) - min(means) < 1e-12
     note = None if same else f"differs between repeats, from {min(means):g} to {max(means):g}"
-    return Result(
-        id=number,
-        value=math.fsum(means) / len(means),
-        n=len(means),
-        low=None if same else min(means),
-        high=None if same else max(means),
-        method=None if same else "range over repeats",
-        exact=same,
-        note=note,
-        arms=arms,
-    )
+    ends = (None, None) if same else (min(means), max(means))
+    value, method = math.fsum(means) / len(means), "range over repeats"
+    result = bounded(number, value, ends, method, n=len(means), arms=arms, note=note)
+    result.exact = same
+    return result

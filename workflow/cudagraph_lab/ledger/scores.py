@@ -4,7 +4,7 @@ Scored is what states bounds of 50% and 90%, was registered before the data set 
 was not read from it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.ledger.catalogue import (
@@ -20,11 +20,11 @@ from cudagraph_lab.ledger.catalogue import (
     TOKENS_TO_PAY,
 )
 from cudagraph_lab.ledger.quantity import NumberId, Quantity
-from cudagraph_lab.ledger.registered_names import predicted_as, speaks_of
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.scores import Scored, score, skill
 
+Forecasted = tuple[Result, Prediction, Mapping[str, float]]  # with baselines by their names
 # What is forecast with two pairs of bounds.
 FAMILIES: dict[Quantity, str] = {
     STEP: "steps",
@@ -36,74 +36,50 @@ FAMILIES: dict[Quantity, str] = {
 
 
 def score_results(
-    results: Sequence[Result],
+    said: Iterable[tuple[Result, Sequence[Prediction]]],
     dataset: Dataset,
-    predictions: Sequence[Prediction],
     registered: Mapping[str, str],
 ) -> list[Result]:
     """The scores of a data set's forecasts, and their skill against each baseline.
 
-    `predictions` are those about the data set, `registered` the hashes that were registered before.
+    `said` holds each result with the predictions of it, `registered` the hashes that were
+    registered before the data set was measured.
     """
-    in_time = [
-        one
-        for one in predictions
-        if registered.get(one.id) == one.sha256() and dataset.name not in one.in_sample_for
-    ]
-    forecasts = [one for one in in_time if one.low_50 is not None]
-    baselines = [one for one in in_time if one.baseline is not None]
-    found: dict[str, list[tuple[Result, Prediction]]] = {}
-    for result in results:
+    found: dict[str, list[Forecasted]] = {}
+    for result, predictions in said:
         family = FAMILIES.get(result.id.quantity)
         if not (family and result.value):
             continue
-        names = predicted_as(result.id, dataset.contrasts)
-        for one in forecasts:
-            if speaks_of(one.number, names):
-                found.setdefault(str(family), []).append((result, one))
-    scores: list[Result] = []
-    for family, pairs in found.items():
-        scores += _of_family(family, pairs)
-        scores += _skills(family, pairs, baselines, dataset)
+        in_time = [
+            one
+            for one in predictions
+            if registered.get(one.id) == one.sha256() and dataset.name not in one.in_sample_for
+        ]
+        baselines = {str(one.baseline): float(one.value or 0) for one in in_time if one.baseline}
+        for one in in_time:
+            if one.low_50 is not None:
+                found.setdefault(family, []).append((result, one, baselines))
+    return [number for family, rows in found.items() for number in _of_family(family, rows)]
+
+
+def _of_family(family: str, rows: Sequence[Forecasted]) -> list[Result]:
+    made = score([_scored(result, one) for result, one, _ in rows])
+    values = {
+        SCORE_WIS(family=family): made.interval_score,
+        SCORE_ERROR(family=family): made.median_error,
+        SCORE_50(family=family): made.within_50,
+        SCORE_90(family=family): made.within_90,
+    }
+    every = [result for result, _, _ in rows]
+    scores = [_number(number, value, every) for number, value in values.items()]
+    for name in dict.fromkeys(name for _, _, baselines in rows for name in baselines):
+        both = [row for row in rows if name in row[2]]
+        ours = [float(one.value or 0) for _, one, _ in both]
+        theirs = [baselines[name] for _, _, baselines in both]
+        seen = [float(result.value or 0) for result, _, _ in both]
+        number = SKILL(family=family, baseline=name)
+        scores.append(_number(number, skill(ours, theirs, seen), [row[0] for row in both]))
     return scores
-
-
-def _of_family(family: str, pairs: Sequence[tuple[Result, Prediction]]) -> list[Result]:
-    made = score([_scored(result, one) for result, one in pairs])
-    arms = list(dict.fromkeys(arm for result, _ in pairs for arm in result.arms))
-    return [
-        _number(quantity(family=family), value, made.cells, arms)
-        for quantity, value in (
-            (SCORE_WIS, made.interval_score),
-            (SCORE_ERROR, made.median_error),
-            (SCORE_50, made.within_50),
-            (SCORE_90, made.within_90),
-        )
-    ]
-
-
-def _skills(
-    family: str,
-    pairs: Sequence[tuple[Result, Prediction]],
-    baselines: Sequence[Prediction],
-    dataset: Dataset,
-) -> list[Result]:
-    skills = []
-    for name in dict.fromkeys(str(one.baseline) for one in baselines):
-        both = [
-            (float(said.value), float(one.value), float(result.value), result.arms)
-            for result, said in pairs
-            for one in baselines
-            if one.baseline == name
-            and speaks_of(one.number, predicted_as(result.id, dataset.contrasts))
-            and said.value is not None and one.value is not None and result.value is not None
-        ]  # fmt: skip
-        if both:
-            ours, theirs, seen, arms = zip(*both, strict=True)
-            named = list(dict.fromkeys(arm for group in arms for arm in group))
-            number = SKILL(family=family, baseline=name)
-            skills.append(_number(number, skill(ours, theirs, seen), len(both), named))
-    return skills
 
 
 def _scored(result: Result, one: Prediction) -> Scored:
@@ -111,13 +87,13 @@ def _scored(result: Result, one: Prediction) -> Scored:
     return Scored(*(float(bound) for bound in bounds if bound is not None))
 
 
-def _number(number: NumberId, value: float, cells: int, arms: list[str]) -> Result:
+def _number(number: NumberId, value: float, of: Sequence[Result]) -> Result:
     return Result(
         id=number,
         value=value,
-        n=cells,
+        n=len(of),
         note="n counts cells of arm and batch size",
         exact=True,
-        arms=arms,
+        arms=list(dict.fromkeys(arm for result in of for arm in result.arms)),
         unpredicted="a score of predictions",
     )

@@ -26,14 +26,15 @@ from cudagraph_lab.ledger.catalogue import (
     CURVE_HOST_S,
     CURVE_LAUNCH,
 )
-from cudagraph_lab.ledger.extrapolations import SEED, machine, outlook_number
+from cudagraph_lab.ledger.extrapolations import BOUNDS, SEED, machine, outlook_number
 from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.models.architecture import Model, read_devices, read_models
-from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
+from cudagraph_lab.models.architecture import read_devices, read_models
+from cudagraph_lab.models.forecast import Answer, Forecast, Question, answer, forecast
 from cudagraph_lab.models.own import with_own
-from cudagraph_lab.models.step import Assumed, Host, read_assumed, unknown_host
+from cudagraph_lab.models.step import Assumed, Host, StepArm, read_assumed, unknown_host
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.shapes import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,8 @@ QUICK, QUICK_US = "quick", (4.0, 6.25)  # a host of about 5 us a launch: 90% bou
 RANKS = (1, 2, 8)
 BATCH = 1
 LOSING = 1.1  # speed-up below which the lab speaks of single-digit percents
-ARMS = ("eager", "graphs")
+ARMS: tuple[StepArm, ...] = ("eager", "graphs")
+ITSELF = "this is itself a forecast"
 
 
 def curve_numbers(datasets: "Sequence[tuple[Dataset, pd.DataFrame]]") -> list[Number]:
@@ -117,34 +119,20 @@ def _curve(
         ratio = forecast(said.ratio)
         points.append((float(models[model].parameters), ratio.median))
         note = f"{context} tokens a request, bf16"
-        numbers.append(
-            _number(
-                CURVE(model=model, **keys), ratio.median, low=ratio.low_90, high=ratio.high_90,
-                method="bounds of 90% of the step model", note=note,
-            )
-        )  # fmt: skip
+        numbers.append(_number(CURVE(model=model, **keys), ratio, BOUNDS, note=note))
         for arm in ARMS if parts else ():
-            step = said.steps[arm]  # type: ignore[index]
+            step = said.steps[arm]
             for quantity, draws in ((CURVE_HOST_S, step.host_s), (CURVE_GPU_S, step.gpu_s)):
-                part = forecast(draws)
-                numbers.append(
-                    _number(
-                        quantity(arm=arm, model=model, **keys), part.median,
-                        low=part.low_90, high=part.high_90,
-                        method="bounds of 90% of the step model",
-                    )
-                )  # fmt: skip
+                number = quantity(arm=arm, model=model, **keys)
+                numbers.append(_number(number, forecast(draws), BOUNDS))
     if points:
         at = crossing(points, LOSING)
         why = "the curve does not pass this speed-up between the models shown"
-        fields: dict[str, Any] = {} if at else {"missing": why}
-        numbers.append(
-            _number(
-                CURVE_CROSSING(**keys), None if at is None else at / 1e9,
-                note=f"where the median falls to {LOSING:g}, straight lines between the models",
-                **fields,
-            )
-        )  # fmt: skip
+        note = f"where the median falls to {LOSING:g}, straight lines between the models"
+        missing = why if at is None else None
+        number, value = CURVE_CROSSING(**keys), None if at is None else at / 1e9
+        fields = {"note": note, "missing": missing, "unpredicted": ITSELF}
+        numbers.append(outlook_number(number, value, **fields))
     return numbers
 
 
@@ -162,11 +150,17 @@ def crossing(points: Sequence[tuple[float, float]], level: float) -> float | Non
 
 def _launch_cost(host: str, constants: Host) -> Number:
     cost = forecast(np.asarray(constants.per_launch_s["eager"]) * 1e6)
-    return _number(
-        CURVE_LAUNCH(host=host), cost.median, low=cost.low_90, high=cost.high_90,
-        method="fitted" if host != QUICK else "assumed bounds of 90%",
-    )  # fmt: skip
+    method = "fitted" if host != QUICK else "assumed bounds of 90%"
+    return _number(CURVE_LAUNCH(host=host), cost, method)
 
 
-def _number(id: NumberId, value: float | None, **fields: Any) -> Number:
-    return outlook_number(id, value, unpredicted="this is itself a forecast", **fields)
+def _number(id: NumberId, said: Forecast, method: str, note: str | None = None) -> Number:
+    return outlook_number(
+        id,
+        said.median,
+        low=said.low_90,
+        high=said.high_90,
+        method=method,
+        note=note,
+        unpredicted=ITSELF,
+    )

@@ -12,7 +12,7 @@ from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.blocks import find_blocks
 from cudagraph_lab.statistics.cells import log_means
 from cudagraph_lab.statistics.contrasts import Priors, Sample, Side, priors_of, sample_of
-from cudagraph_lab.statistics.shapes import pair_samples, ratio_samples
+from cudagraph_lab.statistics.shapes import fade_samples, pair_samples, ratio_samples
 
 # Batch size, repeat, and the values of its timed calls.
 ArmCells = Mapping[int, Mapping[int, Sequence[float]]]
@@ -132,6 +132,11 @@ def alike(dataset: Dataset, arm: str, measured: Mapping[str, ArmCells]) -> list[
 def samples_of(known: Throughputs, sides: Sides) -> dict[int, Sample]:
     """The speed-up at each batch size that both sides have."""
     return ratio_samples(*_cells(known, sides), names=_names(sides), blocks=known.blocks)
+
+
+def looks_of(known: Throughputs, sides: Sides) -> dict[tuple[int, ...], Sample]:
+    """The looks at a speed-up's fall over the batch sizes; see `shapes.fade_samples`."""
+    return fade_samples(*_cells(known, sides), names=_names(sides), blocks=known.blocks)
 
 
 def sample_of_arms(

@@ -44,24 +44,37 @@ class Taken:
         ]
 
 
+@dataclass
 class Conductor:
-    """The harnesses of one job and what they have answered so far."""
+    """Lets the harnesses of one job do all that it asks for, and keeps what they answer.
 
-    def __init__(
-        self,
-        job: Job,
-        harnesses: Mapping[str, Harness],
-        start: Callable[[ArmJob], None],
-        check: Callable[[], None],
-        refuse_fault: Callable[[ArmJob, Taken], None],
-    ) -> None:
-        self.job = job
-        self.harnesses = harnesses
-        self.start = start
-        self.check = check
-        self.refuse_fault = refuse_fault
-        self.taken = {member.arm: Taken() for member in job.arms}
-        self.deadline = time.monotonic() + job.timeout_s
+    `start` starts the harness of an arm, and adds it to `harnesses`. `check` is called while it
+    waits; `refuse_fault` is called with each arm that ended before its engine was ready. Both
+    raise LabError where the job is to end.
+    """
+
+    job: Job
+    harnesses: Mapping[str, Harness]
+    start: Callable[[ArmJob], None]
+    check: Callable[[], None]
+    refuse_fault: Callable[[ArmJob, Taken], None]
+
+    def __post_init__(self) -> None:
+        """Nothing is taken yet, and the time runs."""
+        self.taken = {member.arm: Taken() for member in self.job.arms}
+        self.deadline = time.monotonic() + self.job.timeout_s
+
+    def conduct(self) -> dict[str, Taken]:
+        """From the boots to the last reading; what came of each arm."""
+        self.await_boots()
+        self.warm_up()
+        request = self.job.arms[0].request
+        if request["purpose"] == "timed":
+            self.take_turns()
+        self.read_conditions("after")
+        if request["purpose"] == "profile" or request["profile_after"]:
+            self.profile()
+        return self.taken
 
     def alive(self) -> list[ArmJob]:
         """The members of the job whose harness still answers."""
@@ -239,31 +252,6 @@ def seconds_left(planned_s: float | None, environment: Mapping[str, str]) -> flo
         raise LabError(
             f"{UNTIL}: {until!r} is no time in seconds since the epoch; unset it, or see `date +%s`"
         ) from None
-
-
-def conduct(
-    job: Job,
-    harnesses: Mapping[str, Harness],
-    start: Callable[[ArmJob], None],
-    check: Callable[[], None],
-    refuse_fault: Callable[[ArmJob, Taken], None],
-) -> dict[str, Taken]:
-    """Let the harnesses do all that the job asks for; what came of each arm.
-
-    `start` starts the harness of an arm, and adds it to `harnesses`. `check` is called while it
-    waits; `refuse_fault` is called with each arm that ended before its engine was ready. Both
-    raise LabError where the job is to end.
-    """
-    conductor = Conductor(job, harnesses, start, check, refuse_fault)
-    conductor.await_boots()
-    conductor.warm_up()
-    request = job.arms[0].request
-    if request["purpose"] == "timed":
-        conductor.take_turns()
-    conductor.read_conditions("after")
-    if request["purpose"] == "profile" or request["profile_after"]:
-        conductor.profile()
-    return conductor.taken
 
 
 def _rate(call: Mapping[str, Any]) -> str:

@@ -40,15 +40,10 @@ def refuse_other_request(
     `here` holds fields of the environment that are known before the run (device, driver,
     lock). Looks at one run of each arm, so that it takes no time.
     """
-    by_arm: dict[Path, list[Path]] = {}
-    others = sorted(output.parent.parent.glob("*/rep*.json"))
+    others = {path for path in output.parent.parent.glob("*/rep*.json") if path != output}
     # Its own arm first, which has the most to agree in.
-    for path in sorted(others, key=lambda path: path.parent != output.parent):
-        if path != output:
-            by_arm.setdefault(path.parent, []).append(path)
-    seen = [first_believed(paths, dataset) for paths in by_arm.values()]
-    believed = [known for known, _ in seen if known]
-    refused = [error for _, error in seen if error]
+    ordered = sorted(others, key=lambda path: (path.parent != output.parent, path))
+    believed, refused = first_believed(ordered, dataset)
     if refused and not believed:
         # Not one of them is believed: no damage to a file, but something of a person's making.
         raise refused[0]

@@ -12,27 +12,20 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import ValidationError
+from typing import Any
 
 from cudagraph_lab.design.drafts import draft_path
 from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.engine.environment import cache_directory, exclusive, lock_file, vllm_python
 from cudagraph_lab.engine.graph_modes import devices_of
-from cudagraph_lab.engine.profile_trace import StepProfile, read_trace, summarise_decode_steps
-from cudagraph_lab.engine.startup_log import read_startup_log
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.measure.conduct import Taken, conduct
+from cudagraph_lab.measure.conduct import Conductor, Taken
 from cudagraph_lab.measure.failures import Outcome
-from cudagraph_lab.measure.faults import explained, refuse_fault, say_failure
+from cudagraph_lab.measure.faults import refuse_fault, say_failure
 from cudagraph_lab.measure.guards import (
     HARNESS,
-    commit,
     compile_cache_directory,
     described_lock,
     device_locks,
@@ -41,7 +34,7 @@ from cudagraph_lab.measure.guards import (
     refuse_other_request,
 )
 from cudagraph_lab.measure.machine import describe
-from cudagraph_lab.measure.redaction import hidden_directories, recorded_variables
+from cudagraph_lab.measure.recording import Place, record_of
 from cudagraph_lab.measure.supervisor import (
     Harness,
     end,
@@ -60,18 +53,6 @@ from cudagraph_lab.records.request import Request
 from cudagraph_lab.records.store import read_record, write_record
 
 PROFILE_TOKENS = 8  # steps of one batch size are alike, and their traces are large
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a job runs: interpreters of vLLM, caches, and what a record says of them."""
-
-    pythons: Mapping[str, Path]  # by version of vLLM
-    cache: Path
-    hardware: Mapping[str, Any]
-    locks: Mapping[str, str]  # by version of vLLM
-    model_path: str
-    drafts: Mapping[str, str | None]  # by arm, the path of its draft model
 
 
 def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
@@ -112,16 +93,13 @@ def measure(job: Job, weights: Mapping[str, Any]) -> list[Record]:
             for path in device_locks(job.platform, devices)
         ]
         # Who held the device was at this very run, left by an interrupted workflow.
-        there = [member for member in job.arms if member.output.exists()]
-        for member in job.arms:
-            if member not in there:
-                clear_unfinished(member.output)
-        left = [m for m in job.arms if m not in there and not is_kept(job, m)]
-        if left:
+        lacking = [member for member in job.arms if not member.output.exists()]
+        for member in lacking:
+            clear_unfinished(member.output)
+        if left := [member for member in lacking if not is_kept(job, member)]:
             _measure_arms(_resident(job, left), place, descriptors)
-        for member in job.arms:
-            if member not in there:
-                kept_path(member.output).rename(member.output)
+        for member in lacking:
+            kept_path(member.output).rename(member.output)
     return [read_record(member.output, job.dataset) for member in job.arms]
 
 
@@ -129,23 +107,20 @@ def _with_weights(job: Job, weights: Mapping[str, Any]) -> Job:
     chosen = {"weights": weights["weights"], "revision": weights["revision"]}
     if weights["weights"] == "hub":
         chosen["dummy_values"] = "vllm"
-    members = [m.model_copy(update={"request": m.request | chosen}) for m in job.arms]
-    return job.model_copy(update={"arms": members})
+    return job.model_copy(update={"arms": [_asked(member, chosen) for member in job.arms]})
+
+
+def _asked(member: ArmJob, more: Mapping[str, Any]) -> ArmJob:
+    """The arm with `more` in its request."""
+    return member.model_copy(update={"request": {**member.request, **more}})
 
 
 def _resident(job: Job, left: list[ArmJob]) -> Job:
     """The job with the arms that are left; in turn, `order` names those that are resident."""
-    names = {member.arm for member in left}
     if job.in_turn:
-        left = [
-            member.model_copy(
-                update={
-                    "request": member.request
-                    | {"order": [arm for arm in member.request["order"] if arm in names]}
-                }
-            )
-            for member in left
-        ]
+        names = {member.arm for member in left}
+        order = [arm for arm in left[0].request["order"] if arm in names]
+        left = [_asked(member, {"order": order}) for member in left]
     return job.model_copy(update={"arms": left})
 
 
@@ -168,7 +143,7 @@ def _measure_arms(job: Job, place: Place, descriptors: list[int]) -> None:
         refuse_fault(job, member, taken, outcomes[member.arm])
 
     try:
-        taken = conduct(job, harnesses, start, check, refuse_early)
+        taken = Conductor(job, harnesses, start, check, refuse_early).conduct()
         for arm, harness in harnesses.items():
             if arm not in outcomes:
                 outcomes[arm] = end(harness)
@@ -192,7 +167,7 @@ def _write_records(
     for member in job.arms:
         arm = member.arm
         try:
-            record = _record(
+            record = record_of(
                 job, member, place, environments[arm], taken[arm], outcomes[arm], measured_at
             )
         except LabError as error:
@@ -248,95 +223,5 @@ def _start(
         environment,
         descriptors,
         member.output.with_suffix(".log"),
-        hidden_directories(python, place.cache, member.output.parent.absolute()),
+        place.hidden(member),
     )
-
-
-def _record(
-    job: Job,
-    member: ArmJob,
-    place: Place,
-    environment: Mapping[str, str],
-    taken: Taken,
-    outcome: Outcome,
-    measured_at: str,
-) -> Record:
-    """The record of one arm; raises LabError for a fault that is not the arm's."""
-    refuse_fault(job, member, taken, outcome)
-    request, log = member.request, member.output.with_suffix(".log")
-    failure = None
-    if not taken.alive:
-        failure = explained(job, member, taken, outcome)
-    ready = taken.ready or {}
-    startup = ready.get("startup")
-    if startup is not None:
-        startup["log"] = read_startup_log(log).model_dump()
-        startup["compile_cache_was"] = compile_cache_state(log)
-    batch_sizes = request["workload"]["batch_sizes"]
-    profile = None
-    if failure is None and (request["purpose"] == "profile" or request["profile_after"]):
-        profile = summarise_traces(work_directory(member.output) / "traces", batch_sizes)
-    drawn = "normal" if ready.get("weights_drawn") else "vllm"
-    python = place.pythons[request["vllm"]]
-    hidden = hidden_directories(python, place.cache, member.output.parent.absolute())
-    try:
-        return Record.model_validate(
-            {
-                "dataset": job.dataset,
-                "arm": member.arm,
-                "repeat": job.repeat,
-                "kind": "measured",
-                "status": "failed" if failure else "ok",
-                "source": "rule measure",
-                "measured_at": measured_at,
-                "request": request | ({"dummy_values": drawn} if ready else {}),
-                "resolved": ready.get("resolved"),
-                "startup": startup,
-                "ranks": ready.get("ranks"),
-                # What a failed arm measured before stays in its record; no number is made of it.
-                "cells": taken.cells(batch_sizes),
-                "profile": profile,
-                "environment": {
-                    "vllm": None,
-                    **place.hardware,
-                    **ready.get("environment", {}),
-                    "variables": recorded_variables(environment, hidden),
-                    "lock": place.locks[request["vllm"]],
-                    "commit": commit(),
-                    "host": sha256(os.uname().nodename.encode()).hexdigest()[:8],
-                },
-                "conditions": taken.conditions,
-                "failure": failure,
-            }
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise LabError(
-            f"{member.output}: what was measured is not believed ({where}: {first['msg']}); "
-            f"the log is {log}"
-        ) from None
-
-
-def compile_cache_state(log: Path) -> Literal["cold", "warm"] | None:
-    """Whether torch.compile found its work done; None where nothing was compiled.
-
-    By vLLM's own words: a graph that is compiled is named, one that is loaded too.
-    """
-    text = log.read_text(encoding="utf-8", errors="replace")
-    if "Compiling a graph for compile range" in text or "saved AOT compiled function" in text:
-        return "cold"
-    if "Directly load" in text:
-        return "warm"
-    return None
-
-
-def summarise_traces(directory: Path, batches: list[int]) -> list[dict[str, Any]]:
-    """One summary per batch size from the traces that the harness left, named by batch."""
-    summaries: list[StepProfile] = []
-    for batch in batches:
-        path = directory / f"b{batch}.json"
-        summary = summarise_decode_steps(read_trace(path), batch) if path.exists() else None
-        if summary is not None:
-            summaries.append(summary)
-    return [summary.model_dump() for summary in summaries]

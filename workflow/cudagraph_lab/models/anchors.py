@@ -11,24 +11,14 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from cudagraph_lab.models.architecture import (
-    ANCHORS,
-    Count,
-    Device,
-    Dtype,
-    Model,
-    Positive,
-    Source,
-    Strict,
-    find,
-    read_yaml,
-    roofline,
-)
-from cudagraph_lab.models.forecast import Forecast, Question, answer, forecast
+from cudagraph_lab.forms import Form
+from cudagraph_lab.models.architecture import ANCHORS, Device, Dtype, find, read_yaml
+from cudagraph_lab.models.forecast import Forecast, Question, answer, forecast, roof_asked
 from cudagraph_lab.models.step import Assumed, assumed_speed, unknown_host
+from cudagraph_lab.shapes import Count, Model, Positive, Source
 
 
-class Pair(Strict):
+class Pair(Form):
     """A published eager/graphs pair; `inferred` says which inputs its source leaves open, why."""
 
     device: str
@@ -55,7 +45,7 @@ class Pair(Strict):
         return self.batch / value if self.unit == "tok/s" else value / 1e3
 
 
-class NotStated(Strict):
+class NotStated(Form):
     """A published pair that cannot be back-tested, and why."""
 
     workload: str
@@ -64,7 +54,7 @@ class NotStated(Strict):
     reason: str
 
 
-class Setting(Strict):
+class Setting(Form):
     """One configuration that a claim is judged on."""
 
     batch: Count
@@ -72,7 +62,7 @@ class Setting(Strict):
     dtype: Dtype
 
 
-class Claim(Strict):
+class Claim(Form):
     """A published claim that the speed-up ratio lies between `low` and `high`."""
 
     text: str
@@ -86,7 +76,7 @@ class Claim(Strict):
     settings: list[Setting]
 
 
-class Anchors(Strict):
+class Anchors(Form):
     """config/anchors.yaml."""
 
     pairs: dict[str, Pair]
@@ -139,9 +129,7 @@ def backtest(
             assumed,
             seed,
         )
-        roof = roofline(
-            device, model, pair.batch, pair.tp, pair.dtype, pair.context, pair.weight_bits
-        )
+        roof = roof_asked(question, model, 1)
         graph_step_s = pair.step_s(pair.graphs)
         below = None
         if device.l2_mib is not None:

@@ -8,14 +8,16 @@ have to be moved, FLOPs that have to be done. How fast a device really does that
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.files import parse_yaml
+from cudagraph_lab.forms import Form, first_mistake
+from cudagraph_lab.shapes import Model, Positive, Source
 
 Dtype = Literal["bf16", "fp16", "fp8"]
 T = TypeVar("T")
@@ -27,18 +29,8 @@ ANCHORS, DEVICES, MODELS, ASSUMED = TABLES = tuple(
 WEIGHT_BYTES: Mapping[Dtype, int] = {"bf16": 2, "fp16": 2, "fp8": 1}
 ACTIVATION_BYTES = 2
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Source = Annotated[str, Field(min_length=1)]
 
-
-class Strict(BaseModel):
-    """Base of the tables' entries: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Device(Strict):
+class Device(Form):
     """One device of config/devices.yaml; bandwidth in 1e9 bytes a second, per device."""
 
     name: str
@@ -51,88 +43,6 @@ class Device(Strict):
     source: Source
 
 
-class Kernels(Strict):
-    """Kernels of a decode step from a batch size on, as a profile counted them."""
-
-    from_batch: Count
-    eager_per_layer: Positive
-    compiled_per_layer: Positive
-    outside_layers: Positive
-    source: Source
-
-
-class Model(Strict):
-    """One decoder of config/models.yaml; `ffn` is the width of one expert where there are any.
-
-    Counts leave out norms and biases, which are below half a per cent of every model here.
-    """
-
-    hub: str | None = None  # the name on the model hub, which a data set bears
-    layers: Count
-    hidden: Count
-    heads: Count
-    kv_heads: Count
-    head_dim: Count
-    ffn: Count
-    gated_ffn: bool
-    vocab: Count
-    tied_embeddings: bool
-    learned_positions: int = 0
-    experts: Count = 1
-    experts_per_token: Count = 1
-    published_parameters: Positive | None = None
-    kernels: list[Kernels] | None = None
-    source: Source
-
-    def kernels_at(self, batch: int) -> Kernels | None:
-        """The kernels that were counted at the largest batch size up to this; None for none."""
-        known = [one for one in self.kernels or () if one.from_batch <= batch]
-        return max(known, key=lambda one: one.from_batch, default=None)
-
-    @property
-    def attention_parameters(self) -> int:
-        """Query, key, value and output projections of one layer."""
-        return self.hidden * self.head_dim * 2 * (self.heads + self.kv_heads)
-
-    @property
-    def expert_parameters(self) -> int:
-        """One expert's (or the dense) feed-forward matrices."""
-        return (3 if self.gated_ffn else 2) * self.hidden * self.ffn
-
-    @property
-    def router_parameters(self) -> int:
-        """The expert choice of one layer; none in a dense model."""
-        return self.hidden * self.experts if self.experts > 1 else 0
-
-    @property
-    def parameters(self) -> int:
-        """All weights: layers, embeddings, positions, output head."""
-        layer = (
-            self.attention_parameters
-            + self.experts * self.expert_parameters
-            + self.router_parameters
-        )
-        embeddings = self.vocab * (1 if self.tied_embeddings else 2) + self.learned_positions
-        return self.layers * layer + self.hidden * embeddings
-
-    def parameters_used(self, experts: float) -> float:
-        """Weights that a step reads or multiplies with when `experts` per layer take part."""
-        layer = (
-            self.attention_parameters + experts * self.expert_parameters + self.router_parameters
-        )
-        return self.layers * layer + self.hidden * self.vocab
-
-    def experts_read(self, batch: int) -> float:
-        """Experts per layer that `batch` tokens are expected to touch, routed evenly."""
-        untouched: float = (1 - self.experts_per_token / self.experts) ** batch
-        return self.experts * (1 - untouched)
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes that one token takes in a 16-bit KV cache, over all devices."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * ACTIVATION_BYTES
-
-
 @dataclass(frozen=True)
 class Roofline:
     """GPU work of one decode step on one device: bytes, FLOPs, and the seconds they take."""
@@ -143,6 +53,11 @@ class Roofline:
     flops: float
     memory_s: float
     compute_s: float
+
+    @property
+    def bytes(self) -> float:
+        """All that has to be moved."""
+        return self.weight_bytes + self.kv_bytes + self.activation_bytes
 
     @property
     def gpu_s(self) -> float:
@@ -235,9 +150,7 @@ def read_yaml(path: Path, adapter: TypeAdapter[T]) -> T:
     try:
         return adapter.validate_python(parse_yaml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise LabError(f"{path}: {where}: {first['msg']}") from error
+        raise LabError(f"{path}: {first_mistake(error, 'all of it')}") from error
     except yaml.YAMLError as error:
         raise LabError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except (OSError, UnicodeDecodeError) as error:

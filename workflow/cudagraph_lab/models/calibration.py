@@ -64,17 +64,13 @@ def fit_speed(speed: Speed, device: Device, busy: Sequence[MeasuredBusy]) -> Spe
         return speed
     kernels = np.array([[one.kernels] for one in busy])
     seconds = np.array([[one.busy_s] for one in busy])
-    data = np.array([[_bytes(one.roof)] for one in busy])
+    data = np.array([[one.roof.bytes] for one in busy])
     if device.l2_mib is not None and data.min() > CACHES * device.l2_mib * 2**20:
         moving_s = seconds - kernels * speed.kernel_s
         if (moving_s > 0).all():
             return replace(speed, bandwidth_b_s=np.asarray(np.median(data / moving_s, axis=0)))
     per_kernel = np.maximum(seconds - data / speed.bandwidth_b_s, 0.0) / kernels
     return replace(speed, kernel_s=np.asarray(np.median(per_kernel, axis=0)))
-
-
-def _bytes(roof: Roofline) -> float:
-    return roof.weight_bytes + roof.kv_bytes + roof.activation_bytes
 
 
 def fit_all_reduce(speed: Speed, cells: Sequence[MeasuredStep]) -> Speed:

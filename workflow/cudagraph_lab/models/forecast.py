@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cudagraph_lab.models.architecture import Device, Dtype, Model, roofline
+from cudagraph_lab.models.architecture import Device, Dtype, Roofline, roofline
 from cudagraph_lab.models.step import (
     STEP_ARMS,
     Assumed,
@@ -18,12 +18,14 @@ from cudagraph_lab.models.step import (
     Speed,
     StepArm,
     StepTime,
+    Work,
     among_ranks,
     carried_over,
     step,
     with_ranks,
     work_of,
 )
+from cudagraph_lab.shapes import Model
 
 QUANTILES = (0.5, 0.25, 0.75, 0.05, 0.95)
 
@@ -70,20 +72,30 @@ def machine_asked(
     return there, among_ranks(speed, assumed.transfer, question.tp, seed + 4)
 
 
+def roof_asked(question: Question, model: Model, tokens: int) -> Roofline:
+    """The least work of a pass of `model` with so many tokens of each request."""
+    asked = question
+    return roofline(
+        asked.device, model, asked.batch, asked.tp, asked.dtype, asked.context, asked.weight_bits,
+        tokens=tokens,
+    )  # fmt: skip
+
+
+def work_asked(question: Question, model: Model, tokens: int, assumed: Assumed, seed: int) -> Work:
+    """The work of that pass."""
+    roof = roof_asked(question, model, tokens)
+    return work_of(model, roof, question.batch * tokens, question.tp, assumed.kernels, seed)
+
+
 def answer(question: Question, host: Host, speed: Speed, assumed: Assumed, seed: int) -> Answer:
     """Every arm's step and the speed-up; the same draws for the same seed.
 
     Raises LabError as `architecture.roofline` does: a `tp` that does not divide the heads, a
     dtype that the device lacks, weights and cache that do not fit its memory.
     """
-    asked = question
-    roof = roofline(
-        asked.device, asked.model, asked.batch, asked.tp, asked.dtype, asked.context,
-        asked.weight_bits,
-    )  # fmt: skip
-    work = work_of(asked.model, roof, asked.batch, asked.tp, assumed.kernels, seed)
-    there, speed = machine_asked(asked, host, speed, assumed, seed)
-    rng = np.random.default_rng([seed + 2, asked.batch])
+    work = work_asked(question, question.model, 1, assumed, seed)
+    there, speed = machine_asked(question, host, speed, assumed, seed)
+    rng = np.random.default_rng([seed + 2, question.batch])
     common = assumed.transfer.step.draw(rng)
     steps = {}
     for arm in STEP_ARMS:

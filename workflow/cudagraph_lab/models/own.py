@@ -5,19 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.models.anchors import Anchors
-from cudagraph_lab.models.architecture import Device, Model, find
+from cudagraph_lab.models.architecture import Device, find
 from cudagraph_lab.models.forecast import Question
 from cudagraph_lab.models.step import Assumed, Belief
+from cudagraph_lab.shapes import Model, decoder_of, text_part
 
-# Families whose feed-forward has two matrices; the others with a known activation have three.
-_UNGATED = frozenset(
-    {"opt", "gpt2", "gpt_neox", "gptj", "gpt_bigcode", "bloom", "falcon", "mpt", "phi",
-     "starcoder2", "codegen", "stablelm_epoch", "nemotron"}
-)  # fmt: skip
 _NOT_MODELLED = {
     "kv_lora_rank": "latent attention",
     "n_shared_experts": "shared experts",
@@ -29,68 +23,30 @@ _NOT_MODELLED = {
 }
 
 
-def read_model(name: str, models: Mapping[str, Model]) -> tuple[Model, list[str]]:
-    """A model by its name in the table, or by the path of a config.json; and what was assumed."""
+def read_model(name: str, models: Mapping[str, Model], what: str) -> tuple[Model, list[str]]:
+    """A model by its name in the table, or by the path of a config.json; and what was assumed.
+
+    `what` it is stands in the error for a name that is not known.
+    """
     if name not in models and ("/" in name or name.endswith(".json")):
         return read_model_config(Path(name))
-    return find(models, name, "model"), []
+    return find(models, name, what), []
 
 
 def read_model_config(path: Path) -> tuple[Model, list[str]]:
     """A decoder from its Hugging Face `config.json`, and what was assumed in reading it.
 
-    Of a multimodal model the text part is read. Raises LabError naming the file and the key for
-    what is missing, and for an architecture that the roofline does not model.
+    Raises LabError naming the file and the key for what is missing, and for an architecture that
+    the roofline does not model.
     """
-    config, notes = _text_part(path)
+    where = f"--model {path}"
+    try:
+        config, notes = text_part(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise LabError(f"{where}: not a model's config.json ({error})") from None
     _refuse_unmodelled(path, config)
-
-    def number(*names: str, default: int | None = None) -> int:
-        known = next((config[name] for name in names if isinstance(config.get(name), int)), default)
-        if known is None:
-            raise LabError(f"--model {path}: {names[0]}: missing; give a decoder's config.json")
-        return int(known)
-
-    heads = number("num_attention_heads", "n_head")
-    hidden = number("hidden_size", "n_embd")
-    experts = number("num_local_experts", "num_experts", "n_routed_experts", default=1)
-    dense_ffn = number("intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
-    try:
-        model = Model(
-            layers=number("num_hidden_layers", "n_layer"),
-            hidden=hidden,
-            heads=heads,
-            kv_heads=number("num_key_value_heads", default=heads),
-            head_dim=number("head_dim", default=hidden // max(heads, 1)),
-            ffn=number("moe_intermediate_size", default=dense_ffn) if experts > 1 else dense_ffn,
-            gated_ffn=config.get("model_type") not in _UNGATED,
-            vocab=number("vocab_size"),
-            tied_embeddings=bool(config.get("tie_word_embeddings", False)),
-            experts=experts,
-            experts_per_token=number("num_experts_per_tok") if experts > 1 else 1,
-            source=str(path),
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise LabError(f"--model {path}: {first['loc'][0]}: {first['msg']}") from None
+    model = decoder_of(config, where)
     return model, notes + _assumed(config, model)
-
-
-def _text_part(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The configuration of the decoder of text, and what was left out to find it."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LabError(f"--model {path}: not a model's config.json ({error})") from None
-    notes = []
-    for part in ("thinker_config", "text_config", "llm_config", "language_config"):
-        if isinstance(config, dict) and isinstance(config.get(part), dict):
-            config = config[part]
-            notes.append(f"only the text part ({part}) is counted; encoders and their host work "
-                         "are left out")  # fmt: skip
-    if not isinstance(config, dict):
-        raise LabError(f"--model {path}: not a model's config.json (no object)")
-    return config, notes
 
 
 def _refuse_unmodelled(path: Path, config: Mapping[str, Any]) -> None:

@@ -12,16 +12,17 @@ from pydantic import Field
 
 from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.forms import ExactForm
 from cudagraph_lab.models.launch import eager_step_s
 from cudagraph_lab.records.call import Call, Cell
 from cudagraph_lab.records.record import Environment, Record
-from cudagraph_lab.records.request import Model, Request, Workload
+from cudagraph_lab.records.request import Request, Workload
 from cudagraph_lab.records.store import write_record
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Truth(Model):
+class Truth(ExactForm):
     """What a simulated machine does; the launch model's formula with these constants.
 
     GPU work of a step is `gpu_s + gpu_s_per_request * batch`; compilation takes

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.models.architecture import Model, find, roofline
-from cudagraph_lab.models.forecast import Answer, Question, answer, machine_asked
+from cudagraph_lab.models.forecast import Answer, Question, answer, machine_asked, work_asked
+from cudagraph_lab.models.own import read_model
 from cudagraph_lab.models.step import (
     STEP_ARMS,
     Assumed,
@@ -29,10 +29,9 @@ from cudagraph_lab.models.step import (
     Speed,
     StepArm,
     StepTime,
-    Work,
     gpu_s,
-    work_of,
 )
+from cudagraph_lab.shapes import Model
 
 
 @dataclass(frozen=True)
@@ -59,15 +58,15 @@ def drafting_of(
     *,
     asynchronous: bool = False,
     replayed: bool = False,
-) -> Drafting:
-    """Drafting by a name of the table of models, or by n-grams.
+) -> tuple[Drafting, list[str]]:
+    """Drafting by n-grams or by a model, as `own.read_model` takes it; and what was assumed.
 
     Raises LabError for a name that is not known and for no token.
     """
     if tokens < 1:
         raise LabError(f"--speculative-tokens: at least 1, got {tokens}")
-    draft = None if name == NGRAM else find(models, name, "draft")
-    return Drafting(draft, tokens, asynchronous, replayed)
+    draft, notes = (None, []) if name == NGRAM else read_model(name, models, "draft")
+    return Drafting(draft, tokens, asynchronous, replayed), notes
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def speculate(
     per_pass, once = beliefs.pass_launches.draw(rng), beliefs.verify_launches.draw(rng)
     piecewise, not_hidden = beliefs.piecewise_per_layer.draw(rng), beliefs.not_hidden.draw(rng)
     k, batch = drafting.tokens, question.batch
-    target = _work(question, question.model, 1 + k, assumed, seed)
+    target = work_asked(question, question.model, 1 + k, assumed, seed)
     scheduling = there.fixed_s + there.per_request_s * batch
     late = np.zeros_like(scheduling) if drafting.asynchronous else scheduling * not_hidden
     late = np.minimum(late, scheduling)
@@ -108,7 +107,8 @@ def speculate(
         launches, draft = target.launches(arm) + once, np.zeros_like(scheduling)
         if drafting.draft is not None:
             first, later = (
-                _work(question, drafting.draft, tokens, assumed, seed + 11) for tokens in (2 + k, 1)
+                work_asked(question, drafting.draft, tokens, assumed, seed + 11)
+                for tokens in (2 + k, 1)
             )
             draft = gpu_s(speed, first, arm) + (k - 1) * gpu_s(speed, later, arm)
             layers = later.launches("compiled" if arm == "graphs" else arm)
@@ -128,13 +128,3 @@ def speculate(
             needed=step_s / plain.steps[arm].step_s,
         )
     return steps
-
-
-def _work(question: Question, model: Model, tokens: int, assumed: Assumed, seed: int) -> Work:
-    """A pass of a model with so many tokens of each request."""
-    asked = question
-    roof = roofline(
-        asked.device, model, asked.batch, asked.tp, asked.dtype, asked.context, asked.weight_bits,
-        tokens=tokens,
-    )  # fmt: skip
-    return work_of(model, roof, asked.batch * tokens, asked.tp, assumed.kernels, seed)

@@ -21,16 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, model_validator
 
-from cudagraph_lab.models.architecture import (
-    ASSUMED,
-    Device,
-    Model,
-    Positive,
-    Roofline,
-    Source,
-    Strict,
-    read_yaml,
-)
+from cudagraph_lab.forms import Form
+from cudagraph_lab.models.architecture import ASSUMED, Device, Roofline, read_yaml
+from cudagraph_lab.shapes import Model, Positive, Source
 
 Floats = NDArray[np.float64]
 StepArm = Literal["eager", "compiled", "graphs"]
@@ -39,7 +32,7 @@ DRAWS = 4_000
 _NORMAL_90 = 1.6448536269514722  # the normal quantile that bounds the central 90%
 
 
-class Belief(Strict):
+class Belief(Form):
     """A constant that is not measured: median and central 90%, lognormal."""
 
     median: Positive
@@ -63,7 +56,7 @@ class Belief(Strict):
         return np.asarray(self.median * np.exp(rank * np.where(rank > 0, up, down)))
 
 
-class DeviceBeliefs(Strict):
+class DeviceBeliefs(Form):
     """How fast a device does the work that is counted."""
 
     bandwidth_share: Belief
@@ -74,7 +67,7 @@ class DeviceBeliefs(Strict):
     all_reduce_gb_s: Belief
 
 
-class KernelBeliefs(Strict):
+class KernelBeliefs(Form):
     """How many kernels a step has, of a model that was not profiled."""
 
     eager_per_layer: Belief
@@ -82,7 +75,7 @@ class KernelBeliefs(Strict):
     outside_layers: Belief
 
 
-class TransferBeliefs(Strict):
+class TransferBeliefs(Form):
     """What changes from where a constant was measured to where it is used."""
 
     ranks_share: Belief
@@ -93,7 +86,7 @@ class TransferBeliefs(Strict):
     arm: Belief
 
 
-class HostBeliefs(Strict):
+class HostBeliefs(Form):
     """A host that nobody measured."""
 
     fixed_us: Belief
@@ -102,7 +95,7 @@ class HostBeliefs(Strict):
     compiled_launch: Belief
 
 
-class SpeculationBeliefs(Strict):
+class SpeculationBeliefs(Form):
     """What a step of speculative decoding does beside the passes of its two models."""
 
     pass_launches: Belief
@@ -111,7 +104,7 @@ class SpeculationBeliefs(Strict):
     not_hidden: Belief
 
 
-class Assumed(Strict):
+class Assumed(Form):
     """config/step_model.yaml."""
 
     device: DeviceBeliefs
@@ -218,7 +211,7 @@ def work_of(
         compiled = np.full(DRAWS, counted.compiled_per_layer * model.layers)
     return Work(
         batch=batch,
-        bytes=roof.weight_bytes + roof.kv_bytes + roof.activation_bytes,
+        bytes=roof.bytes,
         flops=roof.flops,
         kernels={
             "eager": layers + outside + all_reduces,

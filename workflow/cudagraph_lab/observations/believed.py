@@ -6,7 +6,6 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.errors import say
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import (
-    SET_ASIDE,
     NotBelievedError,
     measured_again,
     read_record,
@@ -46,11 +45,7 @@ def read_believed(
 def reasons_aside(runs: Path) -> dict[str, list[str]]:
     """By arm, which repeats were set aside and not measured again since."""
     reasons: dict[str, list[str]] = {}
-    absent = records_aside(runs)
-    for aside in sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*")):
-        record = aside.with_name(aside.name.partition(SET_ASIDE)[0])
-        if record not in absent:
-            continue
+    for aside, record in records_aside(runs).items():
         reasons.setdefault(aside.parent.name, []).append(
             f"repeat {record.stem.removeprefix('rep')} was set aside as {aside.name} and is not "
             "measured again yet"

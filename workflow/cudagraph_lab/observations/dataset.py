@@ -6,37 +6,34 @@ Arms that cannot be believed keep their reason and lose their numbers here, in o
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.design.runs import SIMULATED
 from cudagraph_lab.engine.versions import oldest_first
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.forms import Form
 from cudagraph_lab.observations.believed import read_believed, reasons_aside
 from cudagraph_lab.observations.calls import Calls, calls_over_time
 from cudagraph_lab.observations.compile_cache import first_starts, found_cache
-from cudagraph_lab.observations.mixture import refuse_mixture, refuse_other_design
+from cudagraph_lab.observations.mixture import refuse_mixture
 from cudagraph_lab.observations.nodes import apart, nodes_of
 from cudagraph_lab.observations.outputs import Outputs, compare_outputs
-from cudagraph_lab.observations.table import COLUMNS, Row, observe
+from cudagraph_lab.observations.table import Row, observe
 from cudagraph_lab.observations.validity import Arm, ArmStatus, judge_arm
+from cudagraph_lab.records.agreement import refuse_other_design
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import log_of, stays
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Data sets that are shown together, each asked for some quantities alone.
 Series = Literal["sizes", "speculation", "upgrade"]
 
 
-class Dataset(BaseModel):
+class Dataset(Form):
     """What is known of a data set beside its numbers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     title: str
@@ -48,12 +45,13 @@ class Dataset(BaseModel):
     cpu: str | None
     cores: int | None
     vllm: str | None  # the oldest of its versions
-    versions: list[str] = []  # of vLLM, as it says of itself, the oldest first
+    versions: list[str] = Field([])  # of vLLM, as it says of itself, the oldest first
     torch: str | None
     lock: str | None
     commit: list[str]
     hosts: list[str]
-    nodes: dict[str, dict[str, list[int]]] = {}  # host and device, to arm, to its repeats there
+    # Host and device, to arm, to its repeats there.
+    nodes: dict[str, dict[str, list[int]]] = Field({})
     model: str
     weights: str
     dtype: str | None = None  # as vLLM resolved it, `bfloat16`
@@ -70,7 +68,7 @@ class Dataset(BaseModel):
     measured: Literal["apart", "in_turn"] = "apart"  # how the timed arms shared the device
     observed: Literal["statistics", "messages"] = "statistics"  # as in the records
     order: list[list[str]]  # per repeat, the arms in the order in which they really ran
-    calls: Calls = {}  # timed calls at the smallest batch size; of arms that are believed
+    calls: Calls = Field({})  # timed calls at the smallest batch size; of arms that are believed
     arms: dict[str, Arm]
     contrasts: dict[str, Contrast]
     # One of several data sets that are shown together.
@@ -106,7 +104,7 @@ def collect(
     where there is none; `contrasts` are the configuration's; `not_measurable` holds, by platform,
     the arms that cannot be measured there, with the reason; `expected` holds the requests
     that the configuration makes of the data set measured now, by arm. Returns the data set
-    and the rows of its table. A record that is not believed is left out and said to be.
+    and its rows (`table.as_table`). A record that is not believed is left out and said to be.
     Raises LabError naming the file and what differs where the records are not one data
     set, and where there are none, or none that is believed.
     """
@@ -123,7 +121,9 @@ def collect(
         )
     read.sort(key=lambda pair: (pair[1].measured_at or "", pair[1].arm, pair[1].repeat))
     refuse_mixture(read)
-    refuse_other_design(read, expected)
+    for path, record in read:
+        if record.arm in expected:
+            refuse_other_design(path, record, expected[record.arm], same_arm=True)
     records_read = [record for _, record in read]
     arms = judge_arms(read)
     first = first_starts(records_read)
@@ -135,22 +135,6 @@ def collect(
     ]
     add_absent_arms(arms, left_out, not_measurable.get(records_read[0].environment.platform, {}))
     return _describe(name, read, description, arms, contrasts), rows
-
-
-def read_dataset(
-    name: str,
-    records: Iterable[Path],
-    description: Mapping[str, Any],
-    contrasts: Mapping[str, Mapping[str, Any]],
-    not_measurable: Mapping[str, Mapping[str, str]],
-    expected: Mapping[str, Mapping[str, Any]],
-) -> "tuple[Dataset, pd.DataFrame]":
-    """What `collect` gives, the rows as a table with COLUMNS."""
-    # Here, since whoever collects writes rows and waits for no pandas.
-    import pandas as pd
-
-    dataset, rows = collect(name, records, description, contrasts, not_measurable, expected)
-    return dataset, pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
 
 
 def judge_arms(read: Sequence[tuple[Path, Record]]) -> dict[str, Arm]:
@@ -206,6 +190,7 @@ def _describe(
         ),
         example,
     )
+    where, asked = example.environment, example.request
     times = [record.measured_at for _, record in read if record.measured_at]
     nodes = nodes_of([record for _, record in read if record.status == "ok"])
     compared = merge_contrasts(description.get("contrasts", {}), contrasts)
@@ -213,36 +198,34 @@ def _describe(
         name=name,
         title=description.get("title", name),
         kind=example.kind,
-        platform=example.environment.platform,
-        device=example.environment.device,
-        device_memory_gib=example.environment.device_memory_gib,
-        driver=example.environment.driver,
-        cpu=example.environment.cpu,
-        cores=example.environment.cores,
+        platform=where.platform,
+        device=where.device,
+        device_memory_gib=where.device_memory_gib,
+        driver=where.driver,
+        cpu=where.cpu,
+        cores=where.cores,
         vllm=whole.environment.vllm,
         versions=versions,
         torch=whole.environment.torch,
-        lock=whole.environment.lock or example.environment.lock,
+        lock=whole.environment.lock or where.lock,
         commit=sorted({r.environment.commit for _, r in read if r.environment.commit}),
         hosts=sorted({r.environment.host for _, r in read if r.environment.host}),
         nodes=nodes,
-        model=example.request.model,
-        weights=example.request.weights,
+        model=asked.model,
+        weights=asked.weights,
         dtype=whole.resolved and whole.resolved.dtype.removeprefix("torch."),
         tensor_parallel_size=(whole.resolved and whole.resolved.tensor_parallel_size) or 1,
-        prompt_tokens=len(example.request.workload.prompt_token_ids)
-        if example.request.workload.prompt_token_ids
-        else None,
-        output_tokens=example.request.workload.output_tokens,
-        max_model_len=example.request.workload.max_model_len,
+        prompt_tokens=len(asked.workload.prompt_token_ids or []) or None,
+        output_tokens=asked.workload.output_tokens,
+        max_model_len=asked.workload.max_model_len,
         batch_sizes=sorted({b for r in timed for b in r.request.workload.batch_sizes}),
-        iterations=example.request.iterations,
-        warmups=example.request.warmups,
+        iterations=asked.iterations,
+        warmups=asked.warmups,
         source=example.source,
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),
         measured="in_turn" if any(r.request.measured == "in_turn" for r in timed) else "apart",
-        observed=example.request.observed,
+        observed=asked.observed,
         order=order_run([record for _, record in read]),
         calls=calls_over_time(r for r in timed if r.status == "ok" and arms[r.arm].status == "ok"),
         arms=arms,

@@ -1,13 +1,11 @@
-"""Records that are not one data set, or not the configured one, are refused by name."""
+"""Records that are not one data set are refused by name."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.records.agreement import other_conditions
 from cudagraph_lab.records.record import Record
-from cudagraph_lab.records.request import Request, conflict, dotted
+from cudagraph_lab.records.request import conflict, dotted
 
 # What must be equal within a data set beside the requests, and how an error calls it.
 SHARED_CONDITIONS = (
@@ -50,22 +48,3 @@ def _refuse(difference: tuple[str, Any, Any], path: Path, other: Path) -> NoRetu
         f"{path}: {name} is {value!r}, but {expected!r} in {other}; these are two data sets: "
         "give one of them another name (`dataset` in the configuration)"
     )
-
-
-def refuse_other_design(
-    read: list[tuple[Path, Record]], expected: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Raise LabError where the configuration asks for something else than was measured.
-
-    `expected` maps an arm to its request; which weights were taken is the data set's own.
-    """
-    for path, record in read:
-        if record.arm not in expected:
-            continue
-        known = record.request.model_dump()
-        chosen = {key: known[key] for key in ("weights", "revision", "order", "dummy_values")}
-        asked = Request.model_validate({**expected[record.arm], **chosen})
-        found = conflict(asked, record.request, same_arm=True)
-        if found:
-            name, now, then = found
-            raise other_conditions(path, name, then, now)

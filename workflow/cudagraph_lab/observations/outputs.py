@@ -1,20 +1,19 @@
 """Whether the arms of a data set wrote the same tokens."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from cudagraph_lab.forms import Form
 from cudagraph_lab.records.call import Cell
 from cudagraph_lab.records.record import Record
 
 
-class Outputs(BaseModel):
+class Outputs(Form):
     """Whether all timed arms wrote the same greedy tokens at one batch size."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     batch: int
     arms: list[str]  # those compared, the reference first
     differing: dict[str, str]  # arm to where its first request forks from the reference's
-    alike: list[list[str]] = []  # arms that wrote the same in all requests of all repeats
+    alike: list[list[str]] = Field([])  # arms that wrote the same in all requests of all repeats
     distinct_tokens: int  # in the reference's first request: few make equality weak evidence
 
 

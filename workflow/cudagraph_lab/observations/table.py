@@ -178,6 +178,14 @@ def table_text(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
+def as_table(rows: Sequence[Row]) -> "pd.DataFrame":
+    """The rows as a table with COLUMNS."""
+    # Here, since whoever collects writes rows and waits for no pandas.
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"batch": "Int64"})
+
+
 def grouped(table: "pd.DataFrame", keys: Sequence[str]) -> dict[tuple[Any, ...], list[float]]:
     """The values of a table by the values of these columns, in ascending order of the latter.
 

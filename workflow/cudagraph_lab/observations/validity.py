@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from cudagraph_lab.engine.graph_modes import asks_for_graphs
+from cudagraph_lab.forms import Form
 from cudagraph_lab.observations.drafts import draft_warnings
 from cudagraph_lab.observations.steps import expected_decode_mode, share_in_mode, step_tokens
 from cudagraph_lab.observations.warnings import (
@@ -30,17 +31,15 @@ PROOF_TOLERANCE = 0.05
 ArmStatus = Literal["ok", "failed", "invalid", "unproven", "not_measurable", "missing"]
 
 
-class Arm(BaseModel):
+class Arm(Form):
     """One arm of a data set: whether its numbers count, and why not where they do not."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     status: ArmStatus
     reason: str | None
     purpose: str
     engine_args: dict[str, Any]
     vllm: str | None = None  # the version that was asked for
-    env: dict[str, str] = {}  # environment variables of this arm alone
+    env: dict[str, str] = Field({})  # environment variables of this arm alone
     measured: Literal["apart", "in_turn"] = "apart"
     repeats: int
     resolved: str | None  # compile mode / graph mode that vLLM chose

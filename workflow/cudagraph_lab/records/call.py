@@ -5,11 +5,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from cudagraph_lab.forms import ExactForm
 from cudagraph_lab.protocol import Role
-from cudagraph_lab.records.request import Count, Model, PositiveSeconds
+from cudagraph_lab.records.request import Count, PositiveSeconds
 
 
-class StepCount(Model):
+class StepCount(ExactForm):
     """How many engine steps ran with this graph mode and this padding."""
 
     mode: str
@@ -18,7 +19,7 @@ class StepCount(Model):
     count: Annotated[int, Field(gt=0)]
 
 
-class DraftPasses(Model):
+class DraftPasses(ExactForm):
     """How many passes of a draft model ran with this graph mode and this padding.
 
     Without a graph nothing is padded: then `padded_tokens` is 0.
@@ -29,7 +30,7 @@ class DraftPasses(Model):
     count: Annotated[int, Field(gt=0)]
 
 
-class Acceptance(Model):
+class Acceptance(ExactForm):
     """Draft tokens that were verified and accepted, over all requests of a call."""
 
     verifications: Count  # of one request in one step
@@ -42,7 +43,7 @@ class Acceptance(Model):
 OBSERVED = "observed"
 
 
-class Call(Model):
+class Call(ExactForm):
     """One `generate` call. Published calls may know only their tokens per second."""
 
     role: Role
@@ -93,7 +94,7 @@ class Call(Model):
         return numbers
 
 
-class Cell(Model):
+class Cell(ExactForm):
     """All calls of one batch size within one run."""
 
     batch: Annotated[int, Field(gt=0)]

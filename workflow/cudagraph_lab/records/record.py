@@ -12,15 +12,16 @@ from pydantic import Field, model_validator
 
 from cudagraph_lab.engine.profile_trace import StepProfile
 from cudagraph_lab.engine.startup_facts import StartupFacts
+from cudagraph_lab.forms import ExactForm
 from cudagraph_lab.protocol import FailureKind
 from cudagraph_lab.records.call import Cell, misfit
-from cudagraph_lab.records.request import Count, Model, PositiveSeconds, Request
+from cudagraph_lab.records.request import Count, PositiveSeconds, Request
 
 # Names become parts of paths, of Snakemake wildcards and of number ids.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
 
 
-class ResolvedDraft(Model):
+class ResolvedDraft(ExactForm):
     """What vLLM made of a draft model with weights of its own."""
 
     method: str
@@ -32,7 +33,7 @@ class ResolvedDraft(Model):
     attention_backend: str | None
 
 
-class Resolved(Model):
+class Resolved(ExactForm):
     """What vLLM made of the request, read from the worker after boot."""
 
     compile_mode: str
@@ -59,7 +60,7 @@ class Resolved(Model):
     model_runner: str | None = None  # module of the worker's model runner
 
 
-class Rank(Model):
+class Rank(ExactForm):
     """What one of several ranks spent at start-up; `startup` holds the slowest one's capture."""
 
     rank: Count
@@ -72,7 +73,7 @@ class Rank(Model):
     differs: list[str]  # settings of `resolved` that are others than the first rank's
 
 
-class Span(Model):
+class Span(ExactForm):
     """A phase of the start-up; `start_s` counts from the start of the process."""
 
     name: str
@@ -80,7 +81,7 @@ class Span(Model):
     seconds: Annotated[float, Field(ge=0)]
 
 
-class CapturedGraph(Model):
+class CapturedGraph(ExactForm):
     """One graph as the worker captured it (warm-up runs of that shape included)."""
 
     routine: str
@@ -89,7 +90,7 @@ class CapturedGraph(Model):
     bytes: int
 
 
-class Capture(Model):
+class Capture(ExactForm):
     """Graph capture as data from the worker, not from its log."""
 
     seconds: float
@@ -98,7 +99,7 @@ class Capture(Model):
     graphs: list[CapturedGraph]
 
 
-class StartUp(Model):
+class StartUp(ExactForm):
     """From the start of the process to an engine that answers."""
 
     spans: list[Span]
@@ -111,7 +112,7 @@ class StartUp(Model):
     log: StartupFacts | None
 
 
-class Environment(Model):
+class Environment(ExactForm):
     """Where and with what it ran; runs that differ here are not one data set."""
 
     platform: Literal["cuda", "cpu"]
@@ -134,7 +135,7 @@ class Environment(Model):
     notes: list[str] = Field(default_factory=list)
 
 
-class Conditions(Model):
+class Conditions(ExactForm):
     """The state of device and machine at one moment."""
 
     at: Literal["before", "during", "after"]
@@ -152,7 +153,7 @@ class Conditions(Model):
     unavailable: str | None = None  # why the device told nothing
 
 
-class Failure(Model):
+class Failure(ExactForm):
     """Why a run has no numbers."""
 
     kind: FailureKind
@@ -160,7 +161,7 @@ class Failure(Model):
     log_tail: list[str]
 
 
-class Record(Model):
+class Record(ExactForm):
     """One run, whole."""
 
     schema_version: Literal[1, 2] = 2

@@ -2,24 +2,16 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from cudagraph_lab.engine.foreign_code import foreign_code
+from cudagraph_lab.forms import ExactForm
 
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class Model(BaseModel):
-    """Base of every part of a record: unknown keys are refused, values do not change.
-
-    Nor are they converted: a number in quotes is none.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Workload(Model):
+class Workload(ExactForm):
     """What every arm is asked to do."""
 
     prompt: str | None
@@ -30,7 +22,7 @@ class Workload(Model):
     gpu_memory_utilization: float
 
 
-class Request(Model):
+class Request(ExactForm):
     """What was asked of the run, before anything ran."""
 
     model: str

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cudagraph_lab.errors import LabError, printable
 from cudagraph_lab.files import write_atomically
+from cudagraph_lab.forms import first_mistake
 from cudagraph_lab.records.record import Record
 
 # The largest records, profiles with every step, stay far below; more is not read at all.
@@ -70,9 +71,7 @@ def read_record(path: Path, dataset: str | None = None, name: Path | None = None
         fits = checksum == _checksum(body)
         record = Record.model_validate(body) if fits else None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise NotBelievedError(path, f"{where}: {first['msg']}") from None
+        raise NotBelievedError(path, first_mistake(error, "record")) from None
     except (ValueError, KeyError, TypeError, RecursionError, EOFError, OSError) as error:
         raise NotBelievedError(path, f"not a record of a run ({type(error).__name__})") from None
     if record is None:
@@ -134,8 +133,11 @@ def stays(path: Path) -> str:
     return f"the failure stays, since it is a result of this arm; {measured_again(path)}"
 
 
-def records_aside(runs: Path) -> set[Path]:
-    """Paths of the records under `runs` that were set aside and not measured again since."""
-    aside = runs.glob(f"*/rep*.json{SET_ASIDE}*")
-    paths = {path.with_name(path.name.partition(SET_ASIDE)[0]) for path in aside}
-    return {path for path in paths if not path.exists()}
+def records_aside(runs: Path) -> dict[Path, Path]:
+    """The records under `runs` that were set aside and not measured again since.
+
+    By the path that each has now, the one that it had.
+    """
+    aside = sorted(runs.glob(f"*/rep*.json{SET_ASIDE}*"))
+    records = {path: path.with_name(path.name.partition(SET_ASIDE)[0]) for path in aside}
+    return {path: record for path, record in records.items() if not record.exists()}

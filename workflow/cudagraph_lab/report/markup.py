@@ -47,7 +47,7 @@ class Exempt:
         """The words, marked where they hold digits."""
         if not re.search(r"\d", self.text):
             return escape(clean(self.text))
-        why = "" if self.why == "said" else f'="{self.why}"'
+        why = "" if self.why == "said" else f"={self.why}"
         return Markup(f"<span data-why{why}>{{}}</span>").format(clean(self.text))  # noqa: S704
 
     def plain(self) -> str:

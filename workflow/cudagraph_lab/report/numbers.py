@@ -63,13 +63,13 @@ def _bracket(number: Number) -> Line:
     )
 
 
-def point(number: Number, unit: bool = True) -> Line:
+def point(number: Number, unit: bool = True, about: bool = True) -> Line:
     """The value alone, without its interval."""
     text = written(number)[0]
     line: Line = (_part(number, "value", text),)
     if unit and not isinstance(number.value, bool):
         line += (_unit(suffix(text, unit_of(number)[1])),)
-    return (About(number.dataset, str(number.id), line),)
+    return (About(number.dataset, str(number.id), line),) if about else line
 
 
 def bounds(number: Number, judged: Judged, about: bool = True) -> Line:
@@ -210,22 +210,25 @@ def noted(index: Index, number: Number, interval: bool = True) -> Line:
     interval to the row, where it is as wide as to say nothing.
     """
     verdict = worst(number)
-    shown = value(number) if interval else point(number)
     if verdict is None:
+        shown = value(number) if interval else point(number)
         return (Link(row_anchor(index, number), shown, quiet=True),)
     note: list[Line] = [
         say(
             "predicted by {b}: {chip}{weak}",
-            b=named_bounds(number, p),
+            b=named_bounds(number, p, about=False),
             chip=Chip(p.verdict),
             weak=weakness(number, p),
         )
         for p in number.predictions
     ]
     if number.n:
-        note.append(say("n = {n}{method}", n=repeats(number), method=_method(number)))
+        n = repeats(number, about=False)
+        note.append(say("n = {n}{method}", n=n, method=_method(number)))
     note.append((Link(row_anchor(index, number), ("its row, with its records",)),))
-    return (Noted(shown, verdict, tuple(note)),)
+    shown = value(number, about=False) if interval else point(number, about=False)
+    # Value and note stand inside one mention of the number: a page has hundreds of them.
+    return (About(number.dataset, str(number.id), (Noted(shown, verdict, tuple(note)),)),)
 
 
 def _method(number: Number) -> Line:

@@ -79,7 +79,8 @@ def render_html(
             style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704
         )
     )
-    return re.sub(r"\n\s*\n+", "\n", text)
+    # All attributes stand in double quotes, so that a single one is text wherever it stands.
+    return re.sub(r"\n\s*\n+", "\n", text).replace("&#39;", "'")
 
 
 def render_markdown(view: View) -> str:

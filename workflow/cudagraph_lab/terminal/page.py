@@ -21,6 +21,7 @@ WORDS = {
     "choose_weights": "the model's weights",
     "register_predictions": "the register of predictions",
     "collect_observations": "reading the records",
+    "collect_shipped": "reading the shipped records",
     "build_ledger": "computing the ledger",
     "plot_figures": "drawing the figures",
     "render_report": "writing the report",

@@ -12,7 +12,7 @@ from cudagraph_lab.ledger.catalogue import (
     THROUGHPUT,
 )
 from cudagraph_lab.ledger.cells import NOT_RUN, Cells, step_cell
-from cudagraph_lab.ledger.results import Result, absent, counted, mean
+from cudagraph_lab.ledger.results import Result, absent, bounded, counted, mean
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import Blocks
 from cudagraph_lab.statistics.spread import variance_components
@@ -42,17 +42,9 @@ def _spread(arm: str, batch: int, throughput: list[list[float]]) -> Result:
     components = variance_components(throughput, name=name)
     if components.between_cv is None:
         return absent(number, "one observation has no spread")
-    low, high = components.between or (None, None)
-    return Result(
-        id=number,
-        value=components.between_cv,
-        n=components.repeats,
-        low=low,
-        high=high,
-        method="chi-square on log variances" if components.between else None,
-        note=components.note,
-        arms=[arm],
-    )
+    ends, method = components.between or (None, None), "chi-square on log variances"
+    n, note = components.repeats, components.note
+    return bounded(number, components.between_cv, ends, method, n=n, arms=[arm], note=note)
 
 
 def node_spread(dataset: Dataset, repeats: Blocks, arm: str, batch: int) -> Result:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
-from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import (
     FADE,
     FADE_TO,
@@ -17,10 +16,11 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of, missing_side
 from cudagraph_lab.ledger.draws import Place, draw_cells
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.ledger.results import Result, absent, contrasted
+from cudagraph_lab.ledger.results import Result, absent, contrasted, divided
 from cudagraph_lab.ledger.throughputs import (
     Sides,
     Throughputs,
+    looks_of,
     pairs_of,
     sample_of_arms,
     samples_of,
@@ -32,7 +32,6 @@ from cudagraph_lab.statistics.contrasts import Sample, priors_of
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 from cudagraph_lab.statistics.shapes import (
     Judgement,
-    fade_samples,
     judge_fade_within,
     judge_no_inversion_within,
 )
@@ -58,16 +57,22 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
             results.append(contrasted(number, samples[batch], priors, arms))
         else:
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
-    if sides is None:
-        return results + [
-            absent(shape(contrast=name), reason or "too few batch sizes were run")
-            for shape in (FADE, NO_INVERSION)
-            if shape.is_for(contrast.role)
-        ]
-    results += _shapes(name, contrast, sides, known, samples)
-    if FADE_TO.is_for(contrast.role):
+    claims: dict[NumberId, Judgement | None] = {}
+    if FADE.is_for(contrast.role):
+        looks = looks_of(known, sides) if sides and len(samples) > 1 else None
+        judged = judge_fade_within(looks, known.fade_priors) if looks else None
+        claims[FADE(contrast=name)] = judged
+    if NO_INVERSION.is_for(contrast.role):
+        judged = judge_no_inversion_within(samples, known.ratio_priors) if samples else None
+        claims[NO_INVERSION(contrast=name)] = judged
+    few = reason or "too few batch sizes were run"
+    results += [
+        absent(number, few) if judged is None else _claim(number, judged, samples, arms)
+        for number, judged in claims.items()
+    ]
+    if sides and FADE_TO.is_for(contrast.role):
         results += _fades(name, sides, known)
-    if POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
+    if sides and POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
         results.append(_position_of_b8(name, sides, known, seed))
     return results
 
@@ -105,34 +110,8 @@ def _fades(name: str, sides: Sides, known: Throughputs) -> list[Result]:
     ]
 
 
-def _shapes(
-    name: str,
-    contrast: Contrast,
-    sides: Sides,
-    known: Throughputs,
-    samples: dict[int, Sample],
-) -> list[Result]:
-    results = []
-    numerator, denominator = ([known.arms[arm] for arm in side] for side in sides)
-    names = (contrast.numerator, contrast.denominator)
-    if FADE.is_for(contrast.role):
-        if len(samples) < 2:
-            results.append(absent(FADE(contrast=name), "too few batch sizes were run"))
-        else:
-            looks = fade_samples(numerator, denominator, names=names, blocks=known.blocks)
-            judged = judge_fade_within(looks, known.fade_priors)
-            results.append(_claim(FADE(contrast=name), judged, samples, sides))
-    if NO_INVERSION.is_for(contrast.role):
-        if samples:
-            judged = judge_no_inversion_within(samples, known.ratio_priors)
-            results.append(_claim(NO_INVERSION(contrast=name), judged, samples, sides))
-        else:
-            results.append(absent(NO_INVERSION(contrast=name), "too few batch sizes were run"))
-    return results
-
-
 def _claim(
-    number: NumberId, judgement: Judgement, samples: dict[int, Sample], sides: Sides
+    number: NumberId, judgement: Judgement, samples: dict[int, Sample], arms: list[str]
 ) -> Result:
     return Result(
         id=number,
@@ -140,7 +119,7 @@ def _claim(
         n=min(sample.repeats for sample in samples.values()),
         note=judgement.note,
         outcome=judgement.outcome,
-        arms=[*sides[0], *sides[1]],
+        arms=arms,
     )
 
 
@@ -157,18 +136,8 @@ def _position_of_b8(name: str, sides: Sides, known: Throughputs, seed: int) -> R
     whole = "the fade from batch 1 to 64"
     found = quotient_of_draws(float(above), float(below), draws, whole=whole)
     note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
-    bounded = found.low is not None
-    return Result(
-        id=POSITION_OF_B8(contrast=name),
-        value=found.value,
-        n=drawn.n,
-        low=found.low,
-        high=found.high,
-        method="t draws through the quotient" if bounded else None,
-        note=note if bounded or found.value is None else f"{note}; {found.reason}",
-        missing=found.reason if found.value is None else None,
-        arms=list(dict.fromkeys(arm for arms, _ in reversed(places) for arm in arms)),
-    )
+    arms = list(dict.fromkeys(arm for arms, _ in reversed(places) for arm in arms))
+    return divided(POSITION_OF_B8(contrast=name), found, n=drawn.n, arms=arms, note=note)
 
 
 def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:

@@ -15,7 +15,7 @@ from cudagraph_lab.ledger.cells import NOT_RUN, Cells, Floats, central, missing_
 from cudagraph_lab.ledger.quantities.savings import Saving
 from cudagraph_lab.ledger.quantities.start_costs import StartCost
 from cudagraph_lab.ledger.quantity import Quantity
-from cudagraph_lab.ledger.results import Result, absent, bounded
+from cudagraph_lab.ledger.results import Result, absent, bounded, divided
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.means import estimate_mean
@@ -110,17 +110,7 @@ def _break_even(quantity: Quantity, start: str, cost: StartCost, saving: Saving)
         drawn_per_step = 1.0 if quantity is BREAK_EVEN_STEPS else saving.draws[1]
         draws = cost.draws * drawn_per_step, saving.draws[0] - saving.draws[1]
     found = quotient_of_draws(seconds * per_step, saving.saved_s, draws, whole="what a step saves")
-    if found.value is None:
-        return absent(number, str(found.reason))
-    notes = [COUNTED, cost.note, found.reason]
+    arms = list(dict.fromkeys([*saving.arms, *cost.arms]))
+    note = "; ".join(filter(None, [COUNTED, cost.note]))
     # A start that costs nothing has paid at once.
-    least = None if found.low is None else max(found.low, 0.0)
-    return bounded(
-        number,
-        found.value,
-        (least, found.high),
-        "t draws through the quotient",
-        n=min(cost.n, saving.n),
-        arms=list(dict.fromkeys([*saving.arms, *cost.arms])),
-        note="; ".join(filter(None, notes)),
-    )
+    return divided(number, found, n=min(cost.n, saving.n), arms=arms, note=note, least=0.0)

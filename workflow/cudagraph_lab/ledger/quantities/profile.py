@@ -13,7 +13,6 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import Cells, shadowed_arm
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.results import Result, counted
-from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
 
 # By the name that an observation has.
@@ -56,7 +55,8 @@ def _launch_results(headline: Contrast, counts: list[Result]) -> list[Result]:
         ),
         Result(
             id=LAUNCH_BREAK_EVEN(),
-            value=costs.launch_break_even_call(float(eager.value), launches),
+            # After k calls k * n > n + (k - 1) * r wherever a replay launches less: k = 2.
+            value=2 if launches < float(eager.value) else None,
             missing=None if launches < float(eager.value) else "graphs launch as often",
             exact=True,
             n=eager.n,

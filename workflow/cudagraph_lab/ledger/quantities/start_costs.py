@@ -13,7 +13,7 @@ from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import CAPTURE_SHARE, START_COST
 from cudagraph_lab.ledger.cells import Floats, central, missing_side, repeats_of
 from cudagraph_lab.ledger.draws import QUOTIENT_DRAWS
-from cudagraph_lab.ledger.results import Result, absent
+from cudagraph_lab.ledger.results import Result, absent, bounded, divided
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.contrasts import draw_together
 from cudagraph_lab.statistics.quotients import quotient_of_draws
@@ -52,7 +52,7 @@ def read_start_costs(
 
     Boots of arms that were measured apart, timed and start-up arms with equal settings as one.
     """
-    runs = _startups(table)
+    runs = startups(table)
     missing = missing_side(dataset, headline)
     return {
         start: _absent(missing) if missing else _cost(dataset, headline, runs, start, seed)
@@ -64,20 +64,15 @@ def start_results(costs: Mapping[str, StartCost]) -> list[Result]:
     """The cost of a warm and of a cold start, and the share that the capture has in it."""
     results = []
     for start, cost in costs.items():
-        low, high = central(cost.draws)
-        results.append(
-            Result(
-                id=START_COST(start=start),
-                value=cost.value,
-                n=cost.n,
-                low=low,
-                high=high,
-                method=None if low is None else "t draws through the difference",
-                note=cost.note,
-                missing=cost.reason,
-                arms=cost.arms,
+        if cost.value is None:
+            results.append(absent(START_COST(start=start), str(cost.reason)))
+        else:
+            method = "t draws through the difference"
+            ends, n, arms = central(cost.draws), cost.n, cost.arms
+            number = START_COST(start=start)
+            results.append(
+                bounded(number, cost.value, ends, method, n=n, arms=arms, note=cost.note)
             )
-        )
         results.append(_capture_share(start, cost))
     return results
 
@@ -91,20 +86,11 @@ def _capture_share(start: str, cost: StartCost) -> Result:
     seconds, drawn = cost.capture
     draws = None if drawn is None or cost.draws is None else (drawn, cost.draws)
     found = quotient_of_draws(seconds, cost.value, draws, whole="what graphs cost at a start")
-    return Result(
-        id=number,
-        value=found.value,
-        n=cost.n if found.value is not None else 0,
-        low=found.low,
-        high=found.high,
-        method=None if found.low is None else "t draws through the quotient",
-        note=None if found.value is None else found.reason,
-        missing=found.reason if found.value is None else None,
-        arms=cost.arms,
-    )
+    return divided(number, found, n=cost.n, arms=cost.arms)
 
 
-def _startups(table: pd.DataFrame) -> Runs:
+def startups(table: pd.DataFrame) -> Runs:
+    """What the starts of each arm observed, by arm and quantity: one value a repeat."""
     return {
         (arm, quantity): {repeat: values[0] for repeat, values in repeats.items()}
         for (arm, quantity, _), repeats in repeats_of(table, "startup").items()

@@ -21,7 +21,7 @@ from cudagraph_lab.ledger.catalogue import (
 )
 from cudagraph_lab.ledger.cells import Cells, missing_arm
 from cudagraph_lab.ledger.quantity import NumberId
-from cudagraph_lab.ledger.results import Result, absent, counted, mean
+from cudagraph_lab.ledger.results import Result, absent, bounded, counted, mean
 from cudagraph_lab.models import costs
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.uncertainty import t_quantile
@@ -91,18 +91,10 @@ def capture_fit_results(cells: Cells) -> list[Result]:
     if fit is None:
         return []
     margin = t_quantile(fit.points - 2) * fit.per_graph_se
-    return [
-        Result(
-            id=CAPTURE_S_PER_GRAPH(),
-            value=fit.per_graph,
-            n=fit.points,
-            low=fit.per_graph - margin,
-            high=fit.per_graph + margin,
-            method="t on the least-squares line",
-            note=f"least-squares slope over {fit.points} captures of different ladders",
-            arms=arms,
-        )
-    ]
+    ends, method = (fit.per_graph - margin, fit.per_graph + margin), "t on the least-squares line"
+    note = f"least-squares slope over {fit.points} captures of different ladders"
+    number = CAPTURE_S_PER_GRAPH()
+    return [bounded(number, fit.per_graph, ends, method, n=fit.points, arms=arms, note=note)]
 
 
 def kv_results(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Result]:

@@ -10,8 +10,8 @@ from cudagraph_lab.ledger.catalogue import (
     UPGRADE_KV_TOKENS,
     UPGRADE_STARTUP,
 )
-from cudagraph_lab.ledger.cells import missing_side, repeats_of
-from cudagraph_lab.ledger.quantities.start_costs import starting_alike
+from cudagraph_lab.ledger.cells import missing_side
+from cudagraph_lab.ledger.quantities.start_costs import starting_alike, startups
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, contrasted
 from cudagraph_lab.ledger.throughputs import ArmCells, Throughputs, sides_of, timed_by_arm
@@ -114,11 +114,7 @@ def _given(dataset: Dataset, arm: str) -> bool:
 def _started_alone(table: pd.DataFrame) -> dict[tuple[str, str], ArmCells]:
     """What starts observed, by arm and quantity: one value a repeat, under the batch size 1."""
     return {
-        (arm, quantity): {1: seen}
-        for (arm, quantity, _), repeats in repeats_of(table, "startup").items()
-        if (seen := {r: above for r, values in repeats.items() if (above := _positive(values))})
+        place: {1: seen}
+        for place, runs in startups(table).items()
+        if (seen := {repeat: [value] for repeat, value in runs.items() if value > 0})
     }
-
-
-def _positive(values: Sequence[float]) -> list[float]:
-    return [value for value in values if value > 0]

@@ -1,5 +1,8 @@
 """How to get the page for another device and model, and what it was made from."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.catalogue import TIMED_SHARE
 from cudagraph_lab.ledger.index import Index, short_title, value_at
@@ -81,7 +84,7 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
         ),
     ]
     blocks += [Bullets(files)]
-    versions = [_versions(index, d) for d in index.ledger.datasets]
+    versions = _versions(index)
     if versions:
         blocks.append(
             Fold(("Versions, hashes and machines of each data set",), [Bullets(versions)])
@@ -96,27 +99,45 @@ def _timed_share(index: Index, dataset: Dataset) -> Line:
     return say("; timed calls took {x} of the processes’ time", x=noted(index, share))
 
 
-def _versions(index: Index, dataset: Dataset) -> Line:
-    known = (
-        ("data set", dataset.name),
-        ("source", dataset.source),
-        ("device", dataset.device),
-        ("driver", dataset.driver),
-        ("processor", dataset.cpu),
-        ("vLLM", ", ".join(dataset.versions) or dataset.vllm),
-        ("torch", dataset.torch),
-        ("lock", dataset.lock),
-        ("commit", ", ".join(dataset.commit)),
-        ("host, hashed", ", ".join(dataset.hosts)),
-        ("model", dataset.model),
-        ("weights", dataset.weights),
-    )
-    parts: list[Line] = [
-        say("{words} {text}", words=words, text=Exempt(text) if text else "not recorded")
-        for words, text in known
+def _versions(index: Index) -> list[Line]:
+    """What most data sets share, in one line; then a line for each with what it has otherwise."""
+    told = {d.name: _facts(d) for d in index.ledger.datasets}
+    counted = {
+        words: Counter(facts[words] for facts in told.values()).most_common(1)[0]
+        for words in next(iter(told.values()), {})
+    }
+    shared = {words: text for words, (text, n) in counted.items() if n > len(told) / 2}
+    lines = [
+        say(
+            "{name}: {parts}.",
+            name=Strong((Exempt(short_title(index, dataset)),)),
+            parts=_listed({w: t for w, t in told[dataset.name].items() if shared.get(w) != t}),
+        )
+        for dataset in index.ledger.datasets
     ]
-    return say(
-        "{name}: {parts}.",
-        name=Strong((Exempt(short_title(index, dataset)),)),
-        parts=join(parts, "; ", "; "),
-    )
+    if not shared:
+        return lines
+    return [say("Where nothing else is said: {parts}.", parts=_listed(shared)), *lines]
+
+
+def _listed(facts: Mapping[str, str]) -> Line:
+    parts = [say("{words} {text}", words=words, text=Exempt(text)) for words, text in facts.items()]
+    return join(parts, "; ", "; ")
+
+
+def _facts(dataset: Dataset) -> dict[str, str]:
+    known = {
+        "data set": dataset.name,
+        "source": dataset.source,
+        "device": dataset.device,
+        "driver": dataset.driver,
+        "processor": dataset.cpu,
+        "vLLM": ", ".join(dataset.versions) or dataset.vllm,
+        "torch": dataset.torch,
+        "lock": dataset.lock,
+        "commit": ", ".join(dataset.commit),
+        "host, hashed": ", ".join(dataset.hosts),
+        "model": dataset.model,
+        "weights": dataset.weights,
+    }
+    return {words: text or "not recorded" for words, text in known.items()}

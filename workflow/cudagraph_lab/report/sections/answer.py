@@ -174,7 +174,12 @@ def _boot(index: Index, dataset: Dataset, arm: str) -> Number | None:
 def larger(index: Index) -> Line:
     """The largest model that was measured; where none was, the first that is forecast."""
     devices = sized(index)
-    rows = [(device, row) for device, rows in devices.items() for row in rows]
+    rows = [
+        (device, row)
+        for device, rows in devices.items()
+        for row in rows
+        if ratios(index, row.dataset, "primary")  # a data set of drafts has those of steps alone
+    ]
     if len({row.label for _, row in rows}) > 1:
         device, row = max(rows, key=lambda pair: pair[1].parameters)
         numbers = ratios(index, row.dataset, "primary")
@@ -185,7 +190,7 @@ def larger(index: Index) -> Line:
         return say(
             "{model} on one {device}: {x} at batch {a} and {y} at batch {b}.{claims}{why}"
             "{several}{elsewhere}",
-            several=_several(index, device, row.label),
+            several=_several(index, row.label),
             elsewhere=_elsewhere(index, row.label),
             why=" The GPU is busy for nearly all of such a step, so graphs have little to save."
             if gpu_bound(index)
@@ -235,27 +240,33 @@ def _elsewhere(index: Index, label: str) -> Line:
     return say(" On {names} it was not measured.", names=names)
 
 
-def _several(index: Index, device: str, label: str) -> Line:
+def _several(index: Index, label: str) -> Line:
     """The same model on several GPUs, at the batch size in the middle; empty where on one only."""
-    rows = [row for row in ranked(index).get((device, label), []) if row.ranks > 1]
-    known = [ratios(index, row.dataset, "primary") for row in rows]
+    rows = [
+        (device, row)
+        for (device, model), found in ranked(index).items()
+        for row in found
+        if model == label and row.ranks > 1
+    ]
+    known = [ratios(index, row.dataset, "primary") for _, row in rows]
     common = sorted(set.intersection(*(set(numbers) for numbers in known))) if known else []
     if not common:
         return ("",)
     size = common[len(common) // 2]
-    counts = [[other.ranks for other in rows[:place]] for place in range(len(rows))]
+    places = [(device, row.ranks) for device, row in rows]
     return say(
         " Where several GPUs share the model, graphs gain more: at batch {size}, {parts}.",
         size=batch(size),
         parts=join(
             [
                 say(
-                    "{x} on {n}{other}",
+                    "{x} on {n} {device}{other}",
                     x=noted(index, numbers[size]),
                     n=Exempt(str(row.ranks), "key"),
-                    other=" of another host" if row.ranks in before else "",
+                    device=Exempt(device),
+                    other=" of another host" if (device, row.ranks) in places[:at] else "",
                 )
-                for row, numbers, before in zip(rows, known, counts, strict=True)
+                for at, ((device, row), numbers) in enumerate(zip(rows, known, strict=True))
             ]
         ),
     )

@@ -89,7 +89,7 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
     earlier = [{other.ranks for other in rows[:place]} for place in range(len(rows))]
     parts = [
         say(
-            "on {n} {device}{host} {x}{steps}",
+            "{x} on {n} {device}{host}{steps}",
             n=Exempt(str(row.ranks), "key"),
             device=Exempt(device),
             host=" of another host" if row.ranks in before else "",
@@ -100,7 +100,7 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
     ]
     return [
         say(
-            "{model}, batch {size}, a decode step with graphs against eager: {parts} as fast.",
+            "{model}, batch {size}: graphs and compilation speed a decode step up by {parts}.",
             model=Strong((Exempt(rows[0].label),)),
             size=batch(size),
             parts=join(parts),
@@ -122,7 +122,7 @@ def _steps(index: Index, row: Sized, size: int) -> Line:
     if known[0] is None or known[1] is None:
         return ("",)
     return say(
-        " ({graphs} against {eager})",
+        " ({graphs} with graphs, {eager} in eager)",
         eager=noted(index, known[0]),
         graphs=noted(index, known[1]),
     )

@@ -150,7 +150,7 @@ def _family(index: Index, claims: Claims) -> Family:
         reasons = dict.fromkeys(n.missing or "no reason is given" for n, _ in missing)
         lines.append(say("Not measured: {why}.", why=join([(Exempt(r),) for r in reasons])))
     sources = dict.fromkeys(judged.source for _, judged in claims.pairs)
-    lines += [say("Source: {text}.", text=Exempt(text)) for text in sources]
+    lines.append(say("Source: {texts}.", texts=join([(Exempt(t),) for t in sources], "; ", "; ")))
     return Family(claims.key, cells, style_name(claims.worst), lines)
 
 

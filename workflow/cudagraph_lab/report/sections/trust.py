@@ -12,15 +12,14 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.index import Index, having, ratios, short_title, with_quantity
 from cudagraph_lab.ledger.selection import differs_from_itself
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, Time, join, say
-from cudagraph_lab.report.numbers import arm_repeats, batch, batches, fact, noted
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import batch, batches, noted
+from cudagraph_lab.report.sections.conditions import conditions, notes_and_warnings, prose
 from cudagraph_lab.report.sections.raw_calls import raw_calls
 from cudagraph_lab.report.sections.residence import co_residence
-from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
+from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Section
 
 LISTED = 4  # data sets that stand open; the others are folded
-WARNINGS = 40  # of one page; all of them are in the ledger
-KINDS = {"measured": "measured", "transcribed": "published", "simulated": "SIMULATED"}
 
 
 def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -49,7 +48,7 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
         if d.caveat:
             alike.setdefault(d.caveat, []).append((Exempt(short_title(index, d)),))
     caveats = [
-        say("{names}: {text}", names=Strong(join(names, "; ", "; ")), text=_prose(text))
+        say("{names}: {text}", names=Strong(join(names, "; ", "; ")), text=prose(text))
         for text, names in alike.items()
     ]
     simulated = [
@@ -69,13 +68,9 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
             rest = lines[2 * LISTED :]
             blocks += [Paragraph((words,)), Bullets(lines[: 2 * LISTED])]
             blocks += [Fold(("More of them",), [Bullets(rest)])] if rest else []
-    table = Table(
-        ("The conditions",),
-        ["data set", "device", "how", "repeats × calls", "when", "vLLM"],
-        [_conditions(index, d) for d in datasets],
-    )
+    table = conditions(index)
     blocks.append(Fold(table.caption, [table]) if len(datasets) > LISTED + 1 else table)
-    blocks += _folded(index)
+    blocks += notes_and_warnings(index)
     return Section("trust", "Trust", heading, blocks)
 
 
@@ -217,91 +212,3 @@ def _lacking(index: Index, dataset: Dataset) -> list[Line]:
         for arm, facts in dataset.arms.items()
         if facts.status != "ok"
     ]
-
-
-def _conditions(index: Index, dataset: Dataset) -> Row:
-    timed = {
-        arm: f.repeats for arm, f in dataset.arms.items() if f.repeats and f.purpose == "timed"
-    }
-    least, most = (
-        (min(timed, key=timed.__getitem__), max(timed, key=timed.__getitem__))
-        if timed
-        else ("", "")
-    )
-    counted: Line = ("–",)
-    if timed:
-        few = arm_repeats(dataset.name, least, timed[least])
-        many = arm_repeats(dataset.name, most, timed[most])
-        span: Line = (few,) if timed[least] == timed[most] else say("{a} to {b}", a=few, b=many)
-        counted = say(
-            "{span} × {calls}",
-            span=span,
-            calls=fact(dataset.name, "iterations", dataset.iterations),
-        )
-    when: Line = ("not recorded",)
-    if dataset.first_measured_at and dataset.minutes is not None:
-        when = say(
-            "{day}, within {minutes} min",
-            day=Time(dataset.first_measured_at, day=True),
-            minutes=fact(dataset.name, "minutes", round(dataset.minutes)),
-        )
-    cells: list[Line] = [
-        (Exempt(dataset.title),),
-        (Exempt(dataset.device),),
-        (KINDS[dataset.kind],),
-        counted,
-        when,
-        (Exempt(", ".join(dataset.versions) or dataset.vllm or "not recorded"),),
-    ]
-    return Row(cells)
-
-
-def _folded(index: Index) -> list[Block]:
-    notes = [
-        say("{name}: {text}", name=Exempt(short_title(index, d)), text=_prose(note))
-        for d in index.main
-        for note in d.notes
-    ]
-    orders = [
-        say(
-            "{name}: {arms}",
-            name=Exempt(short_title(index, d)),
-            arms=join([(Code(arm),) for arm in arms], " → ", " → "),
-        )
-        for d in index.main
-        for arms in d.order[:10]
-    ]
-    warnings = [
-        say(
-            "{name}, {arm}: {text}",
-            name=Exempt(short_title(index, d)),
-            arm=Code(arm),
-            text=Exempt(text),
-        )
-        for d in index.main
-        for arm, facts in d.arms.items()
-        for text in facts.warnings
-    ]
-    if len(warnings) > WARNINGS:
-        more = say("and more; all are in {file}", file=Code("results/ledger.json", file=True))
-        warnings = [*warnings[:WARNINGS], more]
-    unknown = [d for d in index.main if not d.order]
-    if unknown:
-        names = join([(Exempt(short_title(index, d)),) for d in unknown])
-        orders.append(say("{names}: the order of the runs is not known.", names=names))
-    folds = (
-        ("Notes on the data sets", notes),
-        ("The order in which the arms ran, a line per repeat", orders),
-        ("Warnings: runs that failed, and calls that were not steady", warnings),
-    )
-    return [Fold((words,), [Bullets(lines)]) for words, lines in folds if lines]
-
-
-def _prose(text: str) -> Line:
-    """Text of a record in which backticks enclose names."""
-    pieces = text.split("`")
-    if len(pieces) % 2 == 0:
-        return (Exempt(text),)
-    return tuple(
-        Code(piece) if place % 2 else Exempt(piece) for place, piece in enumerate(pieces) if piece
-    )
