@@ -220,6 +220,9 @@ def _counted(index, attributes):
         pairs = [(n, p) for n, p in pairs if n.id.arm == attributes["data-arm"]]
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
+    if attributes.get("data-by") == "claim":
+        by_verdict = sorted(pairs, key=lambda pair: -VERDICTS.index(pair[1].verdict))
+        pairs = list({(n.dataset, p.id): (n, p) for n, p in by_verdict}.values())
     measured = [(n, p) for n, p in pairs if p.verdict != "not measured"]
     if what == "all":
         return len(pairs)

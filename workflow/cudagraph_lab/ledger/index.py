@@ -14,6 +14,7 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Ledger, Number
 from cudagraph_lab.ledger.catalogue import RATIO
 from cudagraph_lab.ledger.quantity import NumberId, Quantity
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 from cudagraph_lab.observations.dataset import Dataset
 
 
@@ -127,6 +128,21 @@ def count_verdicts(index: Index) -> Counter[str]:
             counted[f"{prediction.verdict} in-sample"] += prediction.in_sample
             counted["post hoc"] += prediction.post_hoc and prediction.verdict != "not measured"
     return counted
+
+
+def count_claims(index: Index) -> Counter[str]:
+    """How many claims ended in each verdict: a prediction of a data set counts once.
+
+    Of several numbers, as of all batch sizes, the worst verdict counts: they are from the same
+    processes and one finding.
+    """
+    worst: dict[tuple[str, str], Verdict] = {}
+    for number in index.ledger.numbers:
+        for one in number.predictions:
+            claim = (number.dataset, one.id)
+            known = worst.setdefault(claim, one.verdict)
+            worst[claim] = min(known, one.verdict, key=VERDICTS.index)
+    return Counter(worst.values())
 
 
 def short_device(dataset: Dataset) -> str:
