@@ -162,6 +162,7 @@ def _not_observed(
 
     Raises LabError where no quantity has such an id.
     """
+    from cudagraph_lab.ledger.dataset_results import in_series
     from cudagraph_lab.ledger.results import absent
 
     known = {text for result in results for text in predicted_as(result.id, dataset.contrasts)}
@@ -174,11 +175,9 @@ def _not_observed(
             number = parse(prediction.number)
         except ValueError as error:
             raise LabError(f"prediction {prediction.id}: {error}; correct its number") from None
-        if dataset.series is not None and dataset.series not in number.quantity.series:
-            continue  # a series is not asked for it
-        missing[number] = absent(
-            named_here(number, dataset.contrasts), "not observed in this data set"
-        )
+        here = named_here(number, dataset.contrasts)
+        if in_series(dataset, here):
+            missing[number] = absent(here, "not observed in this data set")
     return list(missing.values())
 
 

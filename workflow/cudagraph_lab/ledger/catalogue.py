@@ -116,7 +116,7 @@ GRAPHS_NEED_LESS = Quantity(
 RATIO = Quantity(
     "ratio/{contrast}/b{batch}", "x", "speed-up",
     ("statistics.shapes.ratio_samples", "statistics.contrasts.estimate_sample"), "higher",
-    series=("sizes", "upgrade"))
+    series=("sizes", "upgrade", "company"))
 STEP_RATIO = Quantity(
     "step_ratio/{contrast}/b{batch}", "x", "speed-up of a decode step",
     ("statistics.contrasts.estimate_sample",), "higher", roles=OF_PRIMARY,

@@ -31,11 +31,18 @@ from cudagraph_lab.ledger.quantities.startup import (
 )
 from cudagraph_lab.ledger.quantities.timed_share import timed_share
 from cudagraph_lab.ledger.quantities.upgrades import upgrade_results
+from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import Throughputs, read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 
+# Of a series that shows some contrasts alone.
+ROLES_OF_SERIES = {
+    "sizes": ("primary",),
+    "speculation": ("primary",),
+    "company": ("co_resident", "a_a"),
+}
 PHASES_OF_SIZE = (None, "boot", "compile_cold", "compile_warm")  # of its start, as it is shown
 
 
@@ -95,15 +102,22 @@ def _of_payoff(
     return results + break_even_results(dataset, headline, starts, savings)
 
 
-def _is_asked(dataset: Dataset, result: Result) -> bool:
-    """Whether the series of a data set shows this number; of no series, all are asked for."""
-    key, series = result.id, dataset.series
-    if series is None or series not in key.quantity.series:
-        return series is None
-    if key.contrast and series != "upgrade":
-        return dataset.contrasts[key.contrast].role == "primary"
-    if series != "sizes":
+def in_series(dataset: Dataset, number: NumberId) -> bool:
+    """Whether the series of a data set is about this number; of no series, every number is."""
+    series = dataset.series
+    if series is None:
         return True
+    contrast = dataset.contrasts.get(number.contrast) if number.contrast else None
+    if contrast is not None and series in ROLES_OF_SERIES:
+        return series in number.quantity.series and contrast.role in ROLES_OF_SERIES[series]
+    return series in number.quantity.series
+
+
+def _is_asked(dataset: Dataset, result: Result) -> bool:
+    """Whether the series of a data set shows this result."""
+    key = result.id
+    if dataset.series != "sizes" or key.contrast or not in_series(dataset, key):
+        return in_series(dataset, key)
     if key.quantity in (KERNELS, BUSY_S):
         return bool(key.batch == min(dataset.batch_sizes))
     if key.quantity in (CAPTURE_S, CAPTURE_GIB):

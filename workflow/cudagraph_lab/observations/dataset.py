@@ -29,7 +29,7 @@ from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import log_of, stays
 
 # Data sets that are shown together, each asked for some quantities alone.
-Series = Literal["sizes", "speculation", "upgrade"]
+Series = Literal["sizes", "speculation", "upgrade", "company"]
 
 
 class Dataset(Form):

@@ -53,7 +53,7 @@ def co_residence(index: Index) -> list[Line]:
 def _in_the_same_repeats(index: Index) -> list[Line]:
     """A line for each data set that has an arm in turn and alone by its design."""
     lines = []
-    for dataset in index.main:
+    for dataset in index.ledger.datasets:
         numbers = ratios(index, dataset.name, "co_resident")
         found = contrast_of_role(index, dataset.name, "co_resident")
         if not numbers or found is None:
