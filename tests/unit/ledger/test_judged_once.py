@@ -1,5 +1,6 @@
 """A claim that several data sets of one device and model share is judged in one of them."""
 
+from cudagraph_lab.ledger.build import in_order
 from cudagraph_lab.ledger.judged_once import judged_once
 from tests.report_builders import make_dataset, make_judged, make_number
 
@@ -46,3 +47,13 @@ def test_other_kinds_of_numbers_and_a_report_without_the_other_are_left_alone():
     assert len(kept([start, there])) == 2
     here = claimed("ratio/bundle/b1", "earlier", "a/shared")
     assert kept([here], [EARLIER]) == {("earlier", "ratio/bundle/b1", "a/shared")}
+
+
+def test_a_data_set_whose_gains_are_judged_elsewhere_comes_after_that():
+    datasets = [
+        make_dataset("company", measured="in_turn", gains_judged_in="turns"),
+        make_dataset("turns", measured="in_turn"),
+        make_dataset("apart", gains_judged_in="turns"),
+    ]
+    ordered = in_order([(dataset, None) for dataset in datasets], "bundle", [])
+    assert [dataset.name for dataset, _ in ordered] == ["turns", "company", "apart"]

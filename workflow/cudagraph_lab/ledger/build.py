@@ -136,7 +136,7 @@ def in_order(
 
     place = {name: position for position, name in enumerate(measured_here)}
 
-    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[int, bool, bool, bool, bool]:
+    def rank(pair: "tuple[Dataset, pd.DataFrame]") -> tuple[int, bool, bool, bool, bool, bool]:
         dataset, _ = pair
         contrast = dataset.contrasts.get(headline_of(dataset.contrasts, headline) or "")
         answers = contrast is not None and all(
@@ -150,6 +150,8 @@ def in_order(
             not answers,
             dataset.platform == "cpu",
             dataset.measured != "in_turn",
+            # Measured to answer another question: its gains are judged elsewhere.
+            dataset.gains_judged_in is not None,
         )
 
     return sorted(datasets, key=rank)

@@ -19,23 +19,21 @@ def beyond(index: Index) -> list[Line]:
     for name in index.groups:
         alike: dict[tuple[str, str, int], list[Number]] = {}
         forecasts = with_quantity(index, name, EXTRAPOLATION)
-        for number in [n for n in forecasts if not _measured(index, n)][:FORECASTS]:
+        open_still = [n for n in forecasts if not _measured(index, n)][:FORECASTS]
+        for number in sorted(open_still, key=lambda n: int(n.id.tp)):
             key = number.id
             alike.setdefault((str(key.model), str(key.device), int(key.batch)), []).append(number)
         for (model, device, size), numbers in alike.items():
-            values = [
-                say("{x} on {n}", n=Exempt(str(n.id.tp), "key"), x=noted(index, n)) for n in numbers
-            ]
             claims = {j.id: (n, j) for n in numbers for j in n.predictions}
             lines.append(
                 say(
-                    "{model} was not measured on {counts} {device}. Our step model gives, at batch "
-                    "{size} and on a host of unknown speed, {values}.{claims}",
+                    "{model} was not measured on {counts} {device}: without a host to go by, our "
+                    "step model gives {values} at batch {size}.{claims}",
                     model=Strong((Exempt(model, "key"),)),
                     counts=join([(Exempt(str(n.id.tp), "key"),) for n in numbers], ", ", " or "),
                     device=Exempt(device.upper(), "key"),
                     size=Exempt(str(size), "key"),
-                    values=join(values),
+                    values=join([noted(index, n) for n in numbers]),
                     claims=join([_claim(*pair, numbers) for pair in claims.values()], "", ""),
                 )
             )
@@ -79,11 +77,11 @@ def _claim(number: Number, judged: Judged, numbers: Sequence[Number]) -> Line:
     """What was claimed of these forecasts, and whether they can tell."""
     verdicts = {j.verdict for n in numbers for j in n.predictions if j.id == judged.id}
     told = (
-        "these ranges are too wide to test that"
+        "a range as wide does not test that"
         if "inconclusive" in verdicts
-        else "these ranges agree"
+        else "that agrees"
         if verdicts == {"confirmed"}
-        else "these ranges speak against it"
+        else "that speaks against it"
     )
     return say(
         " The course lab said {b} for a model of that size; {told}.",
