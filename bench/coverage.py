@@ -7,7 +7,7 @@ are normal, or exponential with mean 0: rare, strong bursts. Their standard devi
 the repeat's part is 15%; `blocks` is the share of the repeat's part in the variance. A quiet arm
 (graphs) has a third of the others' spread.
 
-The rules: priors over all contrasts, `find_blocks` decides whether repeats are blocks ("tested"
+The rules: priors over all contrasts, a test decides whether repeats are blocks ("tested"
 below) unless arms are measured in turn ("in turn"), eager again is pooled into eager. Each row
 gives, in percent, how often an interval holds the truth: for the ratio of compiled and of
 graphs to eager over all batch sizes, for an arm against itself, for the fade over the end points
@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cudagraph_lab.statistics.blocks import find_blocks
+from cudagraph_lab.statistics.blocks import repeats_are_blocks
 from cudagraph_lab.statistics.cells import log_means
 from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
 from cudagraph_lab.statistics.means import Estimate
@@ -93,7 +93,7 @@ def experiment(rates: Rates, in_turn: bool, truth: tuple[float, float], tally: T
         arm: {b: {r: [math.exp(v)] for r, v in log_means(c).items()} for b, c in of.items()}
         for arm, of in rates.items()
     }
-    blocks = in_turn or find_blocks(list(means.values())).blocks
+    blocks = in_turn or repeats_are_blocks(list(means.values()))
     sides = {
         names: ([means[names[0]]], [means[n] for n in pooled(names[1])]) for names in CONTRASTS
     }

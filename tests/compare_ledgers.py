@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-# What a reader can act on; `origin` names files and the rule, which may move.
+# What a reader can act on; files may move.
 FIELDS = ("value", "unit", "n", "low", "high", "method", "note", "missing", "predictions")
 
 

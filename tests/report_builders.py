@@ -90,7 +90,7 @@ def make_number(number, dataset="made", **other):
     fields = {
         "value": None, "unit": "x", "n": 3, "low": None, "high": None, "method": None,
         "note": None, "missing": None, "predictions": [], "unpredicted": None,
-        "origin": {"rule": "build_ledger", "files": []},
+        "files": [],
     }  # fmt: skip
     return Number.model_validate({"id": number, "dataset": dataset} | fields | other)
 
@@ -302,6 +302,9 @@ def check_exempt(index, strings, why, text):
         arguments = [str(a.engine_args) for d in ledger.datasets for a in d.arms.values()]
         # A name that is cut where it is long ends in an ellipsis.
         start = text.strip().split("…")[0]
+        ranks = {dataset.tensor_parallel_size for dataset in ledger.datasets}
+        if (several := re.match(r"(\d+) x ", start)) and int(several[1]) in ranks:
+            start = start[several.end() :]
         pieces = [p for p in re.split(r"[:,/] ?| ", start) if re.search(r"\d", p)]
         whole = any(start in string for string in [*strings, *arguments])
         assert whole or all(any(p in string for string in strings) for p in pieces), text

@@ -74,7 +74,7 @@ def test_the_ledger_of_shipped_records_holds_the_published_ratio(from_records):
     ratio = found["l4-published", "ratio/bundle/b1"]
     assert ratio["value"] == pytest.approx(2473.6 / 980.3, rel=1e-14)
     assert (ratio["n"], ratio["low"], ratio["high"]) == (1, None, None)
-    assert ratio["origin"]["rule"] == "build_ledger"
+    assert ratio["files"]
 
 
 def test_both_predictions_of_the_captured_shapes_are_judged_and_differ(from_records):

@@ -117,7 +117,7 @@ def test_measured_numbers_are_what_the_records_say(shipped_ledger):
     assert number.n == 3
     assert number.value == pytest.approx(math.exp(sum(logs) / len(logs)), rel=1e-12)
     assert number.low < number.value < number.high
-    assert len(number.origin.files) == 3
+    assert len(number.files) == 3
 
 
 def test_every_number_has_one_id_and_is_whole(shipped_ledger):
@@ -135,7 +135,7 @@ def test_every_number_has_one_id_and_is_whole(shipped_ledger):
         if number.value is not None:
             assert math.isfinite(number.value), where
             # What rests on no observation says that it is computed.
-            assert (number.n >= 1) == bool(number.origin.files), where
+            assert (number.n >= 1) == bool(number.files), where
             assert number.n >= 1 or "not measured" in number.unpredicted, where
         if number.n <= 1:
             assert (number.low, number.high) == (None, None), where

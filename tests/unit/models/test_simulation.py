@@ -101,7 +101,7 @@ def test_two_data_sets_are_compared_by_their_speed_ups(tmp_path):
         found = numbers[f"difference/bundle/simulated-b/b{batch}"]
         a, b = (speed_up(truth, batch) for truth in truths.values())
         assert found.low * 0.99 < a / b < found.high * 1.01
-        assert any("simulated-b" in file for file in found.origin.files)
+        assert any("simulated-b" in file for file in found.files)
     paths = simulate(truths["simulated-a"], "simulated-c", tmp_path / "c", 10, 5, seed=1)
     twin = read_dataset("simulated-c", paths, {}, CONTRASTS, {}, {})
     ledger = build_ledger([datasets[0], twin], [], {}, SETTINGS, [])

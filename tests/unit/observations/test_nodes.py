@@ -53,7 +53,7 @@ def test_the_spread_between_nodes_is_what_they_differ_beyond_their_repeats(measu
     number = numbers["spread/nodes/eager/b1"]
     assert number.value == pytest.approx(math.sqrt(math.exp(variance) - 1), rel=1e-12)
     assert (number.n, number.unit, number.low) == (2, "relative", None)
-    assert len(number.origin.files) == 4
+    assert len(number.files) == 4
 
 
 def test_the_report_shows_it_where_trust_is_asked_for_and_only_there(measured):

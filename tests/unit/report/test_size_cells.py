@@ -68,7 +68,7 @@ def test_the_labs_claims_are_told_with_their_verdicts():
     )  # fmt: skip
     text = words(ledger_of(further=[claim, seventy]))
     assert "falls with the model’s size, on H100: ? not settled." in text
-    assert "1 GPU 1.04×: ✓ confirmed" in text
+    assert "1 L4 1.04×: ✓ confirmed" in text
 
 
 def test_without_forecasts_nothing_is_said_to_be_learned():

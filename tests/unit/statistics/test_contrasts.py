@@ -11,7 +11,7 @@ from scipy import stats as reference
 
 from bench import coverage
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.statistics.blocks import find_blocks
+from cudagraph_lab.statistics.blocks import repeats_are_blocks
 from cudagraph_lab.statistics.cells import log_means, logs_by_batch, within_processes
 from cudagraph_lab.statistics.contrasts import (
     BLOCKED_METHOD,
@@ -237,26 +237,25 @@ def test_blocks_are_found_where_arms_share_what_repeats_do():
     rng = np.random.default_rng(7)
     own = 0.05 * rng.normal(size=(4, 6))
     shared = 0.2 * rng.normal(size=6)
-    found = find_blocks(cells_of(own + shared + [[1], [2], [3], [4]]))
-    assert found.blocks
-    assert found.share > 0.7
-    assert (found.arms, found.repeats) == (4, 6)
+    assert repeats_are_blocks(cells_of(own + shared + [[1], [2], [3], [4]]))
+    assert not repeats_are_blocks(cells_of(own))
 
 
 def test_blocks_are_seldom_found_where_there_are_none():
     rng = np.random.default_rng(8)
-    share = np.mean([find_blocks(cells_of(rng.normal(size=(3, 4)))).blocks for _ in range(400)])
+    share = np.mean([repeats_are_blocks(cells_of(rng.normal(size=(3, 4)))) for _ in range(400)])
     assert 0.02 <= share <= 0.09
 
 
 def test_blocks_need_two_arms_with_the_same_two_repeats():
-    assert find_blocks(cells_of([[0.1, 0.2, 0.3]])).p == 1
-    assert not find_blocks(cells_of([[0.1], [0.2]])).blocks
-    uneven = find_blocks(cells_of([[0.1, 0.5, 0.3], [0.2, 0.6, 0.5], [0.1, 0.9]]))
-    assert (uneven.arms, uneven.repeats) == (2, 3)
-    assert find_blocks(cells_of([[0.1, 0.1], [0.1, 0.1]])).share is None
+    shared = [[0.1, 0.5, 0.3], [0.2, 0.6, 0.4]]
+    assert repeats_are_blocks(cells_of(shared))
+    # An arm that lacks a repeat is left out.
+    assert repeats_are_blocks(cells_of([*shared, [0.9, 0.1]]))
+    for too_few in (shared[:1], [[0.1], [0.2]], [[0.1, 0.1], [0.1, 0.1]]):
+        assert not repeats_are_blocks(cells_of(too_few))
     with pytest.raises(LabError, match="blocks: no batch size"):
-        find_blocks([{1: {1: [1.0]}}, {8: {1: [1.0]}}])
+        repeats_are_blocks([{1: {1: [1.0]}}, {8: {1: [1.0]}}])
 
 
 def test_draws_keep_the_correlation_over_repeats_and_reproduce_the_interval():

@@ -43,29 +43,10 @@ def parse_form(raw: Mapping[Any, Any]) -> Config:
     for key in ("arms", "contrasts", "sizes"):
         if isinstance(given.get(key), Mapping):
             given[key] = {name: one for name, one in given[key].items() if one not in NOTHING}
-    _refuse_keys_that_are_no_text(given)
     try:
         return Config.model_validate(given)
     except ValidationError as error:
         raise LabError(f"config: {_one_line(error, given)}; see config/README.md") from None
-
-
-def _refuse_keys_that_are_no_text(value: Any, path: tuple[Any, ...] = ()) -> None:
-    """YAML keys need not be text: `on`, `1` and nothing at all are not."""
-    if isinstance(value, Mapping):
-        known = _known(path)
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                where = ".".join(map(str, path)) or "top level"
-                listed = f"; known here: {', '.join(known)}" if known else "; put it in quotes"
-                raise LabError(
-                    f"config: {where}: unknown key {str(key)!r}{listed}; see config/README.md"
-                )
-            if not known or key in known:  # what is inside an unknown key does not matter
-                _refuse_keys_that_are_no_text(inner, (*path, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            _refuse_keys_that_are_no_text(inner, (*path, index))
 
 
 def _known(path: tuple[Any, ...]) -> list[str]:
@@ -85,6 +66,14 @@ def _one_line(error: ValidationError, given: Mapping[Any, Any]) -> str:
     place, one = max(
         (pair for pair in found if pair[0][: len(first)] == first), key=lambda pair: len(pair[0])
     )
+    of_a_key = one["type"] == "invalid_key" or one["loc"][-1:] == ("[key]",)
+    if of_a_key and not isinstance(one["input"], str):
+        # YAML keys need not be text: `on`, `1` and nothing at all are not.
+        around = _place(one["loc"][: -1 if one["type"] == "invalid_key" else -2], given)
+        known = _known(around)
+        listed = f"known here: {', '.join(known)}" if known else "put it in quotes"
+        where = ".".join(map(str, around)) or "top level"
+        return f"{where}: unknown key {str(one['input'])!r}; {listed}"
     if one["type"] == "extra_forbidden":
         *parents, _ = place
         known = _known(tuple(parents))

@@ -49,13 +49,6 @@ class Judged(LedgerPart):
     settle: str | None  # what would settle an inconclusive one
 
 
-class Origin(LedgerPart):
-    """Where a number comes from: the rule that made it and the files it was made from."""
-
-    rule: str
-    files: list[str]
-
-
 class Number(LedgerPart):
     """One number of the report."""
 
@@ -72,7 +65,7 @@ class Number(LedgerPart):
     predictions: list[Judged]
     baselines: dict[str, float] = Field({})  # what simple rules say, by their names
     unpredicted: str | None  # why nothing was predicted of it
-    origin: Origin
+    files: list[str]  # that it was made from
 
 
 class Ledger(LedgerPart):
@@ -232,7 +225,7 @@ def _judge_result(
             if one.baseline is not None and one.value is not None
         },
         unpredicted=unpredicted,
-        origin=Origin(rule="build_ledger", files=files),
+        files=files,
     )
 
 

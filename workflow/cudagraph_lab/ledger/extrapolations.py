@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cudagraph_lab.ledger.build import Judged, Number, Origin
+from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.catalogue import (
     BACKTEST,
     BACKTEST_HITS,
@@ -177,7 +177,7 @@ def outlook_number(id: NumberId, value: float | None, **fields: Any) -> Number:
     empty: dict[str, Any] = {
         "n": 0, "low": None, "high": None, "method": None, "note": None, "missing": None,
         "predictions": [], "unpredicted": "no prediction was registered for this number",
-        "origin": Origin(rule="build_ledger", files=[f"config/{path.name}" for path in TABLES]),
+        "files": [f"config/{path.name}" for path in TABLES],
     }  # fmt: skip
     return Number(
         id=id,

@@ -159,18 +159,23 @@ def short_model(dataset: Dataset) -> str:
 
 
 def short_title(index: Index, dataset: Dataset) -> str:
-    """What tells a data set from the others: its device, its model where there are several.
+    """What tells a data set from the others: its devices, its model where there are several.
 
-    Data sets that share both go by their titles.
+    Data sets that share them go by their titles.
     """
     kind = {"measured": "", "transcribed": ", published", "simulated": ", SIMULATED"}[dataset.kind]
     several = len({d.model for d in index.ledger.datasets}) > 1
-    kin = short_device(dataset), short_model(dataset)
-    alike = [d for d in index.ledger.datasets if (short_device(d), short_model(d)) == kin]
+    ranks = dataset.tensor_parallel_size
+    kin = short_device(dataset), short_model(dataset), ranks
+    alike = [
+        d
+        for d in index.ledger.datasets
+        if (short_device(d), short_model(d), d.tensor_parallel_size) == kin
+    ]
     if len(alike) > 1:
         return _short(dataset.title, 60) + (kind if dataset.kind == "simulated" else "")
     model = f", {short_model(dataset)}" if several else ""
-    return f"{short_device(dataset)}{model}{kind}"
+    return f"{f'{ranks} x ' if ranks > 1 else ''}{short_device(dataset)}{model}{kind}"
 
 
 def _short(text: str, most: int = 22) -> str:

@@ -16,7 +16,7 @@ nothing, since nobody knows how far another two would lie from them.
 import math
 from collections.abc import Sequence
 
-from cudagraph_lab.ledger.build import Judged, Number, Origin
+from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.catalogue import FALLS_WITH_BATCH, FALLS_WITH_SIZE
 from cudagraph_lab.ledger.extrapolations import outlook_number
 from cudagraph_lab.ledger.index import Index
@@ -77,7 +77,7 @@ def _claim(number: NumberId, pairs: Sequence[Pair], names: str) -> Number:
         verdict=verdict,
         settle="more repeats" if verdict == "inconclusive" else None,
     )
-    files = dict.fromkeys(file for pair in pairs for one in pair for file in one.origin.files)
+    files = dict.fromkeys(file for pair in pairs for one in pair for file in one.files)
     return outlook_number(
         number,
         holds,
@@ -85,7 +85,7 @@ def _claim(number: NumberId, pairs: Sequence[Pair], names: str) -> Number:
         note=f"{names}; {len(pairs)} pairs",
         predictions=[judged],
         unpredicted=None,
-        origin=Origin(rule="build_ledger", files=list(files)),
+        files=list(files),
     )
 
 

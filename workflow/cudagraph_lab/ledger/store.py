@@ -26,9 +26,9 @@ def ledger_table(ledger: Ledger) -> "pd.DataFrame":
 
     rows = []
     for number in ledger.numbers:
-        row = number.model_dump(exclude={"predictions", "baselines", "origin"})
+        row = number.model_dump(exclude={"predictions", "baselines"})
         row["id"] = str(number.id)
-        row["files"] = " ".join(number.origin.files)
+        row["files"] = " ".join(number.files)
         judged = [prediction.model_dump() for prediction in number.predictions] or [{}]
         rows += [
             row | {f"prediction_{key}": value for key, value in said.items()} for said in judged

@@ -9,7 +9,7 @@ import pandas as pd
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.cells import repeats_of
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.blocks import find_blocks
+from cudagraph_lab.statistics.blocks import repeats_are_blocks
 from cudagraph_lab.statistics.cells import log_means
 from cudagraph_lab.statistics.contrasts import Priors, Sample, Side, priors_of, sample_of
 from cudagraph_lab.statistics.shapes import fade_samples, pair_samples, ratio_samples
@@ -94,7 +94,7 @@ def _over(batch: int, cell: Mapping[int, Sequence[float]]) -> dict[int, list[flo
 
 def _share_repeats(arms: Mapping[str, ArmCells]) -> bool:
     common = set.intersection(*(set(arm) for arm in arms.values())) if arms else set()
-    return bool(common) and find_blocks(list(arms.values())).blocks
+    return bool(common) and repeats_are_blocks(list(arms.values()))
 
 
 def sides_of(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Sides | None:

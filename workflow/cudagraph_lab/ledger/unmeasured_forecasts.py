@@ -7,7 +7,7 @@ of a step as it was forecast, with its bounds of 90%.
 from collections.abc import Iterable, Sequence
 
 from cudagraph_lab.design.predictions import Prediction
-from cudagraph_lab.ledger.build import Number, Origin
+from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import STEP_RATIO, WAITING, parse
 from cudagraph_lab.ledger.extrapolations import outlook_number
 
@@ -39,6 +39,6 @@ def _number(prediction: Prediction, dataset: str, batch: int) -> Number:
         high=prediction.high,
         method="bounds of 90%, registered",
         note=prediction.source,
-        origin=Origin(rule="register_predictions", files=[]),
+        files=[],
         unpredicted="this is itself a forecast; nobody here measured it yet",
     )

@@ -1,7 +1,6 @@
 """Whether the repeats of arms that were measured apart are blocks: whether arms share them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
@@ -12,34 +11,17 @@ from cudagraph_lab.statistics.cells import ROUNDING, Blocks, logs_by_batch, with
 DECIDED_AT = 0.05
 
 
-@dataclass(frozen=True)
-class BlockTest:
-    """The share of the variance between processes that arms have in common within a repeat.
+def repeats_are_blocks(arms: Sequence[Mapping[int, Blocks]]) -> bool:
+    """Whether repeats are to be used as blocks, by the F test for repeats.
 
-    `share` is None, and `p` 1, where fewer than two arms have the same two or more repeats or
-    nothing varies. `blocks` says whether repeats are to be used as blocks.
-    """
-
-    share: float | None
-    p: float
-    arms: int
-    repeats: int
-
-    @property
-    def blocks(self) -> bool:
-        """Whether chance alone explains what arms have in common in one of 20 data sets or less."""
-        return self.p <= DECIDED_AT
-
-
-def find_blocks(arms: Sequence[Mapping[int, Blocks]]) -> BlockTest:
-    """The F test for repeats in a two-way analysis of variance of arms by repeats.
-
-    `arms` holds, for each arm of a data set, its cells by batch size. The value of a process is
-    its mean log over the batch sizes that all arms have. Only arms with all repeats of the
-    majority count, since the table must be whole. Use it for arms that were measured apart, with
-    their order drawn anew for each repeat; arms in turn share their repeats by design. Without
-    blocks the test is wrong in one of 20 data sets, and then costs no coverage: t over repeats
-    holds either way. Raises LabError without an arm or without a batch size that all arms have.
+    The test is that of a two-way analysis of variance of arms by repeats. `arms` holds, for each
+    arm of a data set, its cells by batch size. The value of a process is its mean log over the
+    batch sizes that all arms have. Only arms with all repeats of the majority count, since the
+    table must be whole. Use it for arms that were measured apart, with their order drawn anew for
+    each repeat; arms in turn share their repeats by design. Without blocks the test is wrong in
+    one of 20 data sets, and then costs no coverage: t over repeats holds either way. Fewer than
+    two arms with the same two repeats, and values without a spread, show no blocks. Raises
+    LabError without an arm or without a batch size that all arms have.
     """
     common = set.intersection(*(set(arm) for arm in arms)) if arms else set()
     if not common:
@@ -52,7 +34,7 @@ def find_blocks(arms: Sequence[Mapping[int, Blocks]]) -> BlockTest:
     repeats, whole = max(by_repeats.items(), key=lambda item: (len(item[1]), len(item[0])))
     many, n = len(whole), len(repeats)
     if many < 2 or n < 2:
-        return BlockTest(None, 1.0, many, n)
+        return False
     table = np.array([[of_arm[repeat] for repeat in repeats] for of_arm in whole])
     residual = table - table.mean(axis=1, keepdims=True)
     of_repeat = residual.mean(axis=0)
@@ -60,7 +42,6 @@ def find_blocks(arms: Sequence[Mapping[int, Blocks]]) -> BlockTest:
     rest = residual - of_repeat
     within = float((rest**2).sum()) / ((many - 1) * (n - 1))
     if between + within <= ROUNDING**2:
-        return BlockTest(None, 1.0, many, n)
-    share = (between - within) / (between + (many - 1) * within)
+        return False
     p = float(special.fdtrc(n - 1, (many - 1) * (n - 1), between / within)) if within > 0 else 0.0
-    return BlockTest(max(share, 0.0), p, many, n)
+    return p <= DECIDED_AT

@@ -31,7 +31,6 @@ class Score:
     absolute relative errors of the medians; the shares are of observations inside the bounds.
     """
 
-    cells: int
     interval_score: float
     median_error: float
     within_50: float
@@ -55,7 +54,6 @@ def interval_score(one: Scored) -> float:
 def score(family: Sequence[Scored]) -> Score:
     """The score of a family of at least one forecast."""
     return Score(
-        cells=len(family),
         interval_score=fmean(interval_score(one) for one in family),
         median_error=median(abs(one.median / one.observed - 1) for one in family),
         within_50=fmean(one.low_50 <= one.observed <= one.high_50 for one in family),

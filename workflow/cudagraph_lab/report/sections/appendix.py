@@ -98,7 +98,7 @@ def _row(index: Index, number: Number) -> Row:
 
 
 def _made_from(index: Index, number: Number) -> Line:
-    arms = dict.fromkeys(index.arm_of_file.get(file) for file in number.origin.files)
+    arms = dict.fromkeys(index.arm_of_file.get(file) for file in number.files)
     if list(arms) == [(number.dataset, number.id.arm)]:
         return ("",)
     links: list[Line] = [
@@ -106,7 +106,7 @@ def _made_from(index: Index, number: Number) -> Line:
         for arm in arms
         if arm is not None
     ]
-    others = [file for file in number.origin.files if file not in index.arm_of_file]
+    others = [file for file in number.files if file not in index.arm_of_file]
     links += [(Code(shown(file), file=True),) for file in dict.fromkeys(others)]
     if len(links) > ARMS_NAMED:
         links = [*links[:ARMS_NAMED], ("others",)]

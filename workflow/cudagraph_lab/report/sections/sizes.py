@@ -34,14 +34,15 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     """Speed-up against model size, and how the forecasts of it did."""
     devices = sized(index)
     lines = [line for device, rows in devices.items() for line in _course(index, device, rows)]
-    lines += [*rank_lines(index), *_scored(index), *foretold(index), *beyond(index)]
+    lines += [*rank_lines(index), *foretold(index), *beyond(index)]
     beside: list[Block] = [Bullets(lines)]
     blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
     blocks += lessons(index)
     blocks += rank_table(index)
     blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
-        blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
+        scored = [Bullets(said)] if (said := _scored(index)) else []
+        blocks.append(Fold(("How good the forecasts were, by data set",), [*scored, rows]))
     blocks += forecast_cells(index)
     if published := _backtest(index):
         blocks.append(Paragraph(join(published, " ", " "), small=True))
