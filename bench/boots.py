@@ -26,6 +26,7 @@ from bench.growth import CONFIGURED
 from bench.results import Figure
 from bench.timing import run
 from cudagraph_lab import REPOSITORY
+from cudagraph_lab.config.checks import engine_args_of
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.engine.environment import cache_directory, exclusive, vllm_python
@@ -83,7 +84,6 @@ def in_turn() -> Config:
 def boots() -> list[Figure]:
     """One repeat of both, each whole, one after the other."""
     config = in_turn()
-    workload = config.workload.model_dump()
     python = vllm_python(config.vllm_python, config.cache_dir, "cpu")  # built before the clock runs
     caches = {
         name: compile_cache_directory(cache_directory("auto"), name) for name in (OURS, THEIRS)
@@ -93,7 +93,7 @@ def boots() -> list[Figure]:
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
         ours_s, ours = _ours(home, config)
-        lab_s, lab = _lab(home, python, workload, caches[THEIRS])
+        lab_s, lab = _lab(home, python, config, caches[THEIRS])
     observations = {"lab": len(lab), "ours": len(ours)}
     rate = {"lab": len(lab) / lab_s * 60, "ours": len(ours) / ours_s * 60}
     share = {"lab": sum(lab) / lab_s, "ours": sum(ours) / ours_s}
@@ -158,17 +158,23 @@ def _ours(home: Path, config: Config) -> tuple[float, list[float]]:
     return whole.seconds, calls
 
 
-def _lab(
-    home: Path, python: Path, workload: dict[str, Any], cache: Path
-) -> tuple[float, list[float]]:
+def engine_arguments(config: Config) -> dict[str, Any]:
+    """What both ways give to every engine on a CPU, besides `enforce_eager`."""
+    asked = engine_args_of(config, "eager", "cpu")
+    return {key: value for key, value in asked.items() if key != "enforce_eager"}
+
+
+def _lab(home: Path, python: Path, config: Config, cache: Path) -> tuple[float, list[float]]:
     """Wall seconds of the lab's way, and the seconds of its calls."""
+    workload = config.workload.model_dump()
     script, output = home / "lab.py", home / "lab.json"
     script.write_text(LAB, encoding="utf-8")
     asked = {
         "engine": {
             "model": str(MODEL), "load_format": "dummy", "skip_tokenizer_init": True,
-            "dtype": "bfloat16", "max_model_len": workload["max_model_len"],
+            "max_model_len": workload["max_model_len"],
             "gpu_memory_utilization": workload["gpu_memory_utilization"],
+            **engine_arguments(config),
         },
         "prompt": workload["prompt_token_ids"],
         "sampling": {"max_tokens": workload["output_tokens"]},

@@ -7,11 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +20,14 @@ from hypothesis import settings
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
 from tests.slurm.cluster import durations
+from tests.warm_snakemake import WarmSnakemake
 
 DATASETS = REPOSITORY / "resources" / "datasets"
 CONFIG = REPOSITORY / "config" / "config.yaml"
+
+# Tests start hundreds of processes; each would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -235,54 +237,6 @@ def small_record(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-class WarmSnakemake:
-    """Runs Snakemake in forks of a process that has imported it; see tests/warm_snakemake.py."""
-
-    def __init__(self) -> None:
-        script = Path(__file__).parent / "warm_snakemake.py"
-        # Without the project on its path: each call brings the path that it is to have.
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        self._process = subprocess.Popen(
-            [sys.executable, str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env=environment,
-        )
-
-    def run(self, arguments: list[str], environment: dict[str, str], timeout_s: float) -> Any:
-        """What `subprocess.run` gives for `python -m snakemake ARGUMENTS`."""
-        assert self._process.stdin is not None
-        with tempfile.NamedTemporaryFile() as said:
-            request = {
-                "arguments": arguments,
-                "environment": environment,
-                "directory": str(Path.cwd()),
-                "output": said.name,
-            }
-            self._process.stdin.write(json.dumps(request) + "\n")
-            pid = self._answer()["pid"]
-            end = threading.Timer(timeout_s, os.killpg, (pid, signal.SIGKILL))
-            end.start()
-            returncode = self._answer()["returncode"]
-            end.cancel()
-            text = Path(said.name).read_text(encoding="utf-8", errors="replace")
-        if returncode == -signal.SIGKILL:
-            raise subprocess.TimeoutExpired(arguments, timeout_s, text)
-        return subprocess.CompletedProcess(arguments, returncode, text)
-
-    def _answer(self) -> dict[str, int]:
-        assert self._process.stdout is not None
-        answer: dict[str, int] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def snakemake(

@@ -20,6 +20,7 @@ NEEDS = {
     ("slurmctld",): ["slurm-wlm", "slurmctld"],
     ("slurmd",): ["slurmd"],
     ("munged",): ["munge"],
+    ("g++",): ["g++"],
 }
 WITHOUT = "ARGS='-m \"not browser and not slurm\"'"
 

@@ -220,6 +220,9 @@ def _counted(index, attributes):
         pairs = [(n, p) for n, p in pairs if n.id.arm == attributes["data-arm"]]
     if "data-prediction" in attributes:
         pairs = [(n, p) for n, p in pairs if p.id == attributes["data-prediction"]]
+    if attributes.get("data-by") == "claim":
+        by_verdict = sorted(pairs, key=lambda pair: -VERDICTS.index(pair[1].verdict))
+        pairs = list({(n.dataset, p.id): (n, p) for n, p in by_verdict}.values())
     measured = [(n, p) for n, p in pairs if p.verdict != "not measured"]
     if what == "all":
         return len(pairs)
@@ -299,6 +302,9 @@ def check_exempt(index, strings, why, text):
         arguments = [str(a.engine_args) for d in ledger.datasets for a in d.arms.values()]
         # A name that is cut where it is long ends in an ellipsis.
         start = text.strip().split("…")[0]
+        ranks = {dataset.tensor_parallel_size for dataset in ledger.datasets}
+        if (several := re.match(r"(\d+) x ", start)) and int(several[1]) in ranks:
+            start = start[several.end() :]
         pieces = [p for p in re.split(r"[:,/] ?| ", start) if re.search(r"\d", p)]
         whole = any(start in string for string in [*strings, *arguments])
         assert whole or all(any(p in string for string in strings) for p in pieces), text

@@ -6,9 +6,15 @@ is a process of its own, with the environment, the directory and the output that
     python warm_snakemake.py    reads a request a line, as JSON, and answers with the exit code
 """
 
+import importlib
 import json
 import os
+import signal
+import subprocess
 import sys
+import tempfile
+import threading
+from pathlib import Path
 from typing import Any
 
 
@@ -54,9 +60,7 @@ def _answer(request: dict[str, Any]) -> int:
         code = 70  # not one of Snakemake's
         try:
             _become(request)
-            from snakemake.cli import main
-
-            main()
+            code = importlib.import_module(request["module"]).main() or 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
             if isinstance(end.code, str):
@@ -71,6 +75,61 @@ def _answer(request: dict[str, Any]) -> int:
     print(json.dumps({"pid": child}), flush=True)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
+
+
+class WarmSnakemake:
+    """Runs Snakemake in forks of a process that has imported it."""
+
+    def __init__(self) -> None:
+        # Without the project on its path: each call brings the path that it is to have.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=environment,
+        )
+
+    def run(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        timeout_s: float,
+        module: str = "snakemake.cli",
+        directory: Path | None = None,
+    ) -> Any:
+        """What `subprocess.run` gives for `main` of a module: that of `python -m snakemake`."""
+        assert self._process.stdin is not None
+        with tempfile.NamedTemporaryFile() as said:
+            request = {
+                "arguments": arguments,
+                "environment": environment,
+                "module": module,
+                "directory": str(directory or Path.cwd()),
+                "output": said.name,
+            }
+            self._process.stdin.write(json.dumps(request) + "\n")
+            pid = self._answer()["pid"]
+            end = threading.Timer(timeout_s, os.killpg, (pid, signal.SIGKILL))
+            end.start()
+            returncode = self._answer()["returncode"]
+            end.cancel()
+            text = Path(said.name).read_text(encoding="utf-8", errors="replace")
+        if returncode == -signal.SIGKILL:
+            raise subprocess.TimeoutExpired(arguments, timeout_s, text)
+        return subprocess.CompletedProcess(arguments, returncode, text)
+
+    def _answer(self) -> dict[str, int]:
+        assert self._process.stdout is not None
+        answer: dict[str, int] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import psutil
@@ -26,10 +27,12 @@ from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.read import parse_config
 from cudagraph_lab.design.job import job_of
 from cudagraph_lab.errors import LabError
+from cudagraph_lab.files import parse_yaml
 from cudagraph_lab.records.record import Record
 from cudagraph_lab.records.store import SET_ASIDE, read_record
 from tests.own_device import own_device
 from tests.tiny_config import tiny_config
+from tests.warm_snakemake import WarmSnakemake
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONFIG = REPOSITORY / "config" / "config.yaml"
@@ -71,6 +74,7 @@ class Lab:
         directory.mkdir(parents=True, exist_ok=True)
         self.changes = tiny_config(DATASET, **{"timeout_s": 60, **more})
         self.token = uuid.uuid4().hex
+        self.begun = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.environment = {
             key: value for key, value in os.environ.items() if key != "FORCE_COLOR"
         } | {
@@ -109,13 +113,18 @@ class Lab:
 
     def workflow(self, *targets: str, **options: Any) -> tuple[subprocess.Popen[bytes], Path]:
         """Start what `make lab` starts, with Snakemake's own lines."""
-        (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.changes))
         command = [sys.executable, "-m", "snakemake_logger_plugin_lab"]
-        command += targets or self.records_by_name()
-        command += ["--cores", "1", "--resources", "gpu=1", "--snakefile"]
-        command += [str(REPOSITORY / "Snakefile"), "--directory", str(self.directory)]
-        command += ["--configfile", str(CONFIG), "mine.yaml"]
-        return self.popen(command, **options)
+        return self.popen([*command, *self.arguments(*targets)], **options)
+
+    def arguments(self, *targets: str) -> list[str]:
+        """Those of Snakemake, with the configuration as it is now in its file."""
+        (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.changes))
+        return [
+            *(targets or self.records_by_name()),
+            *("--cores", "1", "--resources", "gpu=1"),
+            *("--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(self.directory)),
+            *("--configfile", str(CONFIG), "mine.yaml"),
+        ]
 
     def measurement(
         self,
@@ -126,7 +135,7 @@ class Lab:
     ) -> tuple[subprocess.Popen[bytes], Path]:
         """Start what the rule `measure` starts, or with several arms that of a repeat in turn."""
         arms = [arm] if isinstance(arm, str) else arm
-        config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+        config = parse_yaml(CONFIG.read_text(encoding="utf-8"))
         for key, value in self.changes.items():
             config[key] = config[key] | value if isinstance(config.get(key), dict) else value
         weights = self.directory / "weights.json"
@@ -157,9 +166,17 @@ class Lab:
 
     def go_on(self, *targets: str) -> str:
         """The one documented command, to its end; it succeeds."""
-        process, said = self.workflow(*targets)
-        text = self.end(process, said)
-        assert process.returncode == 0, text[-4000:]
+        with warm_snakemake() as warm:
+            done = warm.run(
+                self.arguments(*targets),
+                self.environment,
+                self.patience_s,
+                module="snakemake_logger_plugin_lab.__main__",
+                directory=self.directory,
+            )
+        text = str(done.stdout)
+        assert "Traceback" not in text, text[-3000:]
+        assert done.returncode == 0, text[-4000:]
         return text
 
     # --- Looking -------------------------------------------------------------------------
@@ -170,18 +187,17 @@ class Lab:
         Known by their environment, or, as vLLM's own children write over theirs, by a
         session that was seen to be of this trial.
         """
-        running: list[tuple[psutil.Process, int]] = []
-        found: list[psutil.Process] = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error, OSError):
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                running.append((process, session := os.getsid(process.pid)))
-                if process.environ().get(TOKEN) == self.token:
+        running = running_since(self.begun)
+        mark = f"{TOKEN}={self.token}".encode()
+        for pid, session in running.items():
+            with suppress(OSError):
+                if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     self.sessions.add(session)
-        for process, session in running:
+        found: list[psutil.Process] = []
+        for pid, session in running.items():
             if session in self.sessions:
-                found.append(process)
+                with suppress(psutil.Error):
+                    found.append(psutil.Process(pid))
         return found
 
     def find(self, word: str) -> psutil.Process | None:
@@ -248,12 +264,53 @@ class Lab:
         return sum(now.get(path) != content for path, content in before.items())
 
 
+# Those that are not in use; each runs one workflow at a time.
+_warm: SimpleQueue[WarmSnakemake] = SimpleQueue()
+
+
+@contextmanager
+def warm_snakemake() -> Iterator[WarmSnakemake]:
+    """A process that has imported Snakemake, for a workflow that nothing is done to."""
+    try:
+        warm = _warm.get_nowait()
+    except Empty:
+        warm = WarmSnakemake()
+    yield warm
+    _warm.put(warm)
+
+
+def cool_down() -> None:
+    """End the processes that wait for workflows."""
+    with suppress(Empty):
+        while True:
+            _warm.get_nowait().close()
+
+
+def running_since(begun: float) -> dict[int, int]:
+    """By number, the session of each process that began after `begun`, seconds since the boot.
+
+    Straight from /proc: the trials look while they wait, and would keep a core busy otherwise.
+    """
+    first = int(begun * os.sysconf("SC_CLK_TCK")) - 1
+    found: dict[int, int] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        with suppress(OSError):
+            with open(f"/proc/{entry.name}/stat", "rb", buffering=0) as stream:  # noqa: PTH123
+                # Behind the name, which may hold anything: state, parent, group, session, and on.
+                stat = stream.read().rpartition(b")")[2].split()
+            if stat[0] != b"Z" and int(stat[19]) >= first:
+                found[int(entry.name)] = int(stat[3])
+    return found
+
+
 def wait_for(condition: Any, patience_s: float = PATIENCE_S) -> Any:
     """The first true value of a condition; fails where there is none for too long."""
     end = time.monotonic() + patience_s
     while not (value := condition()):
         assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return value
 
 

@@ -45,6 +45,7 @@ from tests.faults.faultbench import (
     UNHURRIED,
     Lab,
     Outcome,
+    cool_down,
     kill,
     kill_group,
     one_line,
@@ -954,10 +955,12 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             else [pool.submit(run, one, [k]) for k in range(one.trials)]
             for one in order
         }
-        return {
+        results = {
             name: [outcome for part in parts for outcome in part.result()]
             for name, parts in begun.items()
         }
+    cool_down()
+    return results
 
 
 @pytest.mark.parametrize("one", KINDS, ids=lambda one: one.trial.__name__)

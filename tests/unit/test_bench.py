@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench import boots
 from bench.generated import DATASET, clone_into, configuration, designed
 from bench.results import (
     Figure,
@@ -126,3 +127,16 @@ def test_a_clone_has_what_git_has_and_the_same_environment(tmp_path):
         (clone / ".venv").resolve().parent / "Makefile"
     ).stat().st_mtime
     assert not (clone / "results").exists()
+
+
+def test_both_ways_of_booting_give_their_engines_the_same_arguments():
+    config = boots.in_turn()
+    given = boots.engine_arguments(config)
+    assert "dtype" in given
+    for arm in ("eager", "compiled"):
+        assert (
+            given.items()
+            <= design.request_of_run(config, "cpu", arm, 1, {"weights": "dummy", "revision": None})[
+                "engine_args"
+            ].items()
+        )

@@ -26,6 +26,7 @@ WHOLE = Facts(
     free_disk_gib=100.0,
     environments=["vllm-cuda"],
     needed_gib={"vllm-cpu": 8, "vllm-cuda": 14},
+    lacking_for_cpu=[],
     tools=["git", "make", "npm", "chromium", "sbatch"],
     root=False,
     slurm=True,
@@ -55,6 +56,12 @@ def test_where_all_is_here_every_target_works():
         (
             {"free_memory_gib": 32.1},
             "works: measures eager and compiled on the CPU; graphs need an",
+        ),
+        ({"lacking_for_cpu": ["libnuma1", "g++"]}, "on Debian `apt-get install libnuma1 g++`"),
+        # A GPU needs neither.
+        (
+            {"gpus": ["NVIDIA L4 (22 GiB)"], "lacking_for_cpu": ["g++"]},
+            "works: measures eager, comp",
         ),
         ({"environments": ["vllm-cpu"], "free_disk_gib": 0.1}, "works: "),
         ({"gpus": ["NVIDIA L4 (22 GiB)"], "free_disk_gib": 13.0}, "environment needs 14 GiB"),

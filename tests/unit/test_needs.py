@@ -8,7 +8,7 @@ import pytest
 
 from tests import needs
 
-EVERYTHING = {"chromium", "npm", "slurmctld", "slurmd", "munged"}
+EVERYTHING = {"chromium", "npm", "slurmctld", "slurmd", "munged", "g++"}
 
 
 def test_nothing_is_missing_where_all_is_here():
@@ -45,7 +45,7 @@ def test_all_that_is_missing_is_said_at_once_with_the_command(
     monkeypatch.setattr(Path, "exists", lambda path: debian)
     assert needs.main([]) == 1
     said = capsys.readouterr().err
-    packages = "chromium fonts-dejavu-core npm slurm-wlm slurmctld slurmd munge"
+    packages = "chromium fonts-dejavu-core npm slurm-wlm slurmctld slurmd munge g++"
     assert f"apt-get install {packages}\n" in said
     assert "make test ARGS='-m \"not browser and not slurm\"'" in said
     assert bare == []

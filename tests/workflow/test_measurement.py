@@ -49,7 +49,7 @@ def test_vllm_did_what_each_arm_asks(records):
     assert (compiled.compile_mode, compiled.cudagraph_mode) == ("DYNAMO_TRACE_ONCE", "NONE")
     assert not compiled.enforce_eager
     for resolved in (eager, compiled):
-        assert resolved.dtype == "torch.bfloat16"
+        assert resolved.dtype == "torch.float32"
         assert resolved.capture_sizes == []
         assert resolved.max_model_len == 64
 

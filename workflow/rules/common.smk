@@ -178,6 +178,8 @@ def check_hardware():
     )
     if not elsewhere:
         hardware.describe(PLATFORM)
+        if PLATFORM == "cpu" and CONFIG.vllm_python == "managed" and not workflow.dryrun:
+            hardware.refuse_lacking_for_cpu()
     granted = workflow.global_resources.get("gpu")
     for plan in PLANS.values():
         here = math.inf if elsewhere or PLATFORM == "cpu" else len(hardware.gpus())

@@ -49,7 +49,7 @@ def test_what_is_there_is_not_planned_again_and_a_whole_data_set_has_no_plan(her
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
     assert (
-        "mine: 5 of 6 runs there (eager, compiled), 1 boot of vLLM to go"
+        f"mine: 5 of 6 runs there, 1 boot of vLLM to go ({paths[5].parent.name}), about "
         in plan_of_dataset(design, "cpu", "mine").line
     )
     paths[5].write_text("{}")
@@ -122,5 +122,5 @@ def test_records_of_the_data_set_itself_come_before_shipped_ones(here, design, s
     path.parent.mkdir(parents=True)
     path.write_bytes(source.read_bytes())
     line = plan_of_dataset(design, "cpu", "mine").line
-    assert re.search(r"to go, about \d+ min;", line)
+    assert re.search(r"to go \(eager, compiled\), about \d+ min;", line)
     assert "shipped" not in line

@@ -61,6 +61,9 @@ def test_titles_tell_data_sets_apart():
     ]
     index = make_index(make_ledger(datasets, []))
     assert [short_title(index, d) for d in datasets] == ["Set one", "Set two", "L4, b"]
+    pair = make_dataset("pair", device="NVIDIA L4", model="a/b", tensor_parallel_size=2)
+    index = make_index(make_ledger([*datasets, pair], []))
+    assert [short_title(index, d) for d in (datasets[2], pair)] == ["L4, b", "2 x L4, b"]
 
 
 def test_verdicts_are_counted_with_what_weakens_them():

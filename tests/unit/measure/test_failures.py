@@ -92,6 +92,10 @@ def test_what_this_process_raised_is_the_cause_whatever_the_log_says():
     assert why["reason"] == "ValidationError: 1 error cache_dtype no fp9"
     address = "\n    For further information visit some.where/v/x"
     assert explained([], "ValueError: x" + address)["reason"] == "ValueError: x"
+    given_value = " [type=literal_error, input_value='fp9', input_type=str]"
+    said = "ValidationError: 1 error\n  cache_dtype\n    Input should be 'auto'"
+    reason = explained([], said + given_value + address)["reason"]
+    assert reason == "ValidationError: 1 error cache_dtype Input should be 'auto', not 'fp9'"
 
 
 @given(

@@ -1,5 +1,6 @@
 """Which device is which, and that no two measurements ever share one; NVML itself is pretended."""
 
+import ctypes
 import threading
 from contextlib import ExitStack
 from ctypes import c_uint
@@ -9,6 +10,7 @@ import pynvml
 import pytest
 
 from cudagraph_lab.engine.environment import exclusive
+from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import machine as hardware
 from cudagraph_lab.measure.guards import device_locks
 
@@ -143,3 +145,21 @@ def test_a_gpu_without_an_id_is_the_machines_and_locked_as_such(nvml, monkeypatc
 def test_a_cpu_is_one_device(nvml):
     assert len(device_locks("cpu", 1)) == 1
     assert device_locks("cpu", 1) == device_locks("cpu", 1) != device_locks("cuda", 1)
+
+
+def test_what_vllm_lacks_on_a_bare_machine_is_said_with_what_to_install(monkeypatch, tmp_path):
+    """As met in a bare Debian: its kernels do not load, which vLLM tells as a missing attribute."""
+
+    def load(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    with pytest.raises(LabError) as caught:
+        hardware.refuse_lacking_for_cpu()
+    assert "as root: apt-get install libnuma1 g++; elsewhere" in str(caught.value)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+    assert hardware.lacking_for_cpu() == ["g++"]
+    (tmp_path / "cxx").touch(mode=0o755)
+    monkeypatch.setenv("CXX", str(tmp_path / "cxx"))
+    hardware.refuse_lacking_for_cpu()

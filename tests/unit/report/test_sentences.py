@@ -178,7 +178,7 @@ def test_families_hold_one_speakers_claims_of_one_kind_and_the_refuted_come_firs
     ]
     assert [width_words(f) for f in found] == ["exact", "wide"]
     text = text_of(index.ledger)
-    assert "vLLM’s own rules say that the graphs take 3 GiB: measured 1 GiB (L4)." in text
+    assert "vLLM’s own rules say that the graphs take 3 GiB: measured 1 GiB on L4." in text
 
 
 def test_no_prediction_leaves_no_scores():
@@ -229,4 +229,4 @@ def test_who_was_right_instead_is_told_beside_who_was_not():
     ]
     number = make_number("capture/gib", value=1.0, unit="GiB", n=1, predictions=said)
     text = text_of(make_ledger([make_dataset()], [number]))
-    assert "measured 1 GiB (L4). vLLM’s own rules say 1 GiB, which was right." in text
+    assert "measured 1 GiB on L4. vLLM’s own rules say 1 GiB, which was right." in text

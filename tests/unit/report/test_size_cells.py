@@ -68,7 +68,7 @@ def test_the_labs_claims_are_told_with_their_verdicts():
     )  # fmt: skip
     text = words(ledger_of(further=[claim, seventy]))
     assert "falls with the model’s size, on H100: ? not settled." in text
-    assert "1 GPU 1.04×: ✓ confirmed" in text
+    assert "1 L4 1.04×: ✓ confirmed" in text
 
 
 def test_without_forecasts_nothing_is_said_to_be_learned():
@@ -80,7 +80,7 @@ def test_without_forecasts_nothing_is_said_to_be_learned():
     assert "beside what was measured" not in text
 
 
-@pytest.mark.parametrize(("ranks", "said"), [(2, "(measured: 1.74×)"), (4, "was not measured")])
+@pytest.mark.parametrize(("ranks", "said"), [(2, "; measured: 1.74×"), (4, "was not measured")])
 def test_what_was_measured_stands_beside_its_forecast_for_an_unknown_host(ranks, said):
     dataset = make_dataset(
         "pair", model="meta-llama/Llama-3.1-70B", device="NVIDIA H100 80GB HBM3", series="sizes",

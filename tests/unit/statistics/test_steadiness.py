@@ -17,7 +17,7 @@ SLOW_FIRST = [1 / 1.30, 1.00, 1.01, 0.99]  # calls a second
 
 def test_a_slow_first_iteration_is_flagged_with_its_remedy():
     found = unsteady(SLOW_FIRST)
-    assert found.reason == "the first timed iteration is 23.1% below the others"
+    assert found.reason == "the rate of the first timed iteration is 23.1% below the others"
     assert found.remedy.startswith("raise warmups by at least 1,")
 
 

@@ -57,6 +57,22 @@ def test_a_mistake_is_said_once_and_no_report_is_claimed(piped):
     assert stream.getvalue() == "cudagraph-lab: x rep 1: vLLM did not start\n"
 
 
+def test_beside_a_failed_measurement_it_says_what_was_kept(piped, tmp_path):
+    page, stream = piped
+    first, *_ = plan(page, tmp_path)
+    page.begin({"measure": 3})
+    page.job_starts(1, "measure")
+    page.heard("cudagraph-lab: x rep 1: vLLM did not start")
+    page.job_fails("measure", ["a.log"])
+    first.parent.mkdir()
+    first.write_text("{}")
+    page.end()
+    assert stream.getvalue().splitlines()[1:] == [
+        "cudagraph-lab: x rep 1: vLLM did not start",
+        "1 of 3 runs kept; once that is mended, `make lab` goes on with the rest",
+    ]
+
+
 def test_a_job_that_failed_without_saying_why_in_a_line_names_its_log(piped, tmp_path):
     page, stream = piped
     plan(page, tmp_path)

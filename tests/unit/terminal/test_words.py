@@ -113,4 +113,6 @@ def test_the_sentences_of_a_report_are_its_answer_what_held_and_what_to_set():
         "Held: all of it, at 0.5 too.",
         "Set: Leave graphs on (not --enforce-eager).",
     ]
+    several = text.replace("too. In", "too; the rest (ours); and others. In")
+    assert first_sentences(several)[1] == "Held: all of it, at 0.5 too; and others."
     assert first_sentences("") == []

@@ -25,6 +25,7 @@ class Facts:
     free_disk_gib: float
     environments: list[str]  # of vllm-cuda and vllm-cpu, those that are built
     needed_gib: dict[str, int]  # what each takes to build
+    lacking_for_cpu: list[str]  # packages of the system without which vLLM does not start there
     tools: list[str]  # of those looked for, those that are here
     root: bool  # whether packages could be installed
     slurm: bool  # its daemons
@@ -88,6 +89,7 @@ def look(cache_dir: str) -> Facts:
             stem for stem, lock in locks.items() if lock and whole_environment(lock, cache)
         ],
         needed_gib=dict(NEEDED_GIB),
+        lacking_for_cpu=machine.lacking_for_cpu(),
         tools=[tool for tool in TOOLS if shutil.which(tool)],
         root=os.getuid() == 0,
         slurm=all(map(shutil.which, ("slurmctld", "slurmd", "munged"))),
@@ -132,6 +134,11 @@ def _lab(facts: Facts) -> str:
         )
     if facts.gpus:
         return "works: measures eager, compiled and graphs on the GPU"
+    if facts.lacking_for_cpu:
+        return (
+            "would fail: vLLM on a CPU needs more of the system; on Debian "
+            f"`apt-get install {' '.join(facts.lacking_for_cpu)}`"
+        )
     needed, free = facts.share * facts.memory_gib, facts.free_memory_gib
     if free < needed:
         return (

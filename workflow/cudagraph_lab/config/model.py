@@ -251,7 +251,7 @@ class Config(ExactForm):
     )
     engine_args: EngineArgs = Field(EngineArgs(), description="given to every arm")
     engine_args_cpu: EngineArgs = Field(
-        EngineArgs(), description="given to every arm on a CPU only (`config.yaml` sets bfloat16)"
+        EngineArgs(), description="given to every arm on a CPU only (`config.yaml` sets float32)"
     )
     arms: dict[Name, Arm] = Field(
         min_length=1,

@@ -44,6 +44,9 @@ def plan_of_dataset(config: Config, platform: str, name: str) -> Plan | None:
     if not missing:
         return None
     arms = list(dict.fromkeys(arm for arm, _ in runs))
+    to_go = dict.fromkeys(
+        arm for (arm, _), path in zip(runs, paths, strict=True) if path in missing
+    )
     there = len(paths) - len(missing)
     spans, source = known_spans(config, platform, name)
     jobs = jobs_to_go(config, platform, name)
@@ -52,11 +55,12 @@ def plan_of_dataset(config: Config, platform: str, name: str) -> Plan | None:
     if spans is not None:
         seconds = sum(seconds_of_job(config, platform, arms, spans) for arms in jobs)
         time = f"about {max(round(seconds / 60), 1)} min" + (f" by {source}" if source else "")
-    boots = f"{_count(len(missing), 'boot')} of vLLM to go, {time}"
+    boots = f"{_count(len(missing), 'boot')} of vLLM"
     if there:
-        line = f"{name}: {there} of {len(paths)} runs there ({', '.join(arms)}), {boots}"
+        line = f"{name}: {there} of {len(paths)} runs there, {boots} to go"
+        line += f" ({', '.join(to_go)}), {time}"
     else:
-        line = f"{name}: {len(paths)} runs ({', '.join(arms)}), {boots}"
+        line = f"{name}: {len(paths)} runs ({', '.join(arms)}), {boots} to go, {time}"
         line += f"; {memory_of(config, platform, arms)}"
     locks = [lock_file(config.vllm_python, platform, v) for v in versions_of(config, platform)]
     cache = cache_directory(config.cache_dir)

@@ -16,14 +16,13 @@ def largest_ranked(index: Index) -> tuple[str, list[Sized]] | None:
     found = ranked(index)
     if not found:
         return None
-    (device, _), rows = max(found.items(), key=lambda item: item[1][0].parameters)
+    (device, _), rows = max(found.items(), key=lambda item: (item[1][0].parameters, len(item[1])))
     return device, rows
 
 
 def ranks_panel(axes: Axes, index: Index, device: str, rows: list[Sized]) -> list[Number]:
     """Measured speed-ups by GPUs, what was registered for them, and today's forecast as a band."""
     batch = min(set.intersection(*(set(row.ratios) for row in rows)))
-    colour = colour_of(index, index.datasets[rows[0].dataset])
     line = [
         (curve.tp, number)
         for curve in _of_this_host(index, device)
@@ -36,27 +35,42 @@ def ranks_panel(axes: Axes, index: Index, device: str, rows: list[Sized]) -> lis
         lows, highs = ([float(getattr(n, e) or 1) for _, n in line] for e in ("low", "high"))
         axes.fill_between(places, lows, highs, color=CONTEXT, alpha=0.2, linewidth=0)
         values = [float(n.value or 1) for _, n in line]
-        axes.plot(places, values, color=CONTEXT, linewidth=1.2, label="step model today")
+        axes.plot(places, values, color=CONTEXT, linewidth=1.2, label=f"step model today, {device}")
     reached = [float(n.high or 1) for _, n in line] + [1.0]
-    for row in rows:
-        number = row.ratios[batch]
-        axes.plot(row.ranks, float(number.value or 1), "o", color=colour, markersize=6)
-        reached.append(float(number.value or 1))
-        for judged in number.predictions:
-            if judged.low is not None and judged.high is not None:
-                place = row.ranks * 1.05
-                axes.plot([place] * 2, [judged.low, judged.high], ":", color=INK, linewidth=1.2)
-    axes.plot([], [], "o", color=colour, label="measured, each host")
-    axes.plot([], [], ":", color=INK, label="registered before, 90%")
+    label = rows[0].label
+    shown = [number for _, number in line]
+    for other, found in {(device, label): rows, **_with_batch(index, label, batch)}.items():
+        own = colour_of(index, index.datasets[found[0].dataset])
+        for row in found:
+            number = row.ratios[batch]
+            axes.plot(row.ranks, float(number.value or 1), "o", color=own, markersize=6)
+            reached.append(float(number.value or 1))
+            shown.append(number)
+            for judged in number.predictions:
+                if judged.low is not None and judged.high is not None:
+                    place = row.ranks * 1.05
+                    axes.plot([place] * 2, [judged.low, judged.high], ":", color=own, linewidth=1.2)
+        axes.plot([], [], "o", color=own, label=f"measured, {other[0]}")
+    axes.plot([], [], ":", color=CONTEXT, label="registered before, 90%")
     axes.set_xscale("log", base=2)
     ticks = sorted({row.ranks for row in rows} | {tp for tp, _ in line})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel(f"{device}s that share the model")
+    axes.set_xlabel("GPUs that share the model")
     ratio_axis(axes, 0.85, max(reached) * 1.1)
     axes.legend(fontsize=8, frameon=False, loc="upper left")
-    panel_title(axes, f"{rows[0].label}, batch {batch}", colour)
-    return [*[number for _, number in line], *[row.ratios[batch] for row in rows]]
+    panel_title(axes, f"{label}, batch {batch}", INK)
+    return shown
+
+
+def _with_batch(index: Index, label: str, batch: int) -> dict[tuple[str, str], list[Sized]]:
+    """By device and model, the rows of a model that were measured at a batch size."""
+    found = {
+        place: [row for row in rows if batch in row.ratios]
+        for place, rows in ranked(index).items()
+        if place[1] == label
+    }
+    return {place: rows for place, rows in found.items() if rows}
 
 
 def ranks_finding(rows: list[Sized]) -> str:

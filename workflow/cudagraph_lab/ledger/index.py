@@ -14,6 +14,7 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Ledger, Number
 from cudagraph_lab.ledger.catalogue import RATIO
 from cudagraph_lab.ledger.quantity import NumberId, Quantity
+from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 from cudagraph_lab.observations.dataset import Dataset
 
 
@@ -129,6 +130,21 @@ def count_verdicts(index: Index) -> Counter[str]:
     return counted
 
 
+def count_claims(index: Index) -> Counter[str]:
+    """How many claims ended in each verdict: a prediction of a data set counts once.
+
+    Of several numbers, as of all batch sizes, the worst verdict counts: they are from the same
+    processes and one finding.
+    """
+    worst: dict[tuple[str, str], Verdict] = {}
+    for number in index.ledger.numbers:
+        for one in number.predictions:
+            claim = (number.dataset, one.id)
+            known = worst.setdefault(claim, one.verdict)
+            worst[claim] = min(known, one.verdict, key=VERDICTS.index)
+    return Counter(worst.values())
+
+
 def short_device(dataset: Dataset) -> str:
     """The device as people call it: `H100` for NVIDIA H100 80GB HBM3."""
     if dataset.platform == "cpu":
@@ -143,18 +159,23 @@ def short_model(dataset: Dataset) -> str:
 
 
 def short_title(index: Index, dataset: Dataset) -> str:
-    """What tells a data set from the others: its device, its model where there are several.
+    """What tells a data set from the others: its devices, its model where there are several.
 
-    Data sets that share both go by their titles.
+    Data sets that share them go by their titles.
     """
     kind = {"measured": "", "transcribed": ", published", "simulated": ", SIMULATED"}[dataset.kind]
     several = len({d.model for d in index.ledger.datasets}) > 1
-    kin = short_device(dataset), short_model(dataset)
-    alike = [d for d in index.ledger.datasets if (short_device(d), short_model(d)) == kin]
+    ranks = dataset.tensor_parallel_size
+    kin = short_device(dataset), short_model(dataset), ranks
+    alike = [
+        d
+        for d in index.ledger.datasets
+        if (short_device(d), short_model(d), d.tensor_parallel_size) == kin
+    ]
     if len(alike) > 1:
         return _short(dataset.title, 60) + (kind if dataset.kind == "simulated" else "")
     model = f", {short_model(dataset)}" if several else ""
-    return f"{short_device(dataset)}{model}{kind}"
+    return f"{f'{ranks} x ' if ranks > 1 else ''}{short_device(dataset)}{model}{kind}"
 
 
 def _short(text: str, most: int = 22) -> str:

@@ -35,6 +35,8 @@ _HANDLED = "During handling of the above exception"
 _CHAINED = "The above exception was the direct cause"
 _OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|bad_alloc", re.IGNORECASE)
 _UNTOLD = re.compile(r"\s*For further information visit \S+")
+# What pydantic says of a value behind its message.
+_GIVEN = re.compile(r"\s*\[type=\w+, input_value=(.*?), input_type=\w+\]", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def explain_failure(
             kind = "out_of_memory"
         elif "not support" in reason.lower():
             kind = "not_supported"
-    reason = " ".join(_UNTOLD.sub("", reason).split())
+    reason = " ".join(_GIVEN.sub(r", not \1", _UNTOLD.sub("", reason)).split())
     return {"kind": kind, "reason": reason[:LONGEST_REASON], "log_tail": log_tail(outcome.tail)}
 
 

@@ -1,7 +1,9 @@
 """What this machine is, without importing torch."""
 
+import ctypes
 import os
 import platform as host_platform
+import shutil
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -137,6 +139,30 @@ def describe(platform: str) -> dict[str, Any]:
             "look at `nvidia-smi`, or, where the jobs run on other machines, name the dataset"
         )
     return {"platform": "cuda", **found[0], **machine}
+
+
+def lacking_for_cpu() -> list[str]:
+    """Debian's names of what vLLM takes from the system on a CPU and does not find here.
+
+    Its kernels are linked to libnuma; torch.compile calls a C++ compiler.
+    """
+    lacking = []
+    try:
+        ctypes.CDLL("libnuma.so.1")
+    except OSError:
+        lacking.append("libnuma1")
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        lacking.append("g++")
+    return lacking
+
+
+def refuse_lacking_for_cpu() -> None:
+    """Raise LabError where vLLM would not start on this machine's CPU."""
+    if lacking := lacking_for_cpu():
+        raise LabError(
+            f"vLLM on a CPU needs {' and '.join(lacking)} of the system, not here; on Debian, as "
+            f"root: apt-get install {' '.join(lacking)}; elsewhere, what your system calls these"
+        )
 
 
 def choose_platform(measure: str) -> str | None:

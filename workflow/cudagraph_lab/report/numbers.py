@@ -33,7 +33,7 @@ def value(number: Number, about: bool = True) -> Line:
 
 def _value(number: Number) -> Line:
     text, low, high = written(number)
-    line: Line = (_part(number, "value", text),)
+    line: Line = (datum(number, "value", text),)
     if isinstance(number.value, bool):
         return line
     line += (_unit(suffix(text, unit_of(number)[1])),)
@@ -43,9 +43,9 @@ def _value(number: Number) -> Line:
     return (
         *line,
         f" ({kind}",
-        _part(number, "low", low),
+        datum(number, "low", low),
         " to ",
-        _part(number, "high", high),
+        datum(number, "high", high),
         ")",
     )
 
@@ -56,9 +56,9 @@ def _bracket(number: Number) -> Line:
         trimmed(float(end or 0) * factor, significant=3) for end in (number.low, number.high)
     )
     return (
-        _part(number, "low", low),
+        datum(number, "low", low),
         " to ",
-        _part(number, "high", high),
+        datum(number, "high", high),
         _unit(suffix("", unit)),
     )
 
@@ -66,7 +66,7 @@ def _bracket(number: Number) -> Line:
 def point(number: Number, unit: bool = True, about: bool = True) -> Line:
     """The value alone, without its interval."""
     text = written(number)[0]
-    line: Line = (_part(number, "value", text),)
+    line: Line = (datum(number, "value", text),)
     if unit and not isinstance(number.value, bool):
         line += (_unit(suffix(text, unit_of(number)[1])),)
     return (About(number.dataset, str(number.id), line),) if about else line
@@ -87,11 +87,11 @@ def named_bounds(number: Number, judged: Judged, about: bool = True) -> Line:
 def _bounds(number: Number, judged: Judged) -> Line:
     if isinstance(judged.value, bool):
         words = "holds" if judged.value else "does not hold"
-        return (_part(number, "value", words, judged),)
+        return (datum(number, "value", words, judged),)
     factor, unit = unit_of(number)
 
     def part(name: str) -> Datum:
-        return _part(number, name, trimmed(getattr(judged, name) * factor), judged)
+        return datum(number, name, trimmed(getattr(judged, name) * factor), judged)
 
     low, high = judged.low, judged.high
     after = _unit(suffix("", unit))
@@ -113,57 +113,20 @@ def median_and_bounds(number: Number, judged: Judged) -> Line:
         trimmed(float(end or 0) * factor) for end in (judged.value, judged.low, judged.high)
     )
     line: Line = (
-        _part(number, "value", text),
+        datum(number, "value", text),
         _unit(suffix(text, unit)),
         " (",
-        _part(number, "low", low),
+        datum(number, "low", low),
         " to ",
-        _part(number, "high", high),
+        datum(number, "high", high),
         ")",
     )
     return (Predicted(judged.id, line),)
 
 
-def extent(pairs: Sequence[tuple[Number, Judged]]) -> Line:
-    """The lowest and the highest end of predictions that differ, each of its own number."""
-    if any(isinstance(p.value, bool) for _, p in pairs):
-        return ("holds or not, by data set",)
-
-    units = {unit_of(number) for number, _ in pairs}
-
-    def end(part: str, pair: tuple[Number, Judged]) -> Line:
-        number, judged = pair
-        factor, unit = unit_of(number)
-        text = trimmed(getattr(judged, part) * factor)
-        digits: Line = (_part(number, part, text, judged),)
-        if part == "high" or len(units) > 1:
-            digits += (_unit(suffix(text, unit)),)
-        return (About(number.dataset, str(number.id), (Predicted(judged.id, digits),)),)
-
-    lows = [pair for pair in pairs if pair[1].low is not None]
-    highs = [pair for pair in pairs if pair[1].high is not None]
-    said: list[Line] = []
-    if lows:
-        said.append(end("low", min(lows, key=lambda pair: float(pair[1].low or 0))))
-    if highs:
-        said.append(end("high", max(highs, key=lambda pair: float(pair[1].high or 0))))
-    return say("{ends}, by number", ends=join(said, " to ", " to "))
-
-
-def span(numbers: Sequence[Number]) -> Line:
-    """The one value, or the smallest and the largest, each of its own number."""
-    if len({n.value for n in numbers}) == 1:
-        return value(numbers[0]) if len(numbers) == 1 else point(numbers[0])
-    if any(isinstance(n.value, bool) for n in numbers):
-        return ("holds in some, not in others",)
-    low = min(numbers, key=lambda n: float(n.value or 0))
-    high = max(numbers, key=lambda n: float(n.value or 0))
-    return say("{a} to {b}", a=point(low, unit=unit_of(low) != unit_of(high)), b=point(high))
-
-
 def repeats(number: Number, about: bool = True) -> Line:
     """How many repeats or observations a number rests on."""
-    line = (_part(number, "n", str(number.n)),)
+    line = (datum(number, "n", str(number.n)),)
     return (About(number.dataset, str(number.id), line),) if about else line
 
 
@@ -313,7 +276,8 @@ def level() -> Exempt:
     return Exempt(f"{trimmed(LEVEL * 100)}%", "level")
 
 
-def _part(number: Number, part: str, text: str, judged: Judged | None = None) -> Datum:
+def datum(number: Number, part: str, text: str, judged: Judged | None = None) -> Datum:
+    """The digits of a part of a number, or of a prediction of it: value, low, high or n."""
     # A datum that says nothing is of the value; the number and the prediction stand around it.
     return Datum(text, () if part == "value" else ((part, ""),))
 

@@ -69,7 +69,7 @@ def unsteady(rates: Sequence[float]) -> Unsteady | None:
         return None
     off = abs(expm1(first, "process"))
     return Unsteady(
-        f"the first timed iteration is {off:.1%} below the others",
+        f"the rate of the first timed iteration is {off:.1%} below the others",
         "raise warmups by at least 1, so that this iteration is a warm-up",
     )
 

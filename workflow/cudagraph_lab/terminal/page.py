@@ -9,6 +9,7 @@ from cudagraph_lab.terminal.words import (
     MISTAKE,
     error_lines,
     first_sentences,
+    kept_beside_failure,
     moving_line,
     progress_of,
     stopped,
@@ -117,9 +118,11 @@ class Page:
     def end(self) -> None:
         """Say what came of it."""
         self.screen.close()
+        kept = sum(path.exists() for path in self._runs)
         if self.interrupted:
-            kept = sum(path.exists() for path in self._runs)
             self.screen.stay(stopped(kept, len(self._runs)))
+        elif self.failed and self._measuring and self._runs:
+            self._wrap(kept_beside_failure(kept, len(self._runs)))
         elif self._report:
             twin = REPORT.with_suffix(".md")
             if twin.exists():

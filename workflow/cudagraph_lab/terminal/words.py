@@ -68,10 +68,15 @@ def stopped(kept: int, planned: int) -> str:
     return f"stopped; {kept} of {planned} runs kept; `make lab` goes on"
 
 
+def kept_beside_failure(kept: int, planned: int) -> str:
+    """The line after what went wrong: what was measured beside it, and how to go on."""
+    return f"{kept} of {planned} runs kept; once that is mended, `make lab` goes on with the rest"
+
+
 def first_sentences(markdown: str) -> list[str]:
     """The answer of a report in Markdown: what graphs bring, what held, what to set.
 
-    Without the marks of verdicts, which the page explains; of what held, the first sentence.
+    Without the marks of verdicts, which the page explains; of what held, the first.
     """
     lines = markdown.splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith("## ")), len(lines))
@@ -81,9 +86,14 @@ def first_sentences(markdown: str) -> list[str]:
     rows = [
         line[2:] for name in ("Held", "Set") for line in section if line.startswith(f"- **{name}")
     ]
-    rows = [re.split(r"(?<=\.) (?=[A-Z])", row)[0] if "Held" in row[:8] else row for row in rows]
+    rows = [_first_held(row) if "Held" in row[:8] else row for row in rows]
     marks = re.compile(r"\*\*|`|(?<=[)×\d]) [?✓✗](?= )")
     return [marks.sub("", line) for line in answer + rows][:SENTENCES]
+
+
+def _first_held(row: str) -> str:
+    first, _, others = re.split(r"(?<=\.) (?=[A-Z])", row)[0].partition("; ")
+    return f"{first}; and others." if others else first
 
 
 def wrapped(text: str, width: int, indent: str = "") -> Sequence[str]:

@@ -38,7 +38,7 @@ def draw(index: Index) -> Drawn:
         return nothing("No speed-up of a model of known size was measured.")
     several = largest_ranked(index)
     rows_of_panels = len(devices) + (several is not None)
-    figure = Figure(figsize=(WIDTH, 3.0 * rows_of_panels))
+    figure = Figure(figsize=(WIDTH, 2.6 * rows_of_panels))
     every = figure.subplots(rows_of_panels, 1, squeeze=False)[:, 0]
     panels = every[: len(devices)]
     shown: list[Number] = []

@@ -30,8 +30,8 @@ from cudagraph_lab.report.view import (
 
 COMMANDS = (
     "make lab",
-    "make lab ARGS='--configfile config/full.yaml'",
-    "echo 'model: {name: meta-llama/Llama-3.1-8B}' > mine.yaml",
+    "make lab ARGS='--configfile config/full.yaml --config dataset=full'",
+    "echo '{dataset: mine, model: {name: meta-llama/Llama-3.1-8B}}' > mine.yaml",
     "make lab ARGS='--configfile mine.yaml'",
     "make report",
 )
@@ -44,8 +44,9 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
             (
                 "Run these in the project’s folder, on a machine with your GPU. The first line "
                 "measures eager, compiled and graphs, and writes this page with your numbers "
-                "first. The second adds start-up, profiles and an arm against itself. The next two "
-                "measure a model of your choice. The last writes the page again from the records "
+                "first. The second measures start-up, profiles and an arm against itself as well. "
+                "The next two measure a model of your choice. Each has a data set of its own, by "
+                "the name after “dataset”. The last writes the page again from the records "
                 "and measures nothing. Every repeat of an arm is one fresh process, and the "
                 "shipped ones took about a minute each on a GPU. Finished runs are kept, so that "
                 "every command may be stopped and called again.",
@@ -55,7 +56,7 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
     ]
     took = [
         say(
-            "{name}: {arms} arms, {minutes} minutes from the first run to the last{share}",
+            "{name}: {arms} arms within {minutes} minutes{share}",
             name=Exempt(short_title(index, d)),
             arms=fact(d.name, "len:arms", len(d.arms)),
             minutes=fact(d.name, "minutes", round(d.minutes)),
@@ -96,7 +97,7 @@ def _timed_share(index: Index, dataset: Dataset) -> Line:
     share = value_at(index, dataset.name, TIMED_SHARE())
     if share is None:
         return ()
-    return say("; timed calls took {x} of the processes’ time", x=noted(index, share))
+    return say(", {x} of the processes’ time inside timed calls", x=noted(index, share))
 
 
 def _versions(index: Index) -> list[Line]:

@@ -19,7 +19,7 @@ from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import SPEAKERS, families
-from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted
 from cudagraph_lab.report.sections.crossing import gpu_bound
 from cudagraph_lab.report.sections.headline import LEADS, headline, leads
@@ -118,8 +118,12 @@ def _terms(index: Index) -> list[Line]:
 
 def _caveats(index: Index, role: Role | None) -> Line:
     """What a reader must know of the data sets that the sentence is about."""
-    said = dict.fromkeys(d.caveat for d in (leads(index, role) if role else []) if d.caveat)
-    return join([(Exempt(caveat),) for caveat in said], " ", " ")
+    told = leads(index, role) if role else []
+    said = list(dict.fromkeys(d.caveat for d in told if d.caveat))
+    lines: list[Line] = [(Exempt(caveat),) for caveat in said]
+    if said and any(d.platform == "cuda" and d.kind == "measured" for d in told):
+        lines.append(("Graphs save the host’s work, so that a quicker host gains less.",))
+    return join(lines, " ", " ")
 
 
 def what_to_set(index: Index) -> Line:
@@ -220,11 +224,10 @@ def larger(index: Index) -> Line:
 
 def _claimed(index: Index, number: Number, judged: Judged) -> Line:
     return say(
-        " At batch {size} the lab said {bounds}: measured {x}, {verdict}.",
+        " At batch {size} the lab said {bounds}: measured {x}.",
         size=batch(int(number.id.batch)),
         bounds=bounds(number, judged),
         x=noted(index, number),
-        verdict=Chip(judged.verdict),
     )
 
 

@@ -76,7 +76,8 @@ def _by_host(index: Index, found: list[Curve]) -> list[Line]:
             continue
         lines.append(
             say(
-                "{which}, with {cost} a launch. Eager loses less than a tenth {places}.",
+                "{which}, with {cost} a launch. By our step model, eager loses less than a tenth "
+                "{places}.",
                 which=Strong(_host(index, host)),
                 cost=noted(index, cost),
                 places=join([_place(index, curve) for curve in mine], "; ", "; "),

@@ -29,8 +29,8 @@ def why(index: Index, drawings: dict[str, Drawing]) -> Section:
         steps += _step_lines(index, name)[:2]
     method = Paragraph(
         (
-            "The GPU’s work comes from one profiled run per arm; kernels on the GPU do not depend "
-            "on the host. The length of a step comes from runs without a profiler, with the arms "
+            "The GPU’s work comes from one profiled run per arm, and does not depend on the host. "
+            "The length of a step comes from runs without a profiler, with the arms "
             "in turn where there are such runs. While the GPU waits, the host schedules "
             "requests, prepares sampling, passes messages, runs Python and launches kernels; how "
             "much each of these takes was not measured.",
@@ -84,9 +84,9 @@ def _step_lines(index: Index, dataset: str) -> list[Line]:
     if kernels and replays and launches:
         lines.append(
             say(
-                "{name}: {slow} launches {kernels} a step one by one; {fast} needs {replays} for "
-                "replays and {launches} beside them.",
-                name=name,
+                "{name}, profiled: {slow} launches {kernels} a step one by one; {fast} needs "
+                "{replays} for replays and {launches} beside them.",
+                name=Exempt(short_title(index, index.datasets[dataset])),
                 slow=Code(slow),
                 fast=Code(fast),
                 kernels=noted(index, kernels),

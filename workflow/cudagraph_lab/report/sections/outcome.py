@@ -3,8 +3,9 @@
 from cudagraph_lab.ledger.index import Index, count_verdicts
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.report.claims import Claims, importance, told_first
+from cudagraph_lab.report.extents import span
 from cudagraph_lab.report.markup import Line, Link, join, plain, say
-from cudagraph_lab.report.numbers import count, point, span
+from cudagraph_lab.report.numbers import count, point
 from cudagraph_lab.report.statements import clause, farthest, one_batch, place, said
 
 NAMED = 3  # families that a line names
@@ -42,7 +43,7 @@ def failed(index: Index) -> Line:
     tail: Line = ()
     if counted["inconclusive"]:
         tail = say(
-            " Not settled: {n}, of which interval and bounds overlap in part.",
+            " Not settled: {n}.",
             n=count(counted["inconclusive"], "inconclusive"),
         )
     if not missed:

@@ -13,7 +13,14 @@ from cudagraph_lab.ledger.catalogue import (
     STEP,
     STEP_RATIO,
 )
-from cudagraph_lab.ledger.index import Index, has_value, short_model, value_at, with_quantity
+from cudagraph_lab.ledger.index import (
+    Index,
+    has_value,
+    short_device,
+    short_model,
+    value_at,
+    with_quantity,
+)
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Chip, Code, Datum, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, count, fact, level, median_and_bounds, value
@@ -162,7 +169,7 @@ def _of_70b(index: Index) -> list[Line]:
         say(
             "{n} {device} {x}: {chip}",
             n=fact(number.dataset, "tensor_parallel_size", ranks),
-            device="GPU" if ranks == 1 else "GPUs",
+            device=Exempt(short_device(index.datasets[number.dataset])),
             x=value(number),
             chip=Chip(judged.verdict),
         )

@@ -59,8 +59,8 @@ def sized_starts(index: Index) -> list[Block]:
     if any(dataset.weights == "dummy" for dataset in chosen):
         notes.append(
             (
-                "The weights are random and made on the device, so that no boot here reads weights "
-                "from a disk or a network. That takes as long in eager as with graphs.",
+                "The weights are random and made on the device: no boot here reads weights from a "
+                "disk or a network, which comes on top in every arm.",
             )
         )
     if reasons:

@@ -3,33 +3,30 @@
 from collections.abc import Sequence
 
 from cudagraph_lab.figures.catalogue import Drawing
-from cudagraph_lab.ledger.build import Judged, Number
+from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import (
     BACKTEST_HITS,
     BACKTEST_INFEASIBLE,
     BACKTEST_TESTED,
     BACKTEST_WIDTH,
-    EXTRAPOLATION,
     SCORE_50,
     SCORE_90,
     SCORE_ERROR,
     SCORE_WIS,
     SKILL,
 )
-from cudagraph_lab.ledger.index import Index, ratios, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.selection import Sized, sized
-from cudagraph_lab.models.architecture import read_devices, read_models
 from cudagraph_lab.report.markup import Exempt, Line, Strong, join, say
-from cudagraph_lab.report.numbers import batch, bounds, noted, value
+from cudagraph_lab.report.numbers import batch, noted, value
 from cudagraph_lab.report.sections.crossing import crossing
 from cudagraph_lab.report.sections.ranks import rank_lines, rank_table
 from cudagraph_lab.report.sections.size_cells import SECTION, forecast_cells, lessons
+from cudagraph_lab.report.sections.unknown_hosts import beyond, foretold
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Row, Section, Table
 
-DTYPES = {"bf16": "bfloat16", "fp16": "float16"}  # as forecasts and as records name them
 INNER, OUTER = Exempt("50%", "level"), Exempt("90%", "level")
-FORECASTS = 2  # of models and numbers of GPUs that nobody measured
 FAMILIES = {"steps": "steps of each arm", "step-ratios": "speed-ups of a step"}
 
 
@@ -37,14 +34,15 @@ def sizes(index: Index, drawings: dict[str, Drawing]) -> Section:
     """Speed-up against model size, and how the forecasts of it did."""
     devices = sized(index)
     lines = [line for device, rows in devices.items() for line in _course(index, device, rows)]
-    lines += [*rank_lines(index), *_scored(index), *_beyond(index)]
+    lines += [*rank_lines(index), *foretold(index), *beyond(index)]
     beside: list[Block] = [Bullets(lines)]
     blocks: list[Block] = [Picture(drawings["sizes"], heading=False, beside=beside)]
     blocks += lessons(index)
     blocks += rank_table(index)
     blocks += crossing(index, drawings)
     if (rows := _score_rows(index)) is not None:
-        blocks.append(Fold(("How good the forecasts were, by data set",), [rows]))
+        scored = [Bullets(said)] if (said := _scored(index)) else []
+        blocks.append(Fold(("How good the forecasts were, by data set",), [*scored, rows]))
     blocks += forecast_cells(index)
     if published := _backtest(index):
         blocks.append(Paragraph(join(published, " ", " "), small=True))
@@ -146,74 +144,6 @@ def _beside_rule(index: Index, rows: Sequence[Sized], small: str) -> Line:
         small=Exempt(small),
         nearer=join(nearer) or ("no model",),
         farther=say(", not for {models}", models=join(farther)) if farther else (),
-    )
-
-
-def _beyond(index: Index) -> list[Line]:
-    """What the step model says where nothing was measured, and whether that tests a claim."""
-    lines: list[Line] = []
-    for name in index.groups:
-        alike: dict[tuple[str, str, int], list[Number]] = {}
-        for number in with_quantity(index, name, EXTRAPOLATION)[:FORECASTS]:
-            key = number.id
-            alike.setdefault((str(key.model), str(key.device), int(key.batch)), []).append(number)
-        for (model, device, size), numbers in alike.items():
-            values = [
-                say(
-                    "{x} on {n}{measured}",
-                    n=Exempt(str(n.id.tp), "key"),
-                    x=noted(index, n),
-                    measured=join(
-                        [say(" (measured: {y})", y=noted(index, y)) for y in _measured(index, n)]
-                    ),
-                )
-                for n in numbers
-            ]
-            known = any(_measured(index, n) for n in numbers)
-            claims = {j.id: (n, j) for n in numbers for j in n.predictions}
-            lines.append(
-                say(
-                    "{model} on {device}s{unmeasured}. Our step model gives, at batch {size} "
-                    "and on a host of unknown speed, {values}.{claims}",
-                    unmeasured="" if known else " was not measured",
-                    model=Strong((Exempt(model, "key"),)),
-                    device=Exempt(device.upper(), "key"),
-                    size=Exempt(str(size), "key"),
-                    values=join(values),
-                    claims=join([_claim(*pair, numbers) for pair in claims.values()], "", ""),
-                )
-            )
-    return lines
-
-
-def _measured(index: Index, forecast: Number) -> list[Number]:
-    """The measured speed-ups of the very model, device, number of GPUs and batch size."""
-    key = forecast.id
-    hub = read_models()[str(key.model)].hub
-    device = read_devices()[str(key.device)].reported_as
-    return [
-        speed_up
-        for dataset in index.ledger.datasets
-        if dataset.kind == "measured" and (dataset.model, dataset.device) == (hub, device)
-        if (dataset.tensor_parallel_size, dataset.dtype) == (key.tp, DTYPES.get(str(key.dtype)))
-        if (speed_up := ratios(index, dataset.name, "primary").get(int(key.batch))) is not None
-    ]
-
-
-def _claim(number: Number, judged: Judged, numbers: Sequence[Number]) -> Line:
-    """What was claimed of these forecasts, and whether they can tell."""
-    verdicts = {j.verdict for n in numbers for j in n.predictions if j.id == judged.id}
-    told = (
-        "these ranges are too wide to test that"
-        if "inconclusive" in verdicts
-        else "these ranges agree"
-        if verdicts == {"confirmed"}
-        else "these ranges speak against it"
-    )
-    return say(
-        " The course lab said {b} for a model of that size; {told}.",
-        b=bounds(number, judged),
-        told=told,
     )
 
 

@@ -73,7 +73,7 @@ def _mandate(index: Index, dataset: Dataset, rows: list[Speculated]) -> Line:
     for row in rows:
         number = NEEDED_IN_EAGER(arm=row.arm, batch=row.batch)
         if (ratio := value_at(index, dataset.name, number)) is not None:
-            return say(" Eager needs {x} of what graphs need.", x=noted(index, ratio))
+            return say(" Eager needs {x} as many as graphs.", x=noted(index, ratio))
     return ()
 
 

@@ -39,6 +39,7 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
             )
         ),
         Bullets(_resolution(index)),
+        *_unseen(index),
         *raw_calls(index),
         Paragraph((Strong(("What was checked:",)),)),
         Bullets(_spread(index) + _replay(index) + _outputs(index) + co_residence(index)),
@@ -72,6 +73,21 @@ def trust(index: Index, drawings: dict[str, Drawing]) -> Section:
     blocks.append(Fold(table.caption, [table]) if len(datasets) > LISTED + 1 else table)
     blocks += notes_and_warnings(index)
     return Section("trust", "Trust", heading, blocks)
+
+
+def _unseen(index: Index) -> list[Block]:
+    """What no number of the page speaks of."""
+    measured = [d for d in index.ledger.datasets if d.kind == "measured"]
+    if not measured:
+        return []
+    unseen: list[Line] = [
+        ("a service under load, since every call is one batch that starts together",),
+        ("your host, since graphs save the host’s work and a quicker host has less to save",),
+    ]
+    if all(d.weights == "dummy" for d in measured):
+        unseen.insert(0, ("trained weights, since all were random, and so are the texts",))
+    what = Strong(("What it cannot see:",))
+    return [Paragraph(say("{what} {all}.", what=what, all=join(unseen, "; ", "; and ")))]
 
 
 def _resolution(index: Index) -> list[Line]:

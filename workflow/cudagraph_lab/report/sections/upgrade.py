@@ -25,9 +25,9 @@ FOLDED = (  # beside the speeds, which all stand open
     UPGRADE_KV_TOKENS,
 )
 HOW = (
-    "Both versions ran in one data set, each in processes of its own: in turn on one device, where "
-    "the design says so. A ratio is the newer version over the older one: of speed, seconds or "
-    "bytes. Predicted is no change; a ratio that is refuted did change."
+    "Each version ran in processes of its own, in turn on one device where the design says so. A "
+    "ratio is that of the newer version over the older one, of speed, seconds or bytes. Predicted "
+    "is no change, so that a refuted ratio is a change."
 )
 
 NONE: Line = ("–",)
@@ -121,7 +121,7 @@ def _graphs(index: Index, dataset: Dataset, contrast: Contrast) -> list[Line]:
     )
     if new is None or old is None:
         return []
-    return [say("{new} captured, the older {old}", new=noted(index, new), old=noted(index, old))]
+    return [say("{new} captured, by the older {old}", new=noted(index, new), old=noted(index, old))]
 
 
 def _outputs(dataset: Dataset, contrast: Contrast) -> Line:

@@ -86,12 +86,12 @@ def _values(index: Index, numbers: list[Number], size: bool) -> Line:
             for n in same
             if n.dataset in index.datasets
         )
-        where = say(" ({names})", names=join([(Exempt(name),) for name in names]))
+        where = say(" on {names}", names=join([(Exempt(name),) for name in names], "; ", " and "))
         cell = place(index, same[0], title=False, size=size) if len(same) == 1 else ()
         said_once.append(
             say("{x}{cell}{where}", x=value(same[0]), cell=cell, where=where if names else ())
         )
-    return join(said_once)
+    return join(said_once, "; ", "; ")
 
 
 def _held(index: Index, claims: Claims) -> Line:
