@@ -60,7 +60,7 @@ def make_dataset(name="made", **other):
         "batch_sizes": [1, 8, 9, 64],
         "contrasts": BUNDLE,
         **{key: [] for key in ("commit", "hosts", "order", "notes", "outputs")},
-        **dict.fromkeys(("output_tokens", "max_model_len", "iterations", "warmups"), 1),
+        **dict.fromkeys(("output_tokens", "max_model_len", "iterations"), 1),
         **dict.fromkeys(("model", "weights", "source"), "x"),
         "files": {},
         "logs": {},

@@ -17,14 +17,7 @@ def make(name: str, records: list[Path], asked: dict[str, Any]) -> tuple[str, st
     from cudagraph_lab.observations.dataset import collect
     from cudagraph_lab.observations.table import table_text
 
-    dataset, rows = collect(
-        name,
-        records,
-        asked["description"],
-        asked["contrasts"],
-        asked["not_measurable"],
-        asked["expected"],
-    )
+    dataset, rows = collect(name, records, **asked)
     return dataset.model_dump_json(indent=1) + "\n", table_text(rows)
 
 

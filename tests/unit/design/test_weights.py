@@ -94,6 +94,7 @@ def test_published_weights_carry_their_revision(hub, fetching):
         "path": "/models/snapshots/abc123",
         "revision": "abc123",
         "reason": "published weights",
+        "drafts": {},
     }
 
 

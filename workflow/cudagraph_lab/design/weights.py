@@ -69,18 +69,9 @@ def choose_weights(
             "mend the connection or set weights to dummy"
         )
     if wanted != "dummy" and refused is None:
-        path, revision = _fetch(name, python())
+        own = _fetch(name, python())
         fetched = {draft: _fetch(draft, python()) for draft in drafts}
-        return {
-            "weights": "hub",
-            "path": str(path),
-            "revision": revision,
-            "reason": "published weights",
-        } | (
-            {"drafts": {d: {"path": str(p), "revision": r} for d, (p, r) in fetched.items()}}
-            if fetched
-            else {}
-        )
+        return {"weights": "hub", **own, "reason": "published weights", "drafts": fetched}
     reason = "as configured" if wanted == "dummy" else f"the hub does not answer ({refused})"
     if wanted == "auto":
         print(
@@ -93,7 +84,8 @@ def choose_weights(
     return {"weights": "dummy", "path": str(path), "revision": None, "reason": reason}
 
 
-def _fetch(name: str, python: Path) -> tuple[Path, str]:
+def _fetch(name: str, python: Path) -> dict[str, str]:
+    """Path and revision of a model from the hub."""
     script = REPOSITORY / "workflow" / "harness" / "fetch_model.py"
     done = subprocess.run([str(python), str(script), name], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
@@ -101,4 +93,4 @@ def _fetch(name: str, python: Path) -> tuple[Path, str]:
             f"config: model.name: fetching {name} from the hub failed; its message stands above"
         )
     path, revision = done.stdout.strip().splitlines()[-1].split("\t")
-    return Path(path), revision
+    return {"path": path, "revision": revision}

@@ -43,7 +43,6 @@ class Dataset(Form):
     device_memory_gib: float | None
     driver: str | None
     cpu: str | None
-    cores: int | None
     vllm: str | None  # the oldest of its versions
     versions: list[str] = Field([])  # of vLLM, as it says of itself, the oldest first
     torch: str | None
@@ -61,7 +60,6 @@ class Dataset(Form):
     max_model_len: int
     batch_sizes: list[int]
     iterations: int
-    warmups: int
     source: str
     first_measured_at: str | None
     last_measured_at: str | None
@@ -203,7 +201,6 @@ def _describe(
         device_memory_gib=where.device_memory_gib,
         driver=where.driver,
         cpu=where.cpu,
-        cores=where.cores,
         vllm=whole.environment.vllm,
         versions=versions,
         torch=whole.environment.torch,
@@ -220,7 +217,6 @@ def _describe(
         max_model_len=asked.workload.max_model_len,
         batch_sizes=sorted({b for r in timed for b in r.request.workload.batch_sizes}),
         iterations=asked.iterations,
-        warmups=asked.warmups,
         source=example.source,
         first_measured_at=min(times, default=None),
         last_measured_at=max(times, default=None),

@@ -1,7 +1,7 @@
 """Whether being resident together changes an arm: in turn against alone, across two data sets."""
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -37,7 +37,7 @@ def co_residence_results(
     alone = [(other, read_steps(rows)) for other, rows in datasets if _comparable(dataset, other)]
     groups: dict[str, list[str]] = {}
     for arm in steps:
-        groups.setdefault(repr(_settings(dataset, arm)), []).append(arm)
+        groups.setdefault(_settings(dataset, arm), []).append(arm)
     return [
         _result(dataset, steps, arms, batch, alone)
         for arms in groups.values()
@@ -52,16 +52,15 @@ def _comparable(dataset: Dataset, other: Dataset) -> bool:
     return other.measured == "apart" and same(other) == same(dataset)
 
 
-def _settings(dataset: Dataset, arm: str) -> list[tuple[str, Any]]:
+def _settings(dataset: Dataset, arm: str) -> str:
+    """What the arm is asked for, as text that is equal for equal arms."""
     arguments, *others = dataset.arms[arm].settings
-    return [
-        *sorted(
-            (name, value)
-            for name, value in arguments.items()
-            if name not in NO_SETTING and (name, value) not in DEFAULTS.items()
-        ),
-        ("others", others),
-    ]
+    own = {
+        name: value
+        for name, value in arguments.items()
+        if name not in NO_SETTING and (name, value) not in DEFAULTS.items()
+    }
+    return json.dumps([own, others], sort_keys=True)
 
 
 def _result(
