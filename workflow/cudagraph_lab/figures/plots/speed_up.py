@@ -72,7 +72,7 @@ def draw(index: Index) -> Drawn:
                 at = series[dataset.name].get(size)
                 if at is not None:
                     panel.plot(size * shift, float(at.value or 0), "x", color=INK, markersize=9)
-                    crossed = "\ncrossed: faster than the device can read its weights"
+                    crossed = " · crossed: faster than the device can read its weights"
         if several:
             panel_title(panel, short_title(index, shown[0]), colour_of(index, shown[0]))
         else:
@@ -81,7 +81,8 @@ def draw(index: Index) -> Drawn:
     sides = f"{pair[1].numerator} over {pair[1].denominator}" if pair else ""
     figure.supylabel(f"speed-up, {sides}", fontsize=10, color=INK)
     figure.supxlabel(
-        f"bars: 95% intervals · dotted: predicted · hollow: one observation{crossed}",
+        f"bars: 95% intervals · dotted: predicted · grey: an arm against itself\n"
+        f"hollow: one observation{crossed}",
         fontsize=8.5,
         color=INK,
     )

@@ -14,7 +14,7 @@ from cudagraph_lab.ledger.index import (
     value_at,
     with_quantity,
 )
-from cudagraph_lab.ledger.selection import cold_arms, leading_role, ranked, sized
+from cudagraph_lab.ledger.selection import Sized, cold_arms, leading_role, ranked, sized
 from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
@@ -25,6 +25,8 @@ from cudagraph_lab.report.sections.crossing import gpu_bound
 from cudagraph_lab.report.sections.headline import LEADS, headline, leads
 from cudagraph_lab.report.sections.outcome import failed, held
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
+
+BYTES = {"bfloat16": 2, "float16": 2}  # of a weight, by data type
 
 
 def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -195,7 +197,7 @@ def larger(index: Index) -> Line:
             "{model} on one {device}: {x} at batch {a} and {y} at batch {b}.{claims}{why}"
             "{several}{elsewhere}",
             several=_several(index, row.label),
-            elsewhere=_elsewhere(index, row.label),
+            elsewhere=_elsewhere(index, row),
             why=" The GPU is busy for nearly all of such a step, so graphs have little to save."
             if gpu_bound(index)
             else "",
@@ -231,16 +233,23 @@ def _claimed(index: Index, number: Number, judged: Judged) -> Line:
     )
 
 
-def _elsewhere(index: Index, label: str) -> Line:
-    """The devices of the page on which the model was not measured; empty where there is none."""
-    measured = {device for device, rows in sized(index).items() if label in {r.label for r in rows}}
-    measured |= {device for device, model in ranked(index) if model == label}
-    mine = [d.name for d in index.main if d.kind == "measured" and d.platform == "cuda"]
-    others = [name for name in _devices(index, mine) if name not in measured]
-    if not others:
-        return ()
-    names = join([(Exempt(name),) for name in others])
-    return say(" On {names} it was not measured.", names=names)
+def _elsewhere(index: Index, row: Sized) -> Line:
+    """The devices of the page one of which did not measure a model, and which cannot hold it."""
+    measured = {device for device, rows in sized(index).items() if row.label in _labels(rows)}
+    mine = [d for d in index.main if d.kind == "measured" and d.platform == "cuda"]
+    others = [d for d in mine if short_device(d) not in measured]
+    needed_gib = row.parameters * BYTES.get(str(index.datasets[row.dataset].dtype), 0) / 2**30
+    lines: list[Line] = []
+    for name in _devices(index, [d.name for d in others]):
+        there_gib = [d.device_memory_gib for d in others if short_device(d) == name]
+        small = all(gib is not None and gib < needed_gib for gib in there_gib)
+        text = " One {name} does not hold it." if small else " On one {name} it was not measured."
+        lines.append(say(text, name=Exempt(name)))
+    return join(lines, "", "")
+
+
+def _labels(rows: list[Sized]) -> set[str]:
+    return {row.label for row in rows}
 
 
 def _several(index: Index, label: str) -> Line:
@@ -258,7 +267,7 @@ def _several(index: Index, label: str) -> Line:
     size = common[len(common) // 2]
     places = [(device, row.ranks) for device, row in rows]
     return say(
-        " Where several GPUs share the model, graphs gain more: at batch {size}, {parts}.",
+        " On several GPUs graphs gain more: at batch {size}, {parts}.",
         size=batch(size),
         parts=join(
             [

@@ -170,7 +170,7 @@ def production(index: Index, drawings: dict[str, Drawing]) -> Section:
         columns = [
             "data set",
             "KV cache lost",
-            "one more capture size",
+            "one more graph",
             "capture sizes that would do",
             "would save at every start",
         ]

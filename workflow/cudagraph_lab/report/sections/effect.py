@@ -110,8 +110,8 @@ def _split_lines(index: Index) -> list[Line]:
             continue
         lines.append(
             say(
-                "{name}: at batch {size} graphs alone give {graph}, compilation alone {compiler}."
-                "{more}",
+                "{name}: at batch {size} graphs on top of compilation give {graph}, compilation "
+                "alone {compiler}.{more}",
                 name=Exempt(short_title(index, dataset)),
                 size=batch(small),
                 graph=noted(index, graph[small]),
