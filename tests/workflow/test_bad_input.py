@@ -112,7 +112,7 @@ def set_in(config, dotted, value):
             1,
             "arms.graphs.engine_args.max_num_seqs: vLLM would serve the requests of batch 8 and 64",
         ),
-        ("engine_args_cpu.max_model_len", 100, "engine_args_cpu.max_model_len: 100 is less than"),
+        ("engine_args_cpu.max_model_len", 20, "engine_args_cpu.max_model_len: 20 is less than"),
         ("engine_args.optimization_level", "O4", "optimization_level: 'O4' should be a valid int"),
         ("engine_args.tensor_parallel_size", 0, "tensor_parallel_size: 0 should be greater"),
         ("headline", "bunlde", "headline: there is no contrast 'bunlde'; name one of bundle"),

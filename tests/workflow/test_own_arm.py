@@ -37,7 +37,7 @@ LITTLE = ("bash", "-c", 'ulimit -v 3000000; exec "$@"', "bash")
 MISTAKES = {
     "import": ({}, LITTLE),
     "argument": ({"kv_cache_dtype": "fp9"}, ()),
-    "support": ({"quantization": "fp8"}, ()),
+    "support": ({"quantization": "fp8", "dtype": "bfloat16"}, ()),
 }
 
 

@@ -37,6 +37,7 @@ def walk(tmp_path_factory, repository, run_snakemake):
         done = lab.run(
             model={"name": "tests/llama-2-layers", "architecture": str(models / "llama-2-layers")},
             order="in_turn",
+            engine_args_cpu={"dtype": "bfloat16"},
             profile_after=True,
             arms={
                 "compiled": None,

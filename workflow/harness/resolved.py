@@ -64,10 +64,12 @@ def _draft(method: str, runner: Any, model: Any) -> dict[str, Any]:
         if of_mode
     }
     seen = {one.data_ptr(): one.numel() * one.element_size() for one in model.parameters()}
+    # On a CPU vLLM packs some weights and leaves empty ones in their place: not known.
+    packed = any(one.numel() == 0 for one in model.parameters())
     return {
         "method": method,
         "layers": drafter.draft_model_config.hf_config.num_hidden_layers,
-        "weight_bytes": sum(seen.values()),
+        "weight_bytes": None if packed else sum(seen.values()),
         "cudagraph_mode": None if keys is None else next(iter(sizes), "NONE"),
         "capture_sizes": None if keys is None else next(iter(sizes.values()), []),
         "attention_backend": _backends(getattr(drafter, "draft_attn_groups", [])),

@@ -178,7 +178,11 @@ def check_hardware():
     )
     if not elsewhere:
         hardware.describe(PLATFORM)
-        if PLATFORM == "cpu" and CONFIG.vllm_python == "managed" and not workflow.dryrun:
+        if (
+            PLATFORM == "cpu"
+            and CONFIG.vllm_python == "managed"
+            and not workflow.dryrun
+        ):
             hardware.refuse_lacking_for_cpu()
     granted = workflow.global_resources.get("gpu")
     for plan in PLANS.values():

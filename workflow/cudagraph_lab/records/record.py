@@ -26,7 +26,7 @@ class ResolvedDraft(ExactForm):
 
     method: str
     layers: int
-    weight_bytes: int
+    weight_bytes: int | None  # None where the build packs weights
     # None where this vLLM does not tell. The draft has a dispatcher of its own.
     cudagraph_mode: str | None
     capture_sizes: list[int] | None
