@@ -61,7 +61,8 @@ def test_no_source_turns_data_into_code_or_text_into_a_shell_command():
 
 def test_every_value_in_a_shell_command_is_quoted_or_bound_by_a_pattern():
     rules = {path: path.read_text(encoding="utf-8") for path in REPOSITORY.glob("workflow/rules/*")}
-    bound = re.search(r"wildcard_constraints:\n((?: +.*\n?)+)", "".join(rules.values())).group(1)
+    of_all = r"(?m)^wildcard_constraints:\n((?: +.*\n?)+)"
+    bound = re.search(of_all, "".join(rules.values())).group(1)
     patterns = dict(re.findall(r'(\w+)=r"(.+?)"', bound))
     shells = [
         match

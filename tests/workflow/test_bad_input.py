@@ -59,7 +59,7 @@ def set_in(config, dotted, value):
             1,
             "workload.output_tokens: 1 should be greater than",
         ),
-        ("workload.max_model_len", 100, "workload.max_model_len: 100 is less than prompt and out"),
+        ("workload.max_model_len", 20, "workload.max_model_len: 20 is less than prompt and out"),
         ("workload.prompt_token_ids", None, "workload.prompt_token_ids: give token ids"),
         (
             "workload.gpu_memory_utilization",
