@@ -108,9 +108,9 @@ def in_series(dataset: Dataset, number: NumberId) -> bool:
     if series is None:
         return True
     contrast = dataset.contrasts.get(number.contrast) if number.contrast else None
-    if contrast is not None and series in ROLES_OF_SERIES:
-        return series in number.quantity.series and contrast.role in ROLES_OF_SERIES[series]
-    return series in number.quantity.series
+    roles = ROLES_OF_SERIES.get(series)
+    shown = contrast is None or roles is None or contrast.role in roles
+    return shown and series in number.quantity.series
 
 
 def _is_asked(dataset: Dataset, result: Result) -> bool:

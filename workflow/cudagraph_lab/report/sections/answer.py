@@ -16,6 +16,7 @@ from cudagraph_lab.ledger.index import (
 )
 from cudagraph_lab.ledger.selection import Sized, cold_arms, leading_role, ranked, sized
 from cudagraph_lab.ledger.verdicts import WORDINGS
+from cudagraph_lab.models.architecture import WEIGHT_BYTES
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import SPEAKERS, families
@@ -26,7 +27,7 @@ from cudagraph_lab.report.sections.headline import LEADS, headline, leads
 from cudagraph_lab.report.sections.outcome import failed, held
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
 
-BYTES = {"bfloat16": 2, "float16": 2}  # of a weight, by data type
+BYTES = {"bfloat16": WEIGHT_BYTES["bf16"], "float16": WEIGHT_BYTES["fp16"]}  # of a weight
 
 
 def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
@@ -235,7 +236,8 @@ def _claimed(index: Index, number: Number, judged: Judged) -> Line:
 
 def _elsewhere(index: Index, row: Sized) -> Line:
     """The devices of the page one of which did not measure a model, and which cannot hold it."""
-    measured = {device for device, rows in sized(index).items() if row.label in _labels(rows)}
+    labels = {device: {one.label for one in rows} for device, rows in sized(index).items()}
+    measured = {device for device, names in labels.items() if row.label in names}
     mine = [d for d in index.main if d.kind == "measured" and d.platform == "cuda"]
     others = [d for d in mine if short_device(d) not in measured]
     needed_gib = row.parameters * BYTES.get(str(index.datasets[row.dataset].dtype), 0) / 2**30
@@ -246,10 +248,6 @@ def _elsewhere(index: Index, row: Sized) -> Line:
         text = " One {name} does not hold it." if small else " On one {name} it was not measured."
         lines.append(say(text, name=Exempt(name)))
     return join(lines, "", "")
-
-
-def _labels(rows: list[Sized]) -> set[str]:
-    return {row.label for row in rows}
 
 
 def _several(index: Index, label: str) -> Line:
