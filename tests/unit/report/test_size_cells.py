@@ -91,3 +91,24 @@ def test_what_was_measured_stands_beside_its_forecast_for_an_unknown_host(ranks,
         "extrapolation/h100/llama-70b/tp2/bf16/b32", "outlook", value=1.02, low=0.97, high=1.57
     )
     assert said in words(make_ledger([dataset], [measured, forecast]))
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "said"),
+    [(79.6, "One H100 does not hold it."), (200.0, "On one H100 it was not measured.")],
+)
+def test_the_first_screen_says_why_a_device_has_no_number_of_the_largest_model(memory_gib, said):
+    small = make_dataset(
+        "small", model="facebook/opt-125m", device="NVIDIA H100 80GB HBM3", batch_sizes=[32],
+        device_memory_gib=memory_gib,
+    )  # fmt: skip
+    large = make_dataset(
+        "large", model="meta-llama/Llama-3.1-70B", device="NVIDIA H200", series="sizes",
+        dtype="bfloat16", batch_sizes=[32], device_memory_gib=139.8,
+    )  # fmt: skip
+    numbers = [
+        make_number(f"{quantity}/bundle/b32", dataset, value=value)
+        for dataset, value in (("small", 2.4), ("large", 1.04))
+        for quantity in ("ratio", "step_ratio")
+    ]
+    assert said in words(make_ledger([small, large], numbers))
