@@ -183,7 +183,7 @@ def check_hardware():
             and CONFIG.vllm_python == "managed"
             and not workflow.dryrun
         ):
-            hardware.refuse_lacking_for_cpu()
+            hardware.provide_for_cpu()
     granted = workflow.global_resources.get("gpu")
     for plan in PLANS.values():
         here = math.inf if elsewhere or PLATFORM == "cpu" else len(hardware.gpus())
