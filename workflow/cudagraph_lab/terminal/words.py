@@ -11,6 +11,11 @@ _PROGRESS = re.compile(
     r"(?P<what>starting.*|booting vLLM.*|round \d+ of .*|batch \d+: \w+ call, .*"
     r"|.*batch \d+: profiling.*)"
 )
+# What the build of vLLM's environment and uv in it say, hundreds of lines: each moves.
+_BUILDING = re.compile(
+    r"(building vLLM's environment|Using Python|Resolved|Downloading| ?Downloaded|Prepared"
+    r"|Installed|Bytecode compiled| [+]) .*"
+)
 # Snakemake's own words around the cause of an error, which stand in the log.
 _HEADING = re.compile(r'\w*(Error|Exception)( in [^\n]*)?( in file "[^"\n]*", line \d+)?:\s*')
 _FRAME = re.compile(r'  File "[^"\n]*", line \d+, in .*')
@@ -30,6 +35,11 @@ def progress_of(line: str) -> tuple[str, str] | None:
     """(run, what it does) of a line in which a measurement tells its progress; None of others."""
     found = _PROGRESS.fullmatch(line)
     return (found["run"], found["what"]) if found else None
+
+
+def building(line: str) -> bool:
+    """Whether a line tells how far the build of vLLM's environment is."""
+    return _BUILDING.fullmatch(line) is not None
 
 
 def error_lines(message: str, exception: str | None) -> list[str]:
