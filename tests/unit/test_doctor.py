@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -91,6 +92,7 @@ def test_what_would_fail_is_said_with_its_reason(change, said):
 
 def test_all_that_the_tests_lack_is_said_at_once():
     every = "chromium fonts-dejavu-core npm slurm-wlm slurmctld slurmd munge libnuma1 g++"
+    every += f" python3.{sys.version_info.minor}-dev"
     assert targets(BARE)["make test"] == f"would fail; on Debian, as root: apt-get install {every}"
     root = dataclasses.replace(BARE, can_install=True)
     assert targets(root)["make test"] == f"works; installs {every.replace(' ', ', ')} first"

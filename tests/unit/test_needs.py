@@ -4,17 +4,22 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
+from pathlib import Path
 
 import pytest
 
 from cudagraph_lab import packages
 from tests import needs
 
-EVERYTHING = {"chromium", "npm", "slurmctld", "slurmd", "munged", "g++", "libnuma.so.1"}
+PROGRAMS = {"chromium", "npm", "slurmctld", "slurmd", "munged", "g++"}
+EVERYTHING = PROGRAMS | {"libnuma.so.1", "Python.h"}
+HEADERS = f"python3.{sys.version_info.minor}-dev"
 
 
 def have(monkeypatch, names):
-    """A machine on which these programs and libraries are found, and no others."""
+    """A machine on which these programs, libraries and headers are found, and no others."""
 
     def load(name):
         if name not in names:
@@ -23,6 +28,8 @@ def have(monkeypatch, names):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr(shutil, "which", lambda name: name if name in names else None)
     monkeypatch.setattr(ctypes, "CDLL", load)
+    headers = Path(sysconfig.get_path("include")) if "Python.h" in names else Path("/none")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(headers))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +39,7 @@ def have(monkeypatch, names):
         (EVERYTHING - {"chromium"}, ["chromium", "fonts-dejavu-core"]),
         (EVERYTHING - {"chromium"} | {"google-chrome"}, []),
         (EVERYTHING - {"libnuma.so.1"}, ["libnuma1"]),
+        (EVERYTHING - {"Python.h"}, [HEADERS]),
     ],
 )
 def test_only_what_is_not_here_is_missing(monkeypatch, here, missing):
@@ -64,6 +72,7 @@ def test_all_that_is_missing_is_said_at_once_with_the_command(
     assert needs.main([]) == 1
     said = capsys.readouterr().err
     every = "chromium fonts-dejavu-core npm slurm-wlm slurmctld slurmd munge libnuma1 g++"
+    every += f" {HEADERS}"
     assert f"{how}apt-get install {every}\n" in said
     assert "make test ARGS='-m \"not browser and not slurm\"'" in said
     assert asked == []

@@ -7,12 +7,15 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from cudagraph_lab.errors import say
 
-# By the program or library that is looked for, the packages that bring it. One of several names
-# is enough.
+# By the program, library or header that is looked for, the packages that bring it. One of several
+# names is enough.
 Needs = Mapping[tuple[str, ...], Sequence[str]]
 BROWSER: Needs = {("chromium", "google-chrome"): ["chromium", "fonts-dejavu-core"]}
 SLURM: Needs = {
@@ -20,8 +23,13 @@ SLURM: Needs = {
     ("slurmd",): ["slurmd"],
     ("munged",): ["munge"],
 }
-# The kernels of vLLM for a CPU are linked to libnuma, and torch.compile calls a C++ compiler.
-CPU: Needs = {("libnuma.so.1",): ["libnuma1"], ("g++",): ["g++"]}
+# The kernels of vLLM for a CPU are linked to libnuma; torch.compile calls a C++ compiler, for code
+# that includes the headers of this Python.
+CPU: Needs = {
+    ("libnuma.so.1",): ["libnuma1"],
+    ("g++",): ["g++"],
+    ("Python.h",): [f"python{sys.version_info[0]}.{sys.version_info[1]}-dev"],
+}
 TESTS: Needs = {**BROWSER, ("npm",): ["npm"], **SLURM, **CPU}
 
 
@@ -36,6 +44,8 @@ def missing(needs: Needs) -> list[str]:
 
 
 def _is_here(name: str) -> bool:
+    if name.endswith(".h"):
+        return Path(sysconfig.get_path("include"), name).exists()
     if ".so" in name:
         try:
             ctypes.CDLL(name)

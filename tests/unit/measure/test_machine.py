@@ -3,6 +3,8 @@
 import ctypes
 import shutil
 import subprocess
+import sys
+import sysconfig
 import threading
 from contextlib import ExitStack
 from ctypes import c_uint
@@ -151,7 +153,7 @@ def test_a_cpu_is_one_device(nvml):
 
 
 @pytest.fixture
-def bare(monkeypatch):
+def bare(monkeypatch, tmp_path):
     """As met in a bare Debian, where vLLM tells of a missing attribute."""
 
     def load(name):
@@ -159,7 +161,11 @@ def bare(monkeypatch):
 
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.setattr(packages, "can_install", lambda: False)
+
+
+HEADERS = f"python3.{sys.version_info.minor}-dev"
 
 
 def test_what_vllm_lacks_on_a_bare_machine_is_said_with_what_to_install(
@@ -167,20 +173,25 @@ def test_what_vllm_lacks_on_a_bare_machine_is_said_with_what_to_install(
 ):
     with pytest.raises(LabError) as caught:
         hardware.provide_for_cpu()
-    assert "apt-get install libnuma1 g++" in str(caught.value)
+    assert f"apt-get install libnuma1 g++ {HEADERS}" in str(caught.value)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+    assert packages.missing(packages.CPU) == ["g++", HEADERS]
+    (tmp_path / "Python.h").touch()
     assert packages.missing(packages.CPU) == ["g++"]
     (tmp_path / "cxx").touch(mode=0o755)
     monkeypatch.setenv("CXX", str(tmp_path / "cxx"))
     hardware.provide_for_cpu()
 
 
-def test_on_debian_as_root_it_is_installed_before_anything_is_measured(bare, monkeypatch, capsys):
+def test_on_debian_as_root_it_is_installed_before_anything_is_measured(
+    bare, monkeypatch, capsys, tmp_path
+):
     def apt(command, **_):
         calls.append(command)
         if "install" in command:
             monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
             monkeypatch.delenv("CXX")
+            (tmp_path / "Python.h").touch()
         return subprocess.CompletedProcess(command, 0, "")
 
     calls: list[list[str]] = []
@@ -189,20 +200,21 @@ def test_on_debian_as_root_it_is_installed_before_anything_is_measured(bare, mon
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "g++" else None)
     hardware.provide_for_cpu()
     assert [call[2] for call in calls] == ["update", "install"]
-    assert calls[1][-2:] == ["libnuma1", "g++"]
-    assert capsys.readouterr().err == "installing for vLLM on a CPU, once: libnuma1, g++\n"
+    assert calls[1][-3:] == ["libnuma1", "g++", HEADERS]
+    said = f"installing for vLLM on a CPU, once: libnuma1, g++, {HEADERS}\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        (100, "`apt-get install libnuma1 g++` failed: E: Unable to locate package libnuma1"),
+        (100, f"`apt-get install libnuma1 g++ {HEADERS}` failed: E: Unable to locate package x"),
         # Debian's compiler does not help where CXX names another one.
         (0, "name a C++ compiler in CXX, or unset it"),
     ],
 )
 def test_what_cannot_be_installed_ends_in_one_line(bare, monkeypatch, returned, said):
-    done = subprocess.CompletedProcess([], returned, "W: x\nE: Unable to locate package libnuma1\n")
+    done = subprocess.CompletedProcess([], returned, "W: y\nE: Unable to locate package x\n")
     monkeypatch.setattr(packages, "can_install", lambda: True)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     with pytest.raises(LabError) as caught:

@@ -149,7 +149,7 @@ def provide_for_cpu() -> None:
         how = packages.provide(missing, "vLLM on a CPU")
         if how or (missing := packages.missing(packages.CPU)):
             raise LabError(
-                f"vLLM on a CPU needs {' and '.join(missing)} of the system, not here; "
+                f"vLLM on a CPU needs {', '.join(missing)} of the system, not here; "
                 f"{how or 'name a C++ compiler in CXX, or unset it'}"
             )
 
