@@ -143,11 +143,15 @@ def test_a_shell_completes_commands_and_options(capsys, tmp_path):
     script = tmp_path / "completion"
     script.write_text(capsys.readouterr().out)
 
+    (tmp_path / "server.log").touch()
+
     def completed(*words):
         line = f"COMP_WORDS=({' '.join(words)}) COMP_CWORD={len(words) - 1}"
         ask = f'. {script}; {line}; _shtab_cudagraph_lab; printf "%s\\n" "${{COMPREPLY[@]}}"'
-        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True)
+        done = subprocess.run(["bash", "-c", ask], cwd=tmp_path, capture_output=True, text=True)
         return {word.strip() for word in done.stdout.splitlines()}
 
     assert completed("cudagraph-lab", "ext") == {"extrapolate"}
+    assert completed("cudagraph-lab", "startup-log", "ser") == {"server.log"}
+    assert completed("cudagraph-lab", "ladder", "--log", "ser") == {"server.log"}
     assert "--launch-us" in completed("cudagraph-lab", "extrapolate", "--l")

@@ -8,8 +8,6 @@ from typing import Any
 
 from cudagraph_lab import packages
 
-BROWSERS = ("chromium", "google-chrome")
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -32,7 +30,7 @@ class Facts:
     can_install: bool  # whether `make lab` and `make test` install them
 
 
-TOOLS = ("git", "make", "npm", *BROWSERS, "sbatch", "kubectl")
+TOOLS = ("git", "make", "npm", "chromium", "sbatch", "kubectl")
 
 
 def add_doctor(commands: Any) -> None:
