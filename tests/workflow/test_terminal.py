@@ -136,7 +136,7 @@ def test_a_mistake_is_the_plan_and_one_line_that_names_it(session):
     )
     assert plan.startswith(f"{DATASET}: 2 of 3 runs there")
     assert mistake.startswith("cudagraph-lab: wrong rep 1: vLLM did not start: ValueError: ")
-    assert kept == "2 of 3 runs kept; once that is mended, `make lab` goes on with the rest"
+    assert kept == "2 of 3 runs kept; `make lab` goes on with the rest"
     assert from_make.endswith("lab] Error 1")
 
 

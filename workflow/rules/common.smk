@@ -140,7 +140,8 @@ if workflow.is_main_process:
     for line in TOO_LARGE:
         logger.warning(line, extra=OURS)
     for line in memory.settled_lines(NAMED, PLANS):
-        logger.info(line, extra=OURS)
+        # Shown with the plan, where something is to be measured.
+        logger.info(line, extra={"lab_plan": {"runs": [], "seconds_of_job": None}})
     for arm, reason in {
         arm: reason
         for name, plan in PLANS.items()

@@ -69,7 +69,7 @@ def test_beside_a_failed_measurement_it_says_what_was_kept(piped, tmp_path):
     page.end()
     assert stream.getvalue().splitlines()[1:] == [
         "cudagraph-lab: x rep 1: vLLM did not start",
-        "1 of 3 runs kept; once that is mended, `make lab` goes on with the rest",
+        "1 of 3 runs kept; `make lab` goes on with the rest",
     ]
 
 

@@ -133,6 +133,7 @@ def test_the_sentences_of_a_report_are_its_answer_what_held_and_what_to_set():
         "Held: all of it, at 0.5 too.",
         "Set: Leave graphs on (not --enforce-eager).",
     ]
-    several = text.replace("too. In", "too; the rest (ours); and others. In")
-    assert first_sentences(several)[1] == "Held: all of it, at 0.5 too; and others."
+    for others in (", and that c: so it was", ": so it was; and that c, and that d: measured 2"):
+        several = text.replace("all of it, at 0.5 too", f"We said that a, at b{others}")
+        assert first_sentences(several)[1] == "Held: We said that a, at b: so it was."
     assert first_sentences("") == []

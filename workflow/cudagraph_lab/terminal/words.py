@@ -80,7 +80,7 @@ def stopped(kept: int, planned: int) -> str:
 
 def kept_beside_failure(kept: int, planned: int) -> str:
     """The line after what went wrong: what was measured beside it, and how to go on."""
-    return f"{kept} of {planned} runs kept; once that is mended, `make lab` goes on with the rest"
+    return f"{kept} of {planned} runs kept; `make lab` goes on with the rest"
 
 
 def first_sentences(markdown: str) -> list[str]:
@@ -102,8 +102,9 @@ def first_sentences(markdown: str) -> list[str]:
 
 
 def _first_held(row: str) -> str:
-    first, _, others = re.split(r"(?<=\.) (?=[A-Z])", row)[0].partition("; ")
-    return f"{first}; and others." if others else first
+    """The first claim of a line that names several which held, and what was measured of it."""
+    first = re.split(r"(?<=\.) (?=[A-Z])", row)[0]
+    return re.sub(r"; (and )?that .*", ".", re.sub(r", and that .*?(?=: )", "", first))
 
 
 def wrapped(text: str, width: int, indent: str = "") -> Sequence[str]:
