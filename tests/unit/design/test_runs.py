@@ -168,7 +168,7 @@ def test_a_request_is_all_that_a_run_is_asked(config):
     request = design.request_of_run(typed(config), "cpu", "eager", 2, weights)
     assert request["iterations"] == config["iterations"]
     assert request["workload"]["batch_sizes"] == [1, 8, 64]
-    assert request["engine_args"] == {"dtype": "float32", "enforce_eager": True}
+    assert request["engine_args"] == {**config["engine_args_cpu"], "enforce_eager": True}
     assert request["order"] == design.order_of_repeat(typed(config), "cpu", 2)
     assert "path" not in request  # where weights lie on this machine is nobody's business
     config["arms"]["eager"]["purpose"] = "startup"
