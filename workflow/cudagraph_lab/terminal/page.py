@@ -12,6 +12,7 @@ from cudagraph_lab.terminal.words import (
     first_sentences,
     kept_beside_failure,
     moving_line,
+    of_any_repeat,
     progress_of,
     stopped,
     wrapped,
@@ -38,6 +39,7 @@ class Page:
         self.interrupted = False
         self.failed = False
         self._said: set[str] = set()
+        self._mistakes: set[str] = set()  # of any repeat
         self._explained = False  # whether a job said in one line what is wrong
         self._rules: dict[int, str] = {}
         self._measuring: set[int] = set()
@@ -105,7 +107,15 @@ class Page:
             self.interrupted = True
         elif line.strip():
             self._explained |= line.startswith(MISTAKE)
-            self.stay(line)
+            if not (line.startswith(MISTAKE) and self._told_of_another_repeat(line)):
+                self.stay(line)
+
+    def _told_of_another_repeat(self, mistake: str) -> bool:
+        """Whether this mistake was met in another repeat before."""
+        alike = of_any_repeat(mistake)
+        known = alike in self._mistakes
+        self._mistakes.add(alike)
+        return known
 
     def stay(self, line: str) -> None:
         """Print a line that stays, once."""

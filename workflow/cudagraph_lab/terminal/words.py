@@ -29,6 +29,8 @@ _NOT_ALL_DONE = ("At least one job did not complete", "Exiting because a job exe
 MISTAKE = "cudagraph-lab: "
 INTERRUPTED = f"{MISTAKE}interrupted"
 SENTENCES = 3
+_ALL_GAIN = "At every batch size measured the whole"
+_NO_GRAPHS = "CUDA graphs do not exist on a CPU"
 
 
 def progress_of(line: str) -> tuple[str, str] | None:
@@ -56,6 +58,11 @@ def error_lines(message: str, exception: str | None) -> list[str]:
         lines[0] = _HEADING.sub("", lines[0], count=1)
     kept = [printable(line.strip()) for line in lines if line.strip()]
     return [line for line in kept if not line.startswith(_NOT_ALL_DONE)]
+
+
+def of_any_repeat(mistake: str) -> str:
+    """A mistake without the number of the repeat that met it."""
+    return re.sub(r"\b(rep(?:eat)? ?)\d+\b", r"\1", mistake)
 
 
 def minutes(seconds: float) -> str:
@@ -86,7 +93,8 @@ def kept_beside_failure(kept: int, planned: int) -> str:
 def first_sentences(markdown: str) -> list[str]:
     """The answer of a report in Markdown: what graphs bring, what held, what to set.
 
-    Without the marks of verdicts, which the page explains; of what held, the first.
+    Without the marks of verdicts, which the page explains; of what held, the first. What to set is
+    left out where there are no graphs to set.
     """
     lines = markdown.splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith("## ")), len(lines))
@@ -96,9 +104,14 @@ def first_sentences(markdown: str) -> list[str]:
     rows = [
         line[2:] for name in ("Held", "Set") for line in section if line.startswith(f"- **{name}")
     ]
-    rows = [_first_held(row) if "Held" in row[:8] else row for row in rows]
+    rows = [_first_held(row) if "Held" in row[:8] else row for row in rows if _NO_GRAPHS not in row]
     marks = re.compile(r"\*\*|`|(?<=[)×\d]) [?✓✗](?= )")
-    return [marks.sub("", line) for line in answer + rows][:SENTENCES]
+    return [_first_device(marks.sub("", line)) for line in answer + rows][:SENTENCES]
+
+
+def _first_device(sentence: str) -> str:
+    """Of an answer for two data sets the first, where what is said of both is true of each."""
+    return re.sub(rf"; .*(?=\. {_ALL_GAIN})", "", sentence)
 
 
 def _first_held(row: str) -> str:
