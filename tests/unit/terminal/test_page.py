@@ -57,6 +57,17 @@ def test_a_mistake_is_said_once_and_no_report_is_claimed(piped):
     assert stream.getvalue() == "cudagraph-lab: x rep 1: vLLM did not start\n"
 
 
+def test_a_mistake_that_another_repeat_meets_too_is_said_once(piped):
+    page, stream = piped
+    for arm, repeat in (("x", 1), ("x", 2), ("y", 2)):
+        log = f"results/a/runs/{arm}/rep{repeat}.log"
+        page.heard(f"cudagraph-lab: {arm} rep {repeat}: vLLM did not start; the log is {log}")
+    assert [line.split(":")[1] for line in stream.getvalue().splitlines()] == [
+        " x rep 1",
+        " y rep 2",
+    ]
+
+
 def test_beside_a_failed_measurement_it_says_what_was_kept(piped, tmp_path):
     page, stream = piped
     first, *_ = plan(page, tmp_path)
