@@ -128,11 +128,14 @@ def test_on_a_terminal_one_line_moves_and_what_stays_stands_above_it(monkeypatch
     page.plan(["a plan"], [], 100)
     page.begin({"measure": 2})
     page.heard("eager rep 1: booting vLLM")
+    page.heard("eager rep 1: round 1 of 3, batch 1: 9 tok/s")
     page.heard("eager rep 1: FAILED (timeout): it hangs")
     page.screen.close()
     rest, *shown = stream.getvalue().split("\r\x1b[K")
     assert rest == "a plan\n"
-    assert shown[0] == "run 1 of 2, about 3 min left - eager rep 1: booting v (0 s)"
+    assert shown[0] == "run 1 of 2, ~3 min left - eager rep 1: booting vLLM (0 s)"
+    # Where the time that has passed has no room, the text alone.
+    assert shown[1] == "run 1 of 2, ~3 min left - eager rep 1: round 1 of 3, batch "
     assert "eager rep 1: FAILED (timeout): it hangs\n" in shown
     assert shown[-1] == ""  # nothing of the moving line is left behind
     assert max(map(len, shown)) < 60

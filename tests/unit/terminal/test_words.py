@@ -98,14 +98,14 @@ def test_while_vllms_environment_is_built_what_goes_well_moves(line, moves):
 
 def test_the_moving_line_says_which_run_of_how_many_and_what_is_left():
     assert moving_line("eager rep 2", "starting", 1, 6, 300) == (
-        "run 2 of 6, about 5 min left - eager rep 2: starting"
+        "run 2 of 6, ~5 min left - eager rep 2: starting"
     )
     assert (
         moving_line("eager rep 2", "starting", 6, 6, None) == "run 6 of 6 - eager rep 2: starting"
     )
     # Of arms in turn the repeat is the run, and the ratio fits into 80 columns.
     said = moving_line("repeat 2", "round 3 of 5, graphs/eager 2.51x (2.40 to 2.63)", 1, 3, 240)
-    assert said == "run 2 of 3, about 4 min left - round 3 of 5, graphs/eager 2.51x (2.40 to 2.63)"
+    assert said == "repeat 2 of 3, ~4 min left - round 3 of 5, graphs/eager 2.51x (2.40 to 2.63)"
     assert len(said) < 80
 
 

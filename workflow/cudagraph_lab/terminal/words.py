@@ -72,10 +72,11 @@ def minutes(seconds: float) -> str:
 
 def moving_line(run: str, what: str, done: int, total: int, left_s: float | None) -> str:
     """What is measured now, how far all of it is, and how long the rest takes if that is known."""
-    left = f", about {minutes(left_s)} left" if left_s is not None else ""
-    # The number of a repeat in turn is that of the run.
-    name = "" if run.startswith("repeat ") else f"{run}: "
-    return f"run {min(done + 1, total)} of {total}{left} - {name}{what}"
+    left = f", ~{minutes(left_s)} left" if left_s is not None else ""
+    # In turn a repeat is one job for all arms, and its number is how far all of it is.
+    in_turn = run.startswith("repeat ")
+    unit, name = ("repeat", "") if in_turn else ("run", f"{run}: ")
+    return f"{unit} {min(done + 1, total)} of {total}{left} - {name}{what}"
 
 
 def stopped(kept: int, planned: int) -> str:
