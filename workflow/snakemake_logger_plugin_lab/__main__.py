@@ -10,6 +10,7 @@ the signal and reports no failed recipe.
 
 import io
 import os
+import shutil
 import signal
 import sys
 from contextlib import redirect_stderr
@@ -19,6 +20,7 @@ from snakemake.cli import args_to_api, parse_args, print_exception
 
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.measure.leftovers import clear_leftovers
+from cudagraph_lab.terminal.words import wrapped
 from snakemake_logger_plugin_lab import LogHandler
 
 FROM_MAKE = "CUDAGRAPH_LAB_FROM_MAKE"  # set by the Makefile: the parent process is `make`
@@ -43,6 +45,12 @@ def main() -> int:
         done = args_to_api(options, parser)
     except KeyboardInterrupt:
         interrupted = True
+    except SystemExit as left:
+        # A mistake in the configuration; Snakemake has closed the logger, which would wrap it.
+        if isinstance(left.code, str) and sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            left.code = "\n".join(wrapped(left.code, width, "  "))
+        raise
     except Exception as error:
         print_exception(error)
     if LogHandler.current is not None:
