@@ -84,11 +84,17 @@ def session(tmp_path_factory, repository):
     again = in_terminal(walk, *lab)
     walk.ask_for("wrong", kv_cache_dtype="fp9")
     (walk.directory / "mine.yaml").write_text(yaml.safe_dump(walk.mine))
+    mistaken = in_terminal(walk, *lab)
+    # Refused when the configuration is read, before anything is planned.
+    (walk.directory / "mine.yaml").write_text(
+        yaml.safe_dump(walk.mine | {"order": "as the lab itself has it, " * 4})
+    )
     return SimpleNamespace(
+        refused=in_terminal(walk, *lab),
         stopped=stopped,
         finished=finished,
         again=again,
-        mistaken=in_terminal(walk, *lab),
+        mistaken=mistaken,
         report=beside["report"],
         path=walk.directory / "results" / "report" / "lab_report.html",
     )
@@ -141,6 +147,13 @@ def test_a_mistake_is_the_plan_and_one_line_that_names_it(session):
     assert mistake.startswith("cudagraph-lab: wrong rep 1: vLLM did not start: ValueError: ")
     assert kept == "2 of 3 runs kept; `make lab` goes on with the rest"
     assert from_make.endswith("lab] Error 1")
+
+
+def test_a_mistake_in_the_configuration_wraps_at_words(session):
+    *lines, _ = session.refused.kept
+    assert lines[0].startswith("cudagraph-lab: config: order")
+    assert len(lines) > 1
+    assert all(line.startswith("  ") and len(line) < COLUMNS for line in lines[1:])
 
 
 def test_every_line_is_meant_for_the_user(session):
