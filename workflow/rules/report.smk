@@ -38,7 +38,5 @@ rule render_report:
     localrule: True
     conda:
         "../../envs/pipeline.yaml"
-    # The page and its twin in Markdown are written side by side.
-    threads: 2
     script:
         "../scripts/render_report.py"

@@ -8,7 +8,6 @@ from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
 from cudagraph_lab.ledger.store import read_ledger
 from cudagraph_lab.report.page import make_view, read_drawings, render_html, render_markdown
-from cudagraph_lab.side_by_side import side_by_side
 
 snakemake: Any  # given by Snakemake
 
@@ -17,14 +16,6 @@ with one_line_errors(snakemake.log[0]):
     drawings = read_drawings(Path(snakemake.input.drawings))
     svgs = {Path(path).stem: Path(path).read_text("utf-8") for path in snakemake.input.svgs}
     view = make_view(ledger, drawings)
-
-    def write_page() -> None:
-        """Write the page."""
-        page = render_html(view, drawings, svgs, in_repository=Path.cwd() == REPOSITORY)
-        write_atomically(Path(snakemake.output.html), page)
-
-    def write_markdown() -> None:
-        """Write its twin."""
-        write_atomically(Path(snakemake.output.markdown), render_markdown(view))
-
-    side_by_side(lambda write: write(), [write_page, write_markdown], snakemake.threads)
+    page = render_html(view, drawings, svgs, in_repository=Path.cwd() == REPOSITORY)
+    write_atomically(Path(snakemake.output.html), page)
+    write_atomically(Path(snakemake.output.markdown), render_markdown(view))
