@@ -15,10 +15,11 @@ from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.forms import Form
 from cudagraph_lab.ledger.catalogue import WrittenId, parse
-from cudagraph_lab.ledger.registered_names import named_here, predicted_as, speaks_of
+from cudagraph_lab.ledger.registered_names import is_wild, named_here, predicted_as, speaks_of
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import Verdict, judge, judge_claim
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,11 +88,13 @@ def build_ledger(
     measured_here: Sequence[str],
     further: Sequence[Number] = (),
     absent_datasets: Sequence[str] = (),
+    processes: int = 1,
 ) -> Ledger:
     """Every number of every data set, judged, and `further` ones that no data set holds.
 
-    `registered` maps a data set to the hashes registered for it. Raises LabError
-    where an observation cannot be a measurement (not positive, not finite).
+    `registered` maps a data set to the hashes registered for it. Data sets are judged side by
+    side, by so many processes. Raises LabError where an observation cannot be a measurement (not
+    positive, not finite).
     """
     # Here, since the page needs the shapes of this module and waits for no SciPy.
     from cudagraph_lab.ledger.dataset_results import dataset_results
@@ -101,10 +104,11 @@ def build_ledger(
     from cudagraph_lab.ledger.scores import score_results
 
     datasets = in_order(datasets, settings.headline, measured_here)
-    numbers: list[Number] = []
-    for position, (dataset, table) in enumerate(datasets):
+
+    def numbers_of(pair: "tuple[Dataset, pd.DataFrame]") -> list[Number]:
+        dataset, table = pair
         results = dataset_results(dataset, table, settings)
-        if position == 0:
+        if pair is datasets[0]:
             results += comparison_results(datasets)
         if dataset.series is None:
             results += co_residence_results(dataset, table, datasets)
@@ -115,7 +119,9 @@ def build_ledger(
         further_results += _not_observed(results, dataset, about)
         said |= {result.id: _said_of(result, about, dataset) for result in further_results}
         results += further_results
-        numbers += [_judge_result(result, dataset, said[result.id], before) for result in results]
+        return [_judge_result(result, dataset, said[result.id], before) for result in results]
+
+    numbers = [n for found in side_by_side(numbers_of, datasets, processes) for n in found]
     names = (headline_of(dataset.contrasts, settings.headline) for dataset, _ in datasets)
     return Ledger(
         schema_version=SCHEMA_VERSION,
@@ -170,7 +176,7 @@ def _not_observed(
     known = {text for result in results for text in predicted_as(result.id, dataset.contrasts)}
     missing = {}
     for prediction in predictions:
-        wild = any(sign in prediction.number for sign in "*?[")
+        wild = is_wild(prediction.number)
         if prediction.baseline is not None or wild or prediction.number in known:
             continue
         try:

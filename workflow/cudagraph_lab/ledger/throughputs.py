@@ -43,13 +43,14 @@ def read_throughputs(
     With `decode_alone` they are batch over seconds per decode step, so that prefill and the first
     token are left out.
     """
-    steps = read_steps(table)
-    arms: Mapping[str, ArmCells] = timed_by_arm(table, "throughput")
+    rates, decoding = (timed_by_arm(table, name) for name in ("throughput", "decode_s_per_step"))
+    arms: Mapping[str, ArmCells] = rates
     if decode_alone:
         arms = {
             arm: {batch: _over(batch, cell) for batch, cell in cells.items()}
-            for arm, cells in timed_by_arm(table, "decode_s_per_step").items()
+            for arm, cells in decoding.items()
         }
+    steps = _steps(rates, decoding)
     blocks = dataset.measured == "in_turn" or _share_repeats(arms)
     without = Throughputs(arms, steps, blocks, None, None)
     ratios: list[Sample] = []
@@ -66,13 +67,16 @@ def read_throughputs(
 
 def read_steps(table: pd.DataFrame) -> dict[str, ArmCells]:
     """Seconds per decode step of the timed calls, by arm; see `Throughputs`."""
-    measured = timed_by_arm(table, "decode_s_per_step")
+    return _steps(timed_by_arm(table, "throughput"), timed_by_arm(table, "decode_s_per_step"))
+
+
+def _steps(rates: Mapping[str, ArmCells], decoding: Mapping[str, ArmCells]) -> dict[str, ArmCells]:
     return {
         arm: {
-            batch: measured.get(arm, {}).get(batch) or _over(batch, cell)
+            batch: decoding.get(arm, {}).get(batch) or _over(batch, cell)
             for batch, cell in cells.items()
         }
-        for arm, cells in timed_by_arm(table, "throughput").items()
+        for arm, cells in rates.items()
     }
 
 
