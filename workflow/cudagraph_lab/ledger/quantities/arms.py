@@ -15,7 +15,7 @@ from cudagraph_lab.ledger.cells import NOT_RUN, Cells, step_cell
 from cudagraph_lab.ledger.results import Result, absent, bounded, counted, mean
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import Blocks
-from cudagraph_lab.statistics.spread import variance_components
+from cudagraph_lab.statistics.spread import spread_between
 
 
 def arm_results(arm: str, batch: int, timed: Cells, reason: str | None) -> list[Result]:
@@ -39,12 +39,11 @@ def arm_results(arm: str, batch: int, timed: Cells, reason: str | None) -> list[
 
 def _spread(arm: str, batch: int, throughput: list[list[float]]) -> Result:
     number, name = SPREAD_BETWEEN(arm=arm, batch=batch), f"{arm} at batch {batch}"
-    components = variance_components(throughput, name=name)
-    if components.between_cv is None:
+    spread = spread_between(throughput, name=name)
+    if spread.cv is None:
         return absent(number, "one observation has no spread")
-    ends, method = components.between or (None, None), "chi-square on log variances"
-    n, note = components.repeats, components.note
-    return bounded(number, components.between_cv, ends, method, n=n, arms=[arm], note=note)
+    ends, method = spread.interval or (None, None), "chi-square on log variances"
+    return bounded(number, spread.cv, ends, method, n=spread.repeats, arms=[arm], note=spread.note)
 
 
 def node_spread(dataset: Dataset, repeats: Blocks, arm: str, batch: int) -> Result:
@@ -65,13 +64,13 @@ def node_spread(dataset: Dataset, repeats: Blocks, arm: str, batch: int) -> Resu
         return absent(number, "measured on fewer than two nodes")
     if all(len(repeats) == 1 for repeats in nodes):
         return absent(number, "one repeat per node: nodes and repeats cannot be told apart")
-    components = variance_components(nodes, name=str(number))
+    spread = spread_between(nodes, name=str(number))
     return Result(
         id=number,
-        value=components.between_cv,
-        n=components.repeats,
+        value=spread.cv,
+        n=spread.repeats,
         note="nodes differ by less than their repeats do: spread between them set to 0"
-        if components.between_cv == 0
+        if spread.cv == 0
         else None,
         arms=[arm],
     )
