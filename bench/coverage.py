@@ -28,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cudagraph_lab.statistics.blocks import repeats_are_blocks
-from cudagraph_lab.statistics.cells import log_means
+from cudagraph_lab.statistics.cells import logs_by_batch
 from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
 from cudagraph_lab.statistics.means import Estimate
-from cudagraph_lab.statistics.shapes import fade_samples, pair_samples, ratio_samples
+from cudagraph_lab.statistics.shapes import Compared, fade_samples, pair_samples, ratio_samples
 from cudagraph_lab.statistics.spread import spread_between
 
 EXPERIMENTS = 150
@@ -88,20 +88,16 @@ def simulate(
 
 def experiment(rates: Rates, in_turn: bool, truth: float, tally: Tally) -> None:
     """Judge one simulated data set; `truth` is the spread between repeats, as a share."""
-    # Averaging first changes no interval below, and spares most of the time.
-    means = {
-        arm: {b: {r: [math.exp(v)] for r, v in log_means(c).items()} for b, c in of.items()}
-        for arm, of in rates.items()
-    }
-    blocks = in_turn or repeats_are_blocks(list(means.values()))
-    sides = {
-        names: ([means[names[0]]], [means[n] for n in pooled(names[1])]) for names in CONTRASTS
-    }
-    ratios = {n: ratio_samples(*s, names=n, blocks=blocks) for n, s in sides.items()}
-    itself = ratio_samples(
-        [means["eager-again"]], [means["eager"]], names=("eager-again", "eager"), blocks=blocks
-    )
-    pairs = [p for n, s in sides.items() for p in pair_samples(*s, names=n, blocks=blocks)]
+    logs = {arm: logs_by_batch(cells, name=arm) for arm, cells in rates.items()}
+    blocks = in_turn or repeats_are_blocks(list(logs.values()))
+
+    def compared(numerator: str, *denominator: str, blocks: bool = blocks) -> Compared:
+        return Compared({numerator: logs[numerator]}, {n: logs[n] for n in denominator}, blocks)
+
+    sides = {names: compared(names[0], *pooled(names[1])) for names in CONTRASTS}
+    ratios = {names: ratio_samples(both) for names, both in sides.items()}
+    itself = ratio_samples(compared("eager-again", "eager"))
+    pairs = [pair for both in sides.values() for pair in pair_samples(both).values()]
     of_ratios = priors_of([s for x in (*ratios.values(), itself) for s in x.values()])
     of_fades = priors_of(pairs)
     for names in CONTRASTS[:2]:
@@ -109,19 +105,19 @@ def experiment(rates: Rates, in_turn: bool, truth: float, tally: Tally) -> None:
             found = estimate_sample(sample, of_ratios)
             tally.add("ratio", found.low, found.high, 1)
             tally.widths["±ratio"].append(half_width(found))
-        fades = fade_samples(*sides[names], names=names, blocks=blocks)
+        fades = fade_samples(sides[names])
         for column, sample in zip(("fade", "slope"), fades.values(), strict=True):
             found = estimate_sample(sample, of_fades)
             tally.add(column, found.low, found.high, 1)
-        alone = ([means[name]] for name in names)
-        welch = estimate_sample(ratio_samples(*alone, names=names, blocks=False)[1], None)
+        welch = estimate_sample(compared(*names, blocks=False).sample({1: 1.0}), None)
         tally.widths["±Welch"].append(half_width(welch))
     for sample in itself.values():
         found = estimate_sample(sample, of_ratios)
         tally.add("itself", found.low, found.high, 1)
     for batch in BATCHES:
         spread = spread_between(list(rates["compiled"][batch].values()))
-        tally.add("between", *(spread.interval or (None, None)), truth)
+        low, high = spread.interval or (None, None)
+        tally.add("between", low, high, truth)
 
 
 def pooled(arm: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from cudagraph_lab.ledger.catalogue import (
 from cudagraph_lab.ledger.cells import NOT_RUN, Cells, step_cell
 from cudagraph_lab.ledger.results import Result, absent, bounded, counted, mean
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.statistics.cells import Blocks
+from cudagraph_lab.statistics.cells import Logs
 from cudagraph_lab.statistics.spread import spread_between
 
 
@@ -46,14 +46,14 @@ def _spread(arm: str, batch: int, throughput: list[list[float]]) -> Result:
     return bounded(number, spread.cv, ends, method, n=spread.repeats, arms=[arm], note=spread.note)
 
 
-def node_spread(dataset: Dataset, repeats: Blocks, arm: str, batch: int) -> Result:
+def node_spread(dataset: Dataset, repeats: Logs, arm: str, batch: int) -> Result:
     """Spread of an arm's throughput between the nodes that it ran on, beyond that of repeats.
 
     One-way random effects, as between repeats and iterations: here the nodes are the groups
-    and the repeats' means, on logs, their members. `repeats` holds the calls' throughputs.
+    and the repeats' means, on logs, their members. `repeats` holds these means.
     """
     number = SPREAD_NODES(arm=arm, batch=batch)
-    means = {repeat: float(np.exp(np.log(values).mean())) for repeat, values in repeats.items()}
+    means = {repeat: float(np.exp(log)) for repeat, log in repeats.items()}
     nodes = [
         [means[repeat] for repeat in arms[arm] if repeat in means]
         for arms in dataset.nodes.values()

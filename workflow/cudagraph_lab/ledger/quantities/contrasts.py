@@ -17,23 +17,19 @@ from cudagraph_lab.ledger.cells import NOT_RUN, missing_of, missing_side
 from cudagraph_lab.ledger.draws import Place, draw_cells
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, contrasted, divided
-from cudagraph_lab.ledger.throughputs import (
-    Sides,
-    Throughputs,
-    looks_of,
-    pairs_of,
-    sample_of_arms,
-    samples_of,
-    sides_of,
-)
+from cudagraph_lab.ledger.throughputs import Throughputs, compared, sample_of_arms
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.cells import Floats
 from cudagraph_lab.statistics.contrasts import Sample, priors_of
 from cudagraph_lab.statistics.quotients import quotient_of_draws
 from cudagraph_lab.statistics.shapes import (
+    Compared,
     Judgement,
+    fade_samples,
     judge_fade_within,
     judge_no_inversion_within,
+    pair_samples,
+    ratio_samples,
 )
 
 Log = float | Floats  # of one cell's mean, or draws of it
@@ -44,11 +40,11 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     """Speed-ups of a contrast at every batch size, their fade and their shape."""
     contrast = dataset.contrasts[name]
     reason = missing_side(dataset, contrast)
-    sides = sides_of(dataset, contrast, known)
+    sides = compared(dataset, contrast, known)
     if sides and contrast.role == "co_resident" and dataset.measured != "in_turn":
         sides, reason = None, "no arms took turns, so that none had company"
-    samples = samples_of(known, sides) if sides else {}
-    arms = [*sides[0], *sides[1]] if sides else []
+    samples = ratio_samples(sides) if sides else {}
+    arms = sides.arms if sides else []
     priors = None if contrast.role == "co_resident" else known.ratio_priors
     results: list[Result] = []
     for batch in dataset.batch_sizes:
@@ -59,7 +55,7 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
             results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
     claims: dict[NumberId, Judgement | None] = {}
     if FADE.is_for(contrast.role):
-        looks = looks_of(known, sides) if sides and len(samples) > 1 else None
+        looks = fade_samples(sides) if sides and len(samples) > 1 else None
         judged = judge_fade_within(looks, known.fade_priors) if looks else None
         claims[FADE(contrast=name)] = judged
     if NO_INVERSION.is_for(contrast.role):
@@ -80,33 +76,24 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
 def step_ratio_results(dataset: Dataset, name: str, known: Throughputs) -> list[Result]:
     """Speed-ups of a decode step alone; `known` holds decode rates, see `read_throughputs`."""
     contrast = dataset.contrasts[name]
-    sides = sides_of(dataset, contrast, known)
+    sides = compared(dataset, contrast, known)
     if sides is None or not STEP_RATIO.is_for(contrast.role):
         return []
+    priors, arms = known.ratio_priors, sides.arms
     return [
-        contrasted(
-            STEP_RATIO(contrast=name, batch=batch),
-            sample,
-            known.ratio_priors,
-            [*sides[0], *sides[1]],
-        )
-        for batch, sample in samples_of(known, sides).items()
+        contrasted(STEP_RATIO(contrast=name, batch=batch), sample, priors, arms)
+        for batch, sample in ratio_samples(sides).items()
     ]
 
 
-def _fades(name: str, sides: Sides, known: Throughputs) -> list[Result]:
+def _fades(name: str, sides: Compared, known: Throughputs) -> list[Result]:
     """The speed-up at a batch size over that at the next of: smallest, FADE_MIDDLE, largest."""
-    pairs = pairs_of(known, sides)
-    run = sorted({batch for pair in pairs for batch in pair})
+    run = sides.batches
     points = [b for b in run if b in (run[0], FADE_MIDDLE, run[-1])]
+    pairs, priors = pair_samples(sides), known.fade_priors
     return [
-        contrasted(
-            FADE_TO(contrast=name, batch=small, to=large),
-            pairs[small, large],
-            known.fade_priors,
-            [*sides[0], *sides[1]],
-        )
-        for small, large in pairwise(points)
+        contrasted(FADE_TO(contrast=name, batch=at, to=to), pairs[at, to], priors, sides.arms)
+        for at, to in pairwise(points)
     ]
 
 
@@ -123,8 +110,9 @@ def _claim(
     )
 
 
-def _position_of_b8(name: str, sides: Sides, known: Throughputs, seed: int) -> Result:
-    places: list[Place] = [(tuple(side), batch) for batch in (1, 8, 64) for side in sides]
+def _position_of_b8(name: str, sides: Compared, known: Throughputs, seed: int) -> Result:
+    names = tuple(sides.numerator), tuple(sides.denominator)
+    places: list[Place] = [(side, batch) for batch in (1, 8, 64) for side in names]
     drawn = draw_cells(known.arms, places, blocks=known.blocks, seed=seed)
 
     def parts(logs: Sequence[Log]) -> tuple[Log, Log]:

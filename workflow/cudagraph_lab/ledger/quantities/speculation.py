@@ -4,13 +4,15 @@ A step of speculative decoding drafts k tokens and verifies them, and yields 1 t
 a request. It pays where it yields more tokens than it takes plain steps.
 """
 
+from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import CAN_PAY, GRAPHS_NEED_LESS, NEEDED_IN_EAGER, TOKENS_TO_PAY
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, contrasted
 from cudagraph_lab.ledger.speculation_pairs import drafted
-from cudagraph_lab.ledger.throughputs import Throughputs, alike, sample_of_arms, samples_of
+from cudagraph_lab.ledger.throughputs import Throughputs, compared, sample_of_arms
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.statistics.shapes import ratio_samples
 
 
 def speculating(dataset: Dataset) -> dict[str, tuple[str, str]]:
@@ -42,13 +44,13 @@ def speculation_results(dataset: Dataset, known: Throughputs) -> list[Result]:
 
 
 def _of_pair(dataset: Dataset, arm: str, plain: str, known: Throughputs) -> list[Result]:
-    if arm not in known.arms or plain not in known.arms:
+    sides = compared(dataset, Contrast(numerator=plain, denominator=arm), known)
+    if sides is None:
         reason = missing_of(dataset, arm, plain) or NOT_RUN
         return [absent(TOKENS_TO_PAY(arm=arm, batch=b), reason) for b in dataset.batch_sizes]
-    sides = alike(dataset, plain, known.arms), alike(dataset, arm, known.arms)
-    arms, most = [*sides[1], *sides[0]], drafted(dataset, arm)
+    arms, most = [*sides.denominator, *sides.numerator], drafted(dataset, arm)
     results = []
-    for batch, sample in samples_of(known, sides).items():
+    for batch, sample in ratio_samples(sides).items():
         needed = contrasted(TOKENS_TO_PAY(arm=arm, batch=batch), sample, known.ratio_priors, arms)
         results.append(needed)
         if most is not None:
