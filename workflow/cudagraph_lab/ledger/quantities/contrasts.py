@@ -4,15 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
-from cudagraph_lab.ledger.catalogue import (
-    FADE,
-    FADE_TO,
-    INTERACTION,
-    NO_INVERSION,
-    POSITION_OF_B8,
-    RATIO,
-    STEP_RATIO,
-)
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of, missing_side
 from cudagraph_lab.ledger.draws import Place, draw_cells
 from cudagraph_lab.ledger.quantity import NumberId
@@ -49,26 +41,26 @@ def contrast_results(dataset: Dataset, name: str, known: Throughputs, seed: int)
     results: list[Result] = []
     for batch in dataset.batch_sizes:
         if batch in samples:
-            number = RATIO(contrast=name, batch=batch)
+            number = catalogue.RATIO(contrast=name, batch=batch)
             results.append(contrasted(number, samples[batch], priors, arms))
         else:
-            results.append(absent(RATIO(contrast=name, batch=batch), reason or NOT_RUN))
+            results.append(absent(catalogue.RATIO(contrast=name, batch=batch), reason or NOT_RUN))
     claims: dict[NumberId, Judgement | None] = {}
-    if FADE.is_for(contrast.role):
+    if catalogue.FADE.is_for(contrast.role):
         looks = fade_samples(sides) if sides and len(samples) > 1 else None
         judged = judge_fade_within(looks, known.fade_priors) if looks else None
-        claims[FADE(contrast=name)] = judged
-    if NO_INVERSION.is_for(contrast.role):
+        claims[catalogue.FADE(contrast=name)] = judged
+    if catalogue.NO_INVERSION.is_for(contrast.role):
         judged = judge_no_inversion_within(samples, known.ratio_priors) if samples else None
-        claims[NO_INVERSION(contrast=name)] = judged
+        claims[catalogue.NO_INVERSION(contrast=name)] = judged
     few = reason or "too few batch sizes were run"
     results += [
         absent(number, few) if judged is None else _claim(number, judged, samples, arms)
         for number, judged in claims.items()
     ]
-    if sides and FADE_TO.is_for(contrast.role):
+    if sides and catalogue.FADE_TO.is_for(contrast.role):
         results += _fades(name, sides, known)
-    if sides and POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
+    if sides and catalogue.POSITION_OF_B8.is_for(contrast.role) and {1, 8, 64} <= samples.keys():
         results.append(_position_of_b8(name, sides, known, seed))
     return results
 
@@ -77,11 +69,11 @@ def step_ratio_results(dataset: Dataset, name: str, known: Throughputs) -> list[
     """Speed-ups of a decode step alone; `known` holds decode rates, see `read_throughputs`."""
     contrast = dataset.contrasts[name]
     sides = compared(dataset, contrast, known)
-    if sides is None or not STEP_RATIO.is_for(contrast.role):
+    if sides is None or not catalogue.STEP_RATIO.is_for(contrast.role):
         return []
     priors, arms = known.ratio_priors, sides.arms
     return [
-        contrasted(STEP_RATIO(contrast=name, batch=batch), sample, priors, arms)
+        contrasted(catalogue.STEP_RATIO(contrast=name, batch=batch), sample, priors, arms)
         for batch, sample in ratio_samples(sides).items()
     ]
 
@@ -92,7 +84,9 @@ def _fades(name: str, sides: Compared, known: Throughputs) -> list[Result]:
     points = [b for b in run if b in (run[0], FADE_MIDDLE, run[-1])]
     pairs, priors = pair_samples(sides), known.fade_priors
     return [
-        contrasted(FADE_TO(contrast=name, batch=at, to=to), pairs[at, to], priors, sides.arms)
+        contrasted(
+            catalogue.FADE_TO(contrast=name, batch=at, to=to), pairs[at, to], priors, sides.arms
+        )
         for at, to in pairwise(points)
     ]
 
@@ -125,7 +119,7 @@ def _position_of_b8(name: str, sides: Compared, known: Throughputs, seed: int) -
     found = quotient_of_draws(float(above), float(below), draws, whole=whole)
     note = "where the logarithm of batch 8's speed-up lies between batch 64's (0) and batch 1's (1)"
     arms = list(dict.fromkeys(arm for arms, _ in reversed(places) for arm in arms))
-    return divided(POSITION_OF_B8(contrast=name), found, n=drawn.n, arms=arms, note=note)
+    return divided(catalogue.POSITION_OF_B8(contrast=name), found, n=drawn.n, arms=arms, note=note)
 
 
 def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
@@ -148,8 +142,8 @@ def interaction_results(dataset: Dataset, known: Throughputs) -> list[Result]:
     priors = priors_of(list(samples.values()))
     reason = missing_of(dataset, *weights) or NOT_RUN
     return [
-        contrasted(INTERACTION(batch=batch), samples[batch], priors, [*weights])
+        contrasted(catalogue.INTERACTION(batch=batch), samples[batch], priors, [*weights])
         if batch in samples
-        else absent(INTERACTION(batch=batch), reason)
+        else absent(catalogue.INTERACTION(batch=batch), reason)
         for batch in dataset.batch_sizes
     ]
