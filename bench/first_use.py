@@ -1,4 +1,4 @@
-"""Where the time goes before the first number, and in the tests: context, no targets."""
+"""Where the time goes until a newcomer's first report, and in the tests."""
 
 import json
 import tempfile
@@ -16,7 +16,7 @@ DATASET = "bench-first-use"
 
 
 def setup() -> list[Figure]:
-    """From an empty clone to the first record on a CPU; only the package caches are filled."""
+    """From an empty clone to the lab's report on a CPU; only the package caches are filled."""
     with tempfile.TemporaryDirectory() as directory:
         clone = clone_into(Path(directory) / "clone")
         (clone / ".venv").unlink()
@@ -31,19 +31,29 @@ def setup() -> list[Figure]:
         given.write_text(json.dumps(asked), encoding="utf-8")
         lab = [".venv/bin/snakemake", "--cores", "1", "--resources", "gpu=1", "--configfile",
                "config/config.yaml", given, "--"]  # fmt: skip
-        home = f"results/{DATASET}"
         venv = run(["make", "setup"], clone)
-        environment = run([*lab, f"{home}/environment.json"], clone)
-        record = run([*lab, f"{home}/runs/eager/rep1.json"], clone)
+        environment = run([*lab, f"results/{DATASET}/environment.json"], clone)
+        measured = run([*lab, "all"], clone)
         sizes = {
             name: size_mb(path) for name, path in ((".venv", clone / ".venv"), ("vLLM", cache))
         }
     steps = [
         ("venv", "`make setup` from an empty clone", venv, {".venv MB": sizes[".venv"]}),
         ("vllm", "then vLLM's environment for a CPU", environment, {"cache MB": sizes["vLLM"]}),
-        ("record", "then the first record: eager, at every batch size", record, {}),
+        ("measured", "then what `make lab` measures there, and its report", measured, {}),
     ]
-    return [
+    whole = figure_of_rounds(
+        "setup/lab",
+        "`make lab` on a CPU, from an empty clone with empty caches of its own to the report",
+        "s",
+        [sum(step.seconds for _, _, step, _ in steps)],
+        bound="at most",
+        target=720,
+        if_missed="each engine boots in a process of its own, one after the other, in about a "
+        "minute on two cores, and a round of calls at batch sizes 1, 8 and 64 takes half a "
+        "minute. Fewer repeats or no batch size 64 would be quicker, and would show less.",
+    )
+    return [whole] + [
         figure_of_rounds(
             f"setup/{name}", what, "s", [step.seconds], context={"processor s": step.cpu_s, **more}
         )

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from cudagraph_lab.design import datasets
 from cudagraph_lab.design.datasets import pattern_without, shipped_alone
+from cudagraph_lab.errors import LabError
 
 
 def test_what_was_or_will_be_measured_here_is_not_shipped_alone(tmp_path, monkeypatch):
@@ -38,3 +40,18 @@ def test_the_pattern_is_of_every_data_set_but_those(name, found):
 
 def test_the_pattern_without_names_is_of_every_data_set():
     assert re.fullmatch(pattern_without([]), "l4-published")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("notes:\n  - a part: and another\n", r"notes\.0: Input should be a valid string"),
+        ("titel: H100\n", r"titel: Extra inputs"),
+    ],
+)
+def test_a_description_that_is_none_is_told_in_one_line(tmp_path, monkeypatch, text, said):
+    monkeypatch.setattr(datasets, "SHIPPED", tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "dataset.yaml").write_text(text)
+    with pytest.raises(LabError, match=rf"mine/dataset\.yaml: {said}"):
+        datasets.description_of("mine")

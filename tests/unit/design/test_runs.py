@@ -168,7 +168,7 @@ def test_a_request_is_all_that_a_run_is_asked(config):
     request = design.request_of_run(typed(config), "cpu", "eager", 2, weights)
     assert request["iterations"] == config["iterations"]
     assert request["workload"]["batch_sizes"] == [1, 8, 64]
-    assert request["engine_args"] == {"dtype": "float32", "enforce_eager": True}
+    assert request["engine_args"] == {**config["engine_args_cpu"], "enforce_eager": True}
     assert request["order"] == design.order_of_repeat(typed(config), "cpu", 2)
     assert "path" not in request  # where weights lie on this machine is nobody's business
     config["arms"]["eager"]["purpose"] = "startup"
@@ -196,3 +196,14 @@ def test_any_device_gives_a_name_that_fits_a_path_and_the_schema(device):
     name = design.dataset_name("cuda", device)
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
     assert len(name) <= 100
+
+
+@pytest.mark.parametrize(
+    ("platform", "order", "expected"),
+    [("cuda", "in_turn", "shared"), ("cuda", "apart", "any"), ("cpu", "in_turn", "any")],
+)
+def test_processors_are_shared_by_arms_in_turn_on_a_gpu(config, platform, order, expected):
+    config |= {"order": order, "processors": "shared"}
+    weights = {"weights": "dummy", "revision": None}
+    request = design.request_of_run(typed(config), platform, "eager", 1, weights)
+    assert request["processors"] == expected

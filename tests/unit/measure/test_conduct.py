@@ -198,3 +198,23 @@ def test_no_profile_begins_when_the_machine_goes_back(run_in_turn, capfd, monkey
     assert (record.status, record.profile) == ("ok", [])
     assert len(record.cells[0].timed()) == 1
     assert "no time is left for profiles" in capfd.readouterr().err
+
+
+def test_processors_are_shared_once_the_engines_are_warm(run_in_turn, monkeypatch):
+    kept = []
+    monkeypatch.setattr(conduct, "shared_pair", lambda allowed: (max(allowed), min(allowed)))
+    monkeypatch.setattr(conduct, "keep_on", lambda pids, pair: kept.append((list(pids), pair)))
+    warm_up, made = conduct.Conductor.warm_up, []
+
+    def warmed(self):
+        warm_up(self)
+        assert not kept
+        made.append({arm: harness.process.pid for arm, harness in self.harnesses.items()})
+        for member in self.job.arms:
+            member.request["processors"] = "shared"
+
+    monkeypatch.setattr(conduct.Conductor, "warm_up", warmed)
+    records = run_in_turn()
+    assert {record.status for record in records.values()} == {"ok"}
+    [(processes, _)] = kept
+    assert sorted(processes) == sorted(made[0].values())

@@ -209,6 +209,13 @@ class Config(ExactForm):
         "GPU; start-up times and the memory of the graphs are then not known, and the KV cache "
         "has a given size",
     )
+    processors: Literal["any", "shared"] = Field(
+        "any",
+        description="of arms in turn on a GPU. `shared`: once the engines are warm, the thread "
+        "that launches runs on one processor in every arm, and so does the caller's, so that what "
+        "other guests of the host take from a processor falls on all arms alike. `any`: where "
+        "the system puts them",
+    )
     seconds_per_repeat: Annotated[float, Field(gt=0)] | None = Field(
         None,
         description="no round of timed calls begins after so many seconds of a repeat; "

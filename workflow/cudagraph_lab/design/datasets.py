@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field, ValidationError
+
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.config.model import Config
 from cudagraph_lab.design.runs import (
@@ -16,7 +18,9 @@ from cudagraph_lab.design.runs import (
     request_of_run,
     runs_to_measure,
 )
+from cudagraph_lab.errors import LabError
 from cudagraph_lab.files import parse_yaml
+from cudagraph_lab.forms import Form, first_mistake
 from cudagraph_lab.records.store import SET_ASIDE
 
 RESULTS = Path("results")
@@ -111,10 +115,32 @@ def records_aside_of(name: str) -> list[Path]:
     return sorted((RESULTS / name / "runs").glob(f"*/rep*.json{SET_ASIDE}*"))
 
 
+class Description(Form):
+    """What a shipped data set says of itself in its dataset.yaml."""
+
+    title: str | None = None
+    caveat: str | None = None
+    notes: list[str] = Field([])
+    contrasts: dict[str, dict[str, str]] = Field({})
+    series: str | None = None
+    gains_judged_in: str | None = None
+    replicate_of: str | None = None
+    superseded_by: str | None = None
+
+
 def description_of(name: str) -> dict[str, Any]:
-    """Title, notes and contrasts that a shipped data set brings along; empty where none does."""
+    """Title, notes and contrasts that a shipped data set brings along; empty where none does.
+
+    Raises LabError in one line where its dataset.yaml is no description.
+    """
     path = SHIPPED / name / "dataset.yaml"
-    return parse_yaml(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        said = Description.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise LabError(f"{path}: {first_mistake(error, 'the file')}") from None
+    return said.model_dump(exclude_unset=True)
 
 
 def register_of(name: str, measured_now: Collection[str]) -> Path | None:

@@ -226,6 +226,7 @@ def request_of_run(
         "order": [name for name in order if name in together] if in_turn else order,
         "measured": "in_turn" if in_turn else "apart",
         "boots": config.boots if together else "together",
+        "processors": config.processors if together and timed and platform == "cuda" else "any",
         "rounds": timed,
         "seconds": config.seconds_per_repeat if timed else None,
         # Counts do not differ between repeats.

@@ -17,6 +17,7 @@ KEYS = (
     "warmups",
     "order",
     "boots",
+    "processors",
     "seconds_per_repeat",
     "profile_after",
     "timeout_s",

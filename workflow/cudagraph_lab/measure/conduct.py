@@ -11,6 +11,7 @@ from typing import Any
 from cudagraph_lab.design.job import ArmJob, Job
 from cudagraph_lab.design.schedule import draw_rounds
 from cudagraph_lab.errors import LabError, say
+from cudagraph_lab.measure.processors import keep_on, shared_pair
 from cudagraph_lab.measure.supervisor import Harness, ask, await_answer
 from cudagraph_lab.protocol import Stage
 
@@ -70,6 +71,9 @@ class Conductor:
         self.warm_up()
         request = self.job.arms[0].request
         if request["purpose"] == "timed":
+            if request["processors"] == "shared":
+                running = [self.harnesses[member.arm].process.pid for member in self.alive()]
+                keep_on(running, shared_pair(os.sched_getaffinity(0)))
             self.take_turns()
         self.read_conditions("after")
         if request["purpose"] == "profile" or request["profile_after"]:

@@ -47,6 +47,8 @@ class Request(ExactForm):
     measured: Literal["apart", "in_turn"] = "apart"
     # Of arms in turn: `together`, waiting for each other, or one after the other.
     boots: Literal["together", "in_sequence"] = "together"
+    # Whether the threads that launch and call were kept on the same two processors in every arm.
+    processors: Literal["any", "shared"] = "any"
     # Batch sizes in rounds; else all calls of one batch size, then those of the next.
     rounds: bool = False
     seconds: PositiveSeconds | None = None  # for the timed calls of one repeat, if bounded
@@ -82,6 +84,7 @@ SHARED_BY_TIMED = (
     "rounds",
     "seconds",
     "boots",
+    "processors",
 )
 SHARED_BY_REPEATS = ("purpose", "vllm", "env", "engine_args", "compile_cache")
 
