@@ -4,8 +4,8 @@
 #   tests/bare_root.sh DIRECTORY [COMMAND]...
 #
 # DIRECTORY must not be there; it takes some gigabytes and stays. A COMMAND is a line for the shell
-# in the clone; without any: make report, a small make lab, which says what vLLM lacks here and then
-# has it, the fast tests, and what the rest of the tests need. Where packages come from is this
+# in the clone; without any: make report, a small make lab, which installs what vLLM takes from the
+# system, the fast tests, and what the rest of the tests need. Where packages come from is this
 # machine's business: its settings for pip, apt and certificates are taken along, and so is what is
 # committed here. Needs debootstrap.
 set -euo pipefail
@@ -17,8 +17,6 @@ if [ -e "$root/lab" ]; then
   exit 1
 fi
 [ $# -gt 0 ] || set -- 'make report' \
-  '! make lab ARGS="--configfile tests/bare_root.yaml"' \
-  'apt-get -qq update && apt-get -qq install -y --no-install-recommends libnuma1 g++ >/dev/null' \
   'make lab ARGS="--configfile tests/bare_root.yaml"' \
   'make test ARGS="tests/unit/config -n0"' 'python3 tests/needs.py'
 

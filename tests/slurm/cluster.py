@@ -5,7 +5,6 @@ Debian's packages, loopback only, no accounting. Root is needed to install them 
 """
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ["slurm-wlm", "slurmctld", "slurmd", "munge"]
+from cudagraph_lab import packages
+
 ETC = Path("/etc/slurm")
 OURS = "# Written by the tests of cudagraph-lab; they remove it again.\n"
 
@@ -69,24 +69,13 @@ def ask(*command: str) -> str:
 
 
 def install() -> None:
-    if shutil.which("slurmctld") and shutil.which("slurmd") and shutil.which("munged"):
-        return
-    apt = ["apt-get", "-qq", "-y", "--no-install-recommends"]
-    missing = f"these tests need Slurm: {' '.join([*apt[:1], 'install', *PACKAGES])}"
-    if os.getuid() != 0 or not shutil.which("apt-get"):
-        pytest.fail(f"{missing}, or leave them out: make test ARGS=--ignore=tests/slurm")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for step in (["update"], ["install", *PACKAGES]):
-        done = subprocess.run(
-            [*apt, *step],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-        if done.returncode != 0:
-            pytest.fail(f"{missing} failed:\n{done.stdout[-2000:]}")
+    if missing := packages.missing(packages.SLURM):
+        how = packages.provide(missing, "the tests with Slurm")
+        if how:
+            pytest.fail(
+                f"these tests need Slurm; {how}, or leave them out: "
+                "make test ARGS=--ignore=tests/slurm"
+            )
 
 
 def configure(here: Path) -> None:

@@ -5,10 +5,12 @@ import json
 import shlex
 import shutil
 import subprocess
+import sys
 from typing import Any
 
 import pytest
 
+from cudagraph_lab import packages
 from cudagraph_lab.cli import main, parser_of_commands
 from cudagraph_lab.cli.doctor import CHROMIUM, Facts, lines, targets
 from cudagraph_lab.cli.examples import EXAMPLES
@@ -26,12 +28,19 @@ WHOLE = Facts(
     free_disk_gib=100.0,
     environments=["vllm-cuda"],
     needed_gib={"vllm-cpu": 8, "vllm-cuda": 14},
-    lacking_for_cpu=[],
     tools=["git", "make", "npm", "chromium", "sbatch"],
-    root=False,
-    slurm=True,
+    missing_for_cpu=[],
+    missing_for_tests=[],
+    can_install=False,
 )
-BARE = dataclasses.replace(WHOLE, gpus=[], driver=None, environments=[], tools=["git"], slurm=False)
+BARE = dataclasses.replace(
+    WHOLE,
+    gpus=[],
+    driver=None,
+    environments=[],
+    tools=["git"],
+    missing_for_tests=[name for names in packages.TESTS.values() for name in names],
+)
 
 
 def test_it_says_all_in_ten_lines_none_of_which_wraps_far():
@@ -57,10 +66,18 @@ def test_where_all_is_here_every_target_works():
             {"free_memory_gib": 32.1},
             "works: measures eager and compiled on the CPU; graphs need an",
         ),
-        ({"lacking_for_cpu": ["libnuma1", "g++"]}, "on Debian `apt-get install libnuma1 g++`"),
+        (
+            {"missing_for_cpu": ["libnuma1", "g++"]},
+            "would fail: vLLM on a CPU needs more of the system; on Debian, as root: apt-get "
+            "install libnuma1 g++",
+        ),
+        (
+            {"missing_for_cpu": ["libnuma1", "g++"], "can_install": True},
+            "graphs need an NVIDIA GPU; installs libnuma1, g++ first",
+        ),
         # A GPU needs neither.
         (
-            {"gpus": ["NVIDIA L4 (22 GiB)"], "lacking_for_cpu": ["g++"]},
+            {"gpus": ["NVIDIA L4 (22 GiB)"], "missing_for_cpu": ["g++"]},
             "works: measures eager, comp",
         ),
         ({"environments": ["vllm-cpu"], "free_disk_gib": 0.1}, "works: "),
@@ -74,9 +91,11 @@ def test_what_would_fail_is_said_with_its_reason(change, said):
 
 
 def test_all_that_the_tests_lack_is_said_at_once():
-    said = targets(BARE)["make test"]
-    assert said.startswith("would fail without chromium (`apt-get install chromium`), npm (")
-    assert "Slurm (or root on Debian, to install it; or ARGS=--ignore=tests/slurm)" in said
+    every = "chromium fonts-dejavu-core npm slurm-wlm slurmctld slurmd munge libnuma1 g++"
+    every += f" python3.{sys.version_info.minor}-dev"
+    assert targets(BARE)["make test"] == f"would fail; on Debian, as root: apt-get install {every}"
+    root = dataclasses.replace(BARE, can_install=True)
+    assert targets(root)["make test"] == f"works; installs {every.replace(' ', ', ')} first"
     assert targets(BARE)["make docs"] == f"would fail: {CHROMIUM}"
 
 
@@ -124,11 +143,15 @@ def test_a_shell_completes_commands_and_options(capsys, tmp_path):
     script = tmp_path / "completion"
     script.write_text(capsys.readouterr().out)
 
+    (tmp_path / "server.log").touch()
+
     def completed(*words):
         line = f"COMP_WORDS=({' '.join(words)}) COMP_CWORD={len(words) - 1}"
         ask = f'. {script}; {line}; _shtab_cudagraph_lab; printf "%s\\n" "${{COMPREPLY[@]}}"'
-        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True)
+        done = subprocess.run(["bash", "-c", ask], cwd=tmp_path, capture_output=True, text=True)
         return {word.strip() for word in done.stdout.splitlines()}
 
     assert completed("cudagraph-lab", "ext") == {"extrapolate"}
+    assert completed("cudagraph-lab", "startup-log", "ser") == {"server.log"}
+    assert completed("cudagraph-lab", "ladder", "--log", "ser") == {"server.log"}
     assert "--launch-us" in completed("cudagraph-lab", "extrapolate", "--l")

@@ -1,64 +1,92 @@
 """What `make test` says before it runs anything, where something is missing."""
 
+import ctypes
 import os
 import shutil
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
+from cudagraph_lab import packages
 from tests import needs
 
-EVERYTHING = {"chromium", "npm", "slurmctld", "slurmd", "munged", "g++"}
+PROGRAMS = {"chromium", "npm", "slurmctld", "slurmd", "munged", "g++"}
+EVERYTHING = PROGRAMS | {"libnuma.so.1", "Python.h"}
+HEADERS = f"python3.{sys.version_info.minor}-dev"
 
 
-def test_nothing_is_missing_where_all_is_here():
-    assert needs.missing_packages(lambda name: name in EVERYTHING) == []
-    assert needs.missing_packages(lambda name: name in EVERYTHING - {"chromium"}) == [
-        "chromium",
-        "fonts-dejavu-core",
-    ]
-    assert (
-        needs.missing_packages(lambda name: name in EVERYTHING - {"chromium"} | {"google-chrome"})
-        == []
-    )
+def have(monkeypatch, names):
+    """A machine on which these programs, libraries and headers are found, and no others."""
+
+    def load(name):
+        if name not in names:
+            raise OSError(name)
+
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name in names else None)
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    headers = Path(sysconfig.get_path("include")) if "Python.h" in names else Path("/none")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(headers))
+
+
+@pytest.mark.parametrize(
+    ("here", "missing"),
+    [
+        (EVERYTHING, []),
+        (EVERYTHING - {"chromium"}, ["chromium", "fonts-dejavu-core"]),
+        (EVERYTHING - {"chromium"} | {"google-chrome"}, []),
+        (EVERYTHING - {"libnuma.so.1"}, ["libnuma1"]),
+        (EVERYTHING - {"Python.h"}, [HEADERS]),
+    ],
+)
+def test_only_what_is_not_here_is_missing(monkeypatch, here, missing):
+    have(monkeypatch, here)
+    assert packages.missing(packages.TESTS) == missing
 
 
 @pytest.fixture
-def bare(monkeypatch):
-    """A machine that has nothing, and what is asked of its package manager."""
-    asked = []
+def asked(monkeypatch):
+    """What is asked of the package manager."""
+    calls = []
 
-    def install(packages):
-        asked.append(packages)
-        return True
+    def run(command, **_):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 0, "")
 
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(needs, "install", install)
-    return asked
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls
 
 
-@pytest.mark.parametrize(("user", "debian"), [(1000, True), (1000, False), (0, False)])
+@pytest.mark.parametrize(
+    ("user", "here", "how"),
+    [(1000, {"apt-get"}, "as root: "), (1000, set(), "on Debian: "), (0, set(), "on Debian: ")],
+)
 def test_all_that_is_missing_is_said_at_once_with_the_command(
-    bare, monkeypatch, capsys, user, debian
+    asked, monkeypatch, capsys, user, here, how
 ):
     monkeypatch.setattr(os, "getuid", lambda: user)
-    monkeypatch.setattr(Path, "exists", lambda path: debian)
+    have(monkeypatch, here)
     assert needs.main([]) == 1
     said = capsys.readouterr().err
-    packages = "chromium fonts-dejavu-core npm slurm-wlm slurmctld slurmd munge g++"
-    assert f"apt-get install {packages}\n" in said
+    every = "chromium fonts-dejavu-core npm slurm-wlm slurmctld slurmd munge libnuma1 g++"
+    every += f" {HEADERS}"
+    assert f"{how}apt-get install {every}\n" in said
     assert "make test ARGS='-m \"not browser and not slurm\"'" in said
-    assert bare == []
+    assert asked == []
 
 
-def test_on_debian_as_root_it_is_installed(bare, monkeypatch, capsys):
+def test_on_debian_as_root_it_is_installed(asked, monkeypatch, capsys):
     monkeypatch.setattr(os, "getuid", lambda: 0)
-    monkeypatch.setattr(Path, "exists", lambda path: True)
+    have(monkeypatch, {"apt-get"})
     assert needs.main([]) == 0
-    assert len(bare) == 1
-    assert "munge" in bare[0]
+    assert [command[2] for command in asked] == ["update", "install"]
+    assert "munge" in asked[1]
 
 
-def test_where_tests_are_chosen_nothing_is_asked_for(bare):
+def test_where_tests_are_chosen_nothing_is_asked_for(asked, monkeypatch):
+    have(monkeypatch, set())
     assert needs.main(["tests/unit"]) == 0
-    assert bare == []
+    assert asked == []

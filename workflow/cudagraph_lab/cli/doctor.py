@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
 
-BROWSERS = ("chromium", "google-chrome")
+from cudagraph_lab import packages
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,13 @@ class Facts:
     free_disk_gib: float
     environments: list[str]  # of vllm-cuda and vllm-cpu, those that are built
     needed_gib: dict[str, int]  # what each takes to build
-    lacking_for_cpu: list[str]  # packages of the system without which vLLM does not start there
     tools: list[str]  # of those looked for, those that are here
-    root: bool  # whether packages could be installed
-    slurm: bool  # its daemons
+    missing_for_cpu: list[str]  # packages of the system without which vLLM does not start there
+    missing_for_tests: list[str]
+    can_install: bool  # whether `make lab` and `make test` install them
 
 
-TOOLS = ("git", "make", "npm", *BROWSERS, "sbatch", "kubectl")
+TOOLS = ("git", "make", "npm", "chromium", "sbatch", "kubectl")
 
 
 def add_doctor(commands: Any) -> None:
@@ -89,10 +88,10 @@ def look(cache_dir: str) -> Facts:
             stem for stem, lock in locks.items() if lock and whole_environment(lock, cache)
         ],
         needed_gib=dict(NEEDED_GIB),
-        lacking_for_cpu=machine.lacking_for_cpu(),
         tools=[tool for tool in TOOLS if shutil.which(tool)],
-        root=os.getuid() == 0,
-        slurm=all(map(shutil.which, ("slurmctld", "slurmd", "munged"))),
+        missing_for_cpu=packages.missing(packages.CPU),
+        missing_for_tests=packages.missing(packages.TESTS),
+        can_install=packages.can_install(),
     )
 
 
@@ -108,7 +107,7 @@ def targets(facts: Facts) -> dict[str, str]:
         "make report": "works; it needs neither a GPU nor vLLM",
         "make lab": _lab(facts),
         "make test": _test(facts),
-        "make docs": "works" if _browser(facts) else f"would fail: {CHROMIUM}",
+        "make docs": "works" if "chromium" in facts.tools else f"would fail: {CHROMIUM}",
         "profiles/slurm": "works from here"
         if "sbatch" in facts.tools
         else "would fail: no sbatch here",
@@ -117,10 +116,6 @@ def targets(facts: Facts) -> dict[str, str]:
 
 
 CHROMIUM = "no browser; on Debian `apt-get install chromium`"
-
-
-def _browser(facts: Facts) -> bool:
-    return any(browser in facts.tools for browser in BROWSERS)
 
 
 def _lab(facts: Facts) -> str:
@@ -134,10 +129,10 @@ def _lab(facts: Facts) -> str:
         )
     if facts.gpus:
         return "works: measures eager, compiled and graphs on the GPU"
-    if facts.lacking_for_cpu:
+    if facts.missing_for_cpu and not facts.can_install:
         return (
-            "would fail: vLLM on a CPU needs more of the system; on Debian "
-            f"`apt-get install {' '.join(facts.lacking_for_cpu)}`"
+            "would fail: vLLM on a CPU needs more of the system; on Debian, as root: "
+            f"{packages.command(facts.missing_for_cpu)}"
         )
     needed, free = facts.share * facts.memory_gib, facts.free_memory_gib
     if free < needed:
@@ -145,18 +140,20 @@ def _lab(facts: Facts) -> str:
             f"would fail: an engine asks for {needed:.1f} GiB of memory, {free:.1f} are free; end "
             "what uses it or lower workload.gpu_memory_utilization"
         )
-    return "works: measures eager and compiled on the CPU; graphs need an NVIDIA GPU"
+    return (
+        "works: measures eager and compiled on the CPU; graphs need an NVIDIA GPU"
+        f"{_installing(facts.missing_for_cpu)}"
+    )
 
 
 def _test(facts: Facts) -> str:
-    lacks = []
-    if not _browser(facts):
-        lacks.append("chromium (`apt-get install chromium`)")
-    if "npm" not in facts.tools:
-        lacks.append("npm (`apt-get install npm`)")
-    if not facts.slurm and not (facts.root and shutil.which("apt-get")):
-        lacks.append("Slurm (or root on Debian, to install it; or ARGS=--ignore=tests/slurm)")
-    return f"would fail without {', '.join(lacks)}" if lacks else "works"
+    if facts.missing_for_tests and not facts.can_install:
+        return f"would fail; on Debian, as root: {packages.command(facts.missing_for_tests)}"
+    return f"works{_installing(facts.missing_for_tests)}"
+
+
+def _installing(missing: list[str]) -> str:
+    return f"; installs {', '.join(missing)} first" if missing else ""
 
 
 def _kubernetes() -> str:

@@ -89,17 +89,14 @@ def that_fit(
 
 
 def settled_lines(named: Mapping[str, Config], fitting: Mapping[str, Config]) -> list[str]:
-    """What became of `order: auto`, a line for each data set that leaves it to the memory."""
+    """A line for each data set that `order: auto` measures apart: why its arms do not take turns.
+
+    That they do is in the plan of the data set.
+    """
     return [
-        f"{name}: order: auto: "
-        + (
-            f"the arms take turns, together in {plan.workload.gpu_memory_utilization:g} of the "
-            "memory"
-            if plan.order == "in_turn"
-            else f"one arm after the other, since {_why_apart(plan)}"
-        )
+        f"{name}: order: auto: one arm after the other, since {_why_apart(plan)}"
         for name, plan in fitting.items()
-        if named[name].order == "auto"
+        if named[name].order == "auto" and plan.order == "apart"
     ]
 
 

@@ -83,7 +83,7 @@ def memory_of(config: Config, platform: str, arms: list[str]) -> str:
     where = "the device's memory" if platform == "cuda" else "the memory"
     if together:
         whole = config.workload.gpu_memory_utilization
-        return f"{together} engines together take {whole:.0%} of {where}"
+        return f"{together} engines take turns in {whole:.0%} of {where}"
     return f"an engine takes {share:.0%} of {where}"
 
 

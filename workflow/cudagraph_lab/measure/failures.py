@@ -144,4 +144,4 @@ def mistake(name: str, arm: str, stage: Stage, reason: str, log: str) -> str:
     else:
         what = "vLLM did not start"
         mend = f"correct arms.{arm}.engine_args, or what else it names, and run again"
-    return f"{name}: {what}: {reason}; nothing is recorded; {mend}; the log is {log}"
+    return f"{name}: {what}: {reason}; {mend}; the log is {log}"

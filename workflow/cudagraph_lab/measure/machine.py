@@ -1,9 +1,7 @@
 """What this machine is, without importing torch."""
 
-import ctypes
 import os
 import platform as host_platform
-import shutil
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import pynvml
 
+from cudagraph_lab import packages
 from cudagraph_lab.errors import LabError
 
 GIB = 1 << 30
@@ -141,28 +140,18 @@ def describe(platform: str) -> dict[str, Any]:
     return {"platform": "cuda", **found[0], **machine}
 
 
-def lacking_for_cpu() -> list[str]:
-    """Debian's names of what vLLM takes from the system on a CPU and does not find here.
+def provide_for_cpu() -> None:
+    """Install what vLLM takes from the system on a CPU, where it is missing and that can be done.
 
-    Its kernels are linked to libnuma; torch.compile calls a C++ compiler.
+    Raises LabError where it is left to the user.
     """
-    lacking = []
-    try:
-        ctypes.CDLL("libnuma.so.1")
-    except OSError:
-        lacking.append("libnuma1")
-    if shutil.which(os.environ.get("CXX", "g++")) is None:
-        lacking.append("g++")
-    return lacking
-
-
-def refuse_lacking_for_cpu() -> None:
-    """Raise LabError where vLLM would not start on this machine's CPU."""
-    if lacking := lacking_for_cpu():
-        raise LabError(
-            f"vLLM on a CPU needs {' and '.join(lacking)} of the system, not here; on Debian, as "
-            f"root: apt-get install {' '.join(lacking)}; elsewhere, what your system calls these"
-        )
+    if missing := packages.missing(packages.CPU):
+        how = packages.provide(missing, "vLLM on a CPU")
+        if how or (missing := packages.missing(packages.CPU)):
+            raise LabError(
+                f"vLLM on a CPU needs {', '.join(missing)} of the system, not here; "
+                f"{how or 'name a C++ compiler in CXX, or unset it'}"
+            )
 
 
 def choose_platform(measure: str) -> str | None:

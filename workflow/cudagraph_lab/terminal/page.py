@@ -7,10 +7,12 @@ from cudagraph_lab.terminal.screen import Screen
 from cudagraph_lab.terminal.words import (
     INTERRUPTED,
     MISTAKE,
+    building,
     error_lines,
     first_sentences,
     kept_beside_failure,
     moving_line,
+    of_any_repeat,
     progress_of,
     stopped,
     wrapped,
@@ -37,6 +39,7 @@ class Page:
         self.interrupted = False
         self.failed = False
         self._said: set[str] = set()
+        self._mistakes: set[str] = set()  # of any repeat
         self._explained = False  # whether a job said in one line what is wrong
         self._rules: dict[int, str] = {}
         self._measuring: set[int] = set()
@@ -98,11 +101,21 @@ class Page:
             done, total = self._jobs_done, self._jobs
             left = self._seconds * (total - done) if self._seconds and total > done else None
             self.screen.move(moving_line(*progress, done, max(total, 1), left), line)
+        elif building(line):
+            self.screen.move(f"{WORDS['build_environment']}: {line.strip()}", line)
         elif line.startswith(INTERRUPTED):
             self.interrupted = True
         elif line.strip():
             self._explained |= line.startswith(MISTAKE)
-            self.stay(line)
+            if not (line.startswith(MISTAKE) and self._told_of_another_repeat(line)):
+                self.stay(line)
+
+    def _told_of_another_repeat(self, mistake: str) -> bool:
+        """Whether this mistake was met in another repeat before."""
+        alike = of_any_repeat(mistake)
+        known = alike in self._mistakes
+        self._mistakes.add(alike)
+        return known
 
     def stay(self, line: str) -> None:
         """Print a line that stays, once."""

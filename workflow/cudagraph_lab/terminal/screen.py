@@ -68,8 +68,9 @@ class Screen:
         if self._moving:
             text, since = self._moving
             passed = f" ({time.monotonic() - since:.0f} s)"
-            room = max(self.width - len(passed) - 1, 20)
-            self._write(_CLEAR + text[:room] + passed)
+            # Where both do not fit, the text is what counts.
+            line = text + passed
+            self._write(_CLEAR + (line if len(line) < self.width else text[: self.width - 1]))
 
     def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):

@@ -11,6 +11,11 @@ _PROGRESS = re.compile(
     r"(?P<what>starting.*|booting vLLM.*|round \d+ of .*|batch \d+: \w+ call, .*"
     r"|.*batch \d+: profiling.*)"
 )
+# What the build of vLLM's environment and uv in it say, hundreds of lines: each moves.
+_BUILDING = re.compile(
+    r"(building vLLM's environment|Using Python|Resolved|Downloading| ?Downloaded|Prepared"
+    r"|Installed|Bytecode compiled| [+]) .*"
+)
 # Snakemake's own words around the cause of an error, which stand in the log.
 _HEADING = re.compile(r'\w*(Error|Exception)( in [^\n]*)?( in file "[^"\n]*", line \d+)?:\s*')
 _FRAME = re.compile(r'  File "[^"\n]*", line \d+, in .*')
@@ -24,12 +29,19 @@ _NOT_ALL_DONE = ("At least one job did not complete", "Exiting because a job exe
 MISTAKE = "cudagraph-lab: "
 INTERRUPTED = f"{MISTAKE}interrupted"
 SENTENCES = 3
+_ALL_GAIN = "At every batch size measured the whole"
+_NO_GRAPHS = "CUDA graphs do not exist on a CPU"
 
 
 def progress_of(line: str) -> tuple[str, str] | None:
     """(run, what it does) of a line in which a measurement tells its progress; None of others."""
     found = _PROGRESS.fullmatch(line)
     return (found["run"], found["what"]) if found else None
+
+
+def building(line: str) -> bool:
+    """Whether a line tells how far the build of vLLM's environment is."""
+    return _BUILDING.fullmatch(line) is not None
 
 
 def error_lines(message: str, exception: str | None) -> list[str]:
@@ -48,6 +60,11 @@ def error_lines(message: str, exception: str | None) -> list[str]:
     return [line for line in kept if not line.startswith(_NOT_ALL_DONE)]
 
 
+def of_any_repeat(mistake: str) -> str:
+    """A mistake without the number of the repeat that met it."""
+    return re.sub(r"\b(rep(?:eat)? ?)\d+\b", r"\1", mistake)
+
+
 def minutes(seconds: float) -> str:
     """A duration as a person says it: whole minutes, or seconds below one and a half."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
@@ -55,10 +72,11 @@ def minutes(seconds: float) -> str:
 
 def moving_line(run: str, what: str, done: int, total: int, left_s: float | None) -> str:
     """What is measured now, how far all of it is, and how long the rest takes if that is known."""
-    left = f", about {minutes(left_s)} left" if left_s is not None else ""
-    # The number of a repeat in turn is that of the run.
-    name = "" if run.startswith("repeat ") else f"{run}: "
-    return f"run {min(done + 1, total)} of {total}{left} - {name}{what}"
+    left = f", ~{minutes(left_s)} left" if left_s is not None else ""
+    # In turn a repeat is one job for all arms, and its number is how far all of it is.
+    in_turn = run.startswith("repeat ")
+    unit, name = ("repeat", "") if in_turn else ("run", f"{run}: ")
+    return f"{unit} {min(done + 1, total)} of {total}{left} - {name}{what}"
 
 
 def stopped(kept: int, planned: int) -> str:
@@ -70,13 +88,14 @@ def stopped(kept: int, planned: int) -> str:
 
 def kept_beside_failure(kept: int, planned: int) -> str:
     """The line after what went wrong: what was measured beside it, and how to go on."""
-    return f"{kept} of {planned} runs kept; once that is mended, `make lab` goes on with the rest"
+    return f"{kept} of {planned} runs kept; `make lab` goes on with the rest"
 
 
 def first_sentences(markdown: str) -> list[str]:
     """The answer of a report in Markdown: what graphs bring, what held, what to set.
 
-    Without the marks of verdicts, which the page explains; of what held, the first.
+    Without the marks of verdicts, which the page explains; of what held, the first. What to set is
+    left out where there are no graphs to set.
     """
     lines = markdown.splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith("## ")), len(lines))
@@ -86,14 +105,20 @@ def first_sentences(markdown: str) -> list[str]:
     rows = [
         line[2:] for name in ("Held", "Set") for line in section if line.startswith(f"- **{name}")
     ]
-    rows = [_first_held(row) if "Held" in row[:8] else row for row in rows]
+    rows = [_first_held(row) if "Held" in row[:8] else row for row in rows if _NO_GRAPHS not in row]
     marks = re.compile(r"\*\*|`|(?<=[)×\d]) [?✓✗](?= )")
-    return [marks.sub("", line) for line in answer + rows][:SENTENCES]
+    return [_first_device(marks.sub("", line)) for line in answer + rows][:SENTENCES]
+
+
+def _first_device(sentence: str) -> str:
+    """Of an answer for two data sets the first, where what is said of both is true of each."""
+    return re.sub(rf"; .*(?=\. {_ALL_GAIN})", "", sentence)
 
 
 def _first_held(row: str) -> str:
-    first, _, others = re.split(r"(?<=\.) (?=[A-Z])", row)[0].partition("; ")
-    return f"{first}; and others." if others else first
+    """The first claim of a line that names several which held, and what was measured of it."""
+    first = re.split(r"(?<=\.) (?=[A-Z])", row)[0]
+    return re.sub(r"; (and )?that .*", ".", re.sub(r", and that .*?(?=: )", "", first))
 
 
 def wrapped(text: str, width: int, indent: str = "") -> Sequence[str]:
