@@ -42,12 +42,12 @@ class Judged(LedgerPart):
     id: str
     source: str
     value: float | bool | None
-    low: float | None  # None where there is no lower bound
-    high: float | None
-    in_sample: bool
-    post_hoc: bool  # not registered before the data set was measured
+    low: float | None = None  # None where there is no lower bound
+    high: float | None = None
+    in_sample: bool = False
+    post_hoc: bool = False  # not registered before the data set was measured
     verdict: Verdict
-    settle: str | None  # what would settle an inconclusive one
+    settle: str | None = None  # what would settle an inconclusive one
 
 
 class Number(LedgerPart):
@@ -57,16 +57,16 @@ class Number(LedgerPart):
     dataset: str
     value: float | bool | None
     unit: str
-    n: int
-    low: float | None
-    high: float | None
-    method: str | None
-    note: str | None
-    missing: str | None  # why there is no value
-    predictions: list[Judged]
+    n: int = 0
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+    note: str | None = None
+    missing: str | None = None  # why there is no value
+    predictions: list[Judged] = Field([])
     baselines: dict[str, float] = Field({})  # what simple rules say, by their names
-    unpredicted: str | None  # why nothing was predicted of it
-    files: list[str]  # that it was made from
+    unpredicted: str | None = None  # why nothing was predicted of it
+    files: list[str] = Field([])  # that it was made from
 
 
 class Ledger(LedgerPart):
