@@ -14,6 +14,7 @@ behind, which would only wake its queue; this process does not wait for that.
 
 import io
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -25,6 +26,7 @@ from snakemake_interface_executor_plugins import _common as executor_plugins
 
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.measure.leftovers import clear_leftovers
+from cudagraph_lab.terminal.words import wrapped
 from snakemake_logger_plugin_lab import LogHandler
 
 FROM_MAKE = "CUDAGRAPH_LAB_FROM_MAKE"  # set by the Makefile: the parent process is `make`
@@ -58,6 +60,12 @@ def main() -> int:
         done = args_to_api(options, parser)
     except KeyboardInterrupt:
         interrupted = True
+    except SystemExit as left:
+        # A mistake in the configuration; Snakemake has closed the logger, which would wrap it.
+        if isinstance(left.code, str) and sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            left.code = "\n".join(wrapped(left.code, width, "  "))
+        raise
     except Exception as error:
         print_exception(error)
     if LogHandler.current is not None:
