@@ -11,8 +11,8 @@ The rules: priors over all contrasts, a test decides whether repeats are blocks 
 below) unless arms are measured in turn ("in turn"), eager again is pooled into eager. Each row
 gives, in percent, how often an interval holds the truth: for the ratio of compiled and of
 graphs to eager over all batch sizes, for an arm against itself, for the fade over the end points
-and its slope, for spread between repeats and within them; then the median half-width of the
-ratio's interval, in percent, beside that of Welch's t.
+and its slope, for spread between repeats; then the median half-width of the ratio's interval, in
+percent, beside that of Welch's t.
 
 Run it with `python -m bench.coverage`, or with `normal` or `exponential` behind it for half of the
 table; a half takes some two minutes on one core. Standard errors are about 0.8 points for
@@ -28,11 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cudagraph_lab.statistics.blocks import repeats_are_blocks
-from cudagraph_lab.statistics.cells import log_means
+from cudagraph_lab.statistics.cells import logs_by_batch
 from cudagraph_lab.statistics.contrasts import estimate_sample, priors_of
 from cudagraph_lab.statistics.means import Estimate
-from cudagraph_lab.statistics.shapes import fade_samples, pair_samples, ratio_samples
-from cudagraph_lab.statistics.spread import variance_components
+from cudagraph_lab.statistics.shapes import Compared, fade_samples, pair_samples, ratio_samples
+from cudagraph_lab.statistics.spread import spread_between
 
 EXPERIMENTS = 150
 SEED = 20240504
@@ -43,7 +43,7 @@ SPREAD, ITERATION, ITERATIONS = 0.15, 0.10, 5
 OF_PROCESS = 0.4  # of the variance of an arm's own part; the rest is the cell's
 KINDS = ("normal", "exponential")  # effects of repeats, processes and bursts
 REPEATS = (3, 5, 8)
-COLUMNS = ("ratio", "itself", "fade", "slope", "between", "within", "±ratio", "±Welch")
+COLUMNS = ("ratio", "itself", "fade", "slope", "between", "±ratio", "±Welch")
 
 Floats = NDArray[np.float64]
 Rates = dict[str, dict[int, dict[int, list[float]]]]
@@ -86,22 +86,18 @@ def simulate(
     }
 
 
-def experiment(rates: Rates, in_turn: bool, truth: tuple[float, float], tally: Tally) -> None:
-    """Judge one simulated data set; `truth` is the spread between and within, as shares."""
-    # Averaging first changes no interval below, and spares most of the time.
-    means = {
-        arm: {b: {r: [math.exp(v)] for r, v in log_means(c).items()} for b, c in of.items()}
-        for arm, of in rates.items()
-    }
-    blocks = in_turn or repeats_are_blocks(list(means.values()))
-    sides = {
-        names: ([means[names[0]]], [means[n] for n in pooled(names[1])]) for names in CONTRASTS
-    }
-    ratios = {n: ratio_samples(*s, names=n, blocks=blocks) for n, s in sides.items()}
-    itself = ratio_samples(
-        [means["eager-again"]], [means["eager"]], names=("eager-again", "eager"), blocks=blocks
-    )
-    pairs = [p for n, s in sides.items() for p in pair_samples(*s, names=n, blocks=blocks)]
+def experiment(rates: Rates, in_turn: bool, truth: float, tally: Tally) -> None:
+    """Judge one simulated data set; `truth` is the spread between repeats, as a share."""
+    logs = {arm: logs_by_batch(cells, name=arm) for arm, cells in rates.items()}
+    blocks = in_turn or repeats_are_blocks(list(logs.values()))
+
+    def compared(numerator: str, *denominator: str, blocks: bool = blocks) -> Compared:
+        return Compared({numerator: logs[numerator]}, {n: logs[n] for n in denominator}, blocks)
+
+    sides = {names: compared(names[0], *pooled(names[1])) for names in CONTRASTS}
+    ratios = {names: ratio_samples(both) for names, both in sides.items()}
+    itself = ratio_samples(compared("eager-again", "eager"))
+    pairs = [pair for both in sides.values() for pair in pair_samples(both).values()]
     of_ratios = priors_of([s for x in (*ratios.values(), itself) for s in x.values()])
     of_fades = priors_of(pairs)
     for names in CONTRASTS[:2]:
@@ -109,24 +105,19 @@ def experiment(rates: Rates, in_turn: bool, truth: tuple[float, float], tally: T
             found = estimate_sample(sample, of_ratios)
             tally.add("ratio", found.low, found.high, 1)
             tally.widths["±ratio"].append(half_width(found))
-        fades = fade_samples(*sides[names], names=names, blocks=blocks)
+        fades = fade_samples(sides[names])
         for column, sample in zip(("fade", "slope"), fades.values(), strict=True):
             found = estimate_sample(sample, of_fades)
             tally.add(column, found.low, found.high, 1)
-        alone = ([means[name]] for name in names)
-        welch = estimate_sample(ratio_samples(*alone, names=names, blocks=False)[1], None)
+        welch = estimate_sample(compared(*names, blocks=False).sample({1: 1.0}), None)
         tally.widths["±Welch"].append(half_width(welch))
     for sample in itself.values():
         found = estimate_sample(sample, of_ratios)
         tally.add("itself", found.low, found.high, 1)
     for batch in BATCHES:
-        spread = variance_components(list(rates["compiled"][batch].values()))
-        for column, interval, sd in (
-            ("between", spread.between, truth[0]),
-            ("within", spread.within, truth[1]),
-        ):
-            low, high = interval or (None, None)
-            tally.add(column, low, high, sd)
+        spread = spread_between(list(rates["compiled"][batch].values()))
+        low, high = spread.interval or (None, None)
+        tally.add("between", low, high, truth)
 
 
 def pooled(arm: str) -> tuple[str, ...]:
@@ -155,15 +146,15 @@ def main(kinds: list[str]) -> None:
         # Every row has random numbers of its own, so that it can be run alone.
         row = [KINDS.index(kind), int(quiet), int(in_turn), int(100 * blocks), repeats]
         rng = np.random.default_rng([SEED, *row])
-        truth = (as_cv(SPREAD**2 / (1 - blocks)), as_cv(ITERATION**2))
+        truth = as_cv(SPREAD**2 / (1 - blocks))
         tally = Tally()
         for _ in range(EXPERIMENTS):
             rates = simulate(rng, repeats, blocks, kind == "exponential", quiet)
             experiment(rates, in_turn, truth, tally)
         rule = f"{blocks:.0%}, {'in turn' if in_turn else 'tested'}"
         cells = [kind, "one quiet" if quiet else "alike", rule, str(repeats)]
-        cells += [f"{100 * np.mean(tally.held[c]):.1f}" for c in COLUMNS[:6]]
-        cells += [f"{100 * np.median(tally.widths[c]):.0f}" for c in COLUMNS[6:]]
+        cells += [f"{100 * np.mean(tally.held[c]):.1f}" for c in COLUMNS[:5]]
+        cells += [f"{100 * np.median(tally.widths[c]):.0f}" for c in COLUMNS[5:]]
         print("| " + " | ".join(cells) + " |")
         sys.stdout.flush()
 

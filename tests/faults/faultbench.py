@@ -121,7 +121,7 @@ class Lab:
         (self.directory / "mine.yaml").write_text(yaml.safe_dump(self.changes))
         return [
             *(targets or self.records_by_name()),
-            *("--cores", "1", "--resources", "gpu=1"),
+            *("--executor", "local", "--cores", "1", "--resources", "gpu=1"),
             *("--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(self.directory)),
             *("--configfile", str(CONFIG), "mine.yaml"),
         ]

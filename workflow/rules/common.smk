@@ -40,6 +40,7 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.measure import leftovers
 from cudagraph_lab.measure import machine as hardware
 from cudagraph_lab.models.architecture import TABLES
+from cudagraph_lab.observations import kept
 
 if workflow.is_main_process:
     # Who clears what a killed Snakemake left can so tell that this one lives.
@@ -116,15 +117,18 @@ def records_of(name):
     return [placed(path) for path in datasets.records_of(name, plan_of(name), platform)]
 
 
+def sources_of(*stages):
+    """All sources of these stages, as paths."""
+    return sorted(
+        str(path)
+        for stage in stages
+        for path in Path(WORKFLOW, "cudagraph_lab", stage).rglob("*.py")
+    )
+
+
 def package(*stages):
     """All sources of these stages: a cheap rule depends on them, so that an edit runs it again."""
-    return local(
-        sorted(
-            str(path)
-            for stage in stages
-            for path in Path(WORKFLOW, "cudagraph_lab", stage).rglob("*.py")
-        )
-    )
+    return local(sources_of(*stages))
 
 
 # Tells the logger of `make lab` which lines are not Snakemake's.

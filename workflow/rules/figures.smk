@@ -29,5 +29,7 @@ rule plot_figures:
     localrule: True
     conda:
         "../../envs/pipeline.yaml"
+    # Figures are drawn side by side.
+    threads: 4
     script:
         "../scripts/plot_figures.py"

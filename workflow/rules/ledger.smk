@@ -32,6 +32,8 @@ rule build_ledger:
     localrule: True
     conda:
         "../../envs/pipeline.yaml"
+    # Data sets are judged side by side.
+    threads: 4
     params:
         registered=list(REGISTERS),
         settings=CONFIG.model_dump(

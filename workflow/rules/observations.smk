@@ -9,6 +9,19 @@ a job for each would spend its time on imports. All others have a job each.
 """
 
 SHIPPED = datasets.shipped_alone(DATASETS, PLANS)
+TABULATING = ("observations", "records", "engine", "design")
+
+
+@functools.cache
+def contents_of_shipped():
+    """Sixteen digits that stand for all that the tables of shipped records are made of."""
+    sources = [Path(path) for path in sources_of(*TABULATING)]
+    return digest(
+        [
+            kept.key_of([Path(path) for path in records], asked, sources)
+            for records, asked in asked_of(SHIPPED).values()
+        ]
+    )
 
 
 rule collect_observations:
@@ -16,7 +29,7 @@ rule collect_observations:
         records=lambda wildcards: records_of(wildcards.dataset),
         # What was set aside is missing, and is measured anew.
         aside=lambda wildcards: datasets.records_aside_of(wildcards.dataset),
-        package=package("observations", "records", "engine", "design"),
+        package=package(*TABULATING),
     output:
         datasets=["results/{dataset}/dataset.json"],
         tables=["results/{dataset}/observations.csv"],
@@ -31,6 +44,7 @@ rule collect_observations:
         # Snakemake compares the first alone, and prints before and after of what has changed.
         digest=lambda wildcards: digest(asked_of_dataset(wildcards.dataset)),
         asked=lambda wildcards, output: asked_of([wildcards.dataset]),
+        sources=lambda wildcards, output: sources_of(*TABULATING),
         cache_dir=lambda wildcards, output: CONFIG.cache_dir,
     script:
         "../scripts/collect_observations.py"
@@ -40,9 +54,7 @@ if SHIPPED:
 
     rule collect_shipped:
         input:
-            records=[path for name in SHIPPED for path in records_of(name)],
             aside=[path for name in SHIPPED for path in datasets.records_aside_of(name)],
-            package=package("observations", "records", "engine", "design"),
         output:
             datasets=[f"results/{name}/dataset.json" for name in SHIPPED],
             tables=[f"results/{name}/observations.csv" for name in SHIPPED],
@@ -54,8 +66,10 @@ if SHIPPED:
         # Tables that are not kept yet are made side by side.
         threads: 4
         params:
-            digest=digest([asked_of_dataset(name) for name in SHIPPED]),
+            # Not as inputs: Snakemake would hash each of them once for each output.
+            digest=lambda wildcards: contents_of_shipped(),
             asked=lambda wildcards, output: asked_of(SHIPPED),
+            sources=lambda wildcards, output: sources_of(*TABULATING),
             cache_dir=lambda wildcards, output: CONFIG.cache_dir,
         script:
             "../scripts/collect_observations.py"

@@ -53,6 +53,7 @@ with one_line_errors(snakemake.log[0]):
             *waiting_numbers(predictions, [dataset.name for dataset, _ in datasets]),
         ],
         snakemake.params.absent,
+        snakemake.threads,
     )
     claims = size_claims(make_index(ledger))
     ledger = ledger.model_copy(update={"numbers": [*ledger.numbers, *claims]})

@@ -1,6 +1,5 @@
 """Adapter: check the records of data sets and tabulate what they observed."""
 
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from cudagraph_lab.engine.environment import cache_directory
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.files import write_atomically
 from cudagraph_lab.observations.kept import kept_or_made
+from cudagraph_lab.side_by_side import side_by_side
 
 snakemake: Any  # given by Snakemake
 
@@ -28,7 +28,7 @@ def write(name: str, records: list[str], asked: dict[str, Any], dataset: str, ta
         cache_directory(snakemake.params.cache_dir) / "tables" / f"{name}.json",
         given,
         asked,
-        [Path(path) for path in snakemake.input.package],
+        [Path(path) for path in snakemake.params.sources],
         lambda: make(name, given, asked),
     )
     for path, text in zip((dataset, table), texts, strict=True):
@@ -45,9 +45,4 @@ with one_line_errors(snakemake.log[0]):
             strict=True,
         )
     ]
-    if len(given) == 1:
-        write(*given[0])
-    else:
-        with ProcessPoolExecutor(snakemake.threads) as pool:
-            for one in [pool.submit(write, *arguments) for arguments in given]:
-                one.result()
+    side_by_side(lambda arguments: write(*arguments), given, snakemake.threads)

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 
 from cudagraph_lab.engine.log_wordings import BACKEND_NAMES, WORDINGS, Wording, release
 from cudagraph_lab.engine.startup_facts import StartupFacts
-from cudagraph_lab.engine.startup_log import (
-    parse_engines,
-    parse_startup_log,
-    read_engines,
-)
+from cudagraph_lab.engine.startup_log import read_engines
+from tests.log_lines import parse_engines, parse_startup_log
 
 VERSIONS = ("0.6.3", "0.7.3", "0.8.1", "0.8.5", "0.10.1", "0.11.0", "0.17.1", "0.20.2", "0.22.1",
             "0.26.0", "0.28.0", "0.32.0", "0.33.0")  # fmt: skip

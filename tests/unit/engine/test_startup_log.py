@@ -14,12 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cudagraph_lab.engine.startup_facts import StartupFacts
-from cudagraph_lab.engine.startup_log import (
-    parse_engines,
-    parse_startup_log,
-    read_startup_log,
-)
+from cudagraph_lab.engine.startup_log import read_startup_log
 from cudagraph_lab.errors import LabError
+from tests.log_lines import parse_engines, parse_startup_log
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "startup_logs"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((FIXTURES / "expected.json").read_text())

@@ -13,8 +13,8 @@ EFFECTS = {1: 1.0, 2: 1.1, 3: 0.8, 4: 1.3, 5: 0.9}
 
 def arm(at_1, at_8, effects):
     return {
-        1: {repeat: [at_1 * effect] for repeat, effect in effects.items()},
-        8: {repeat: [at_8 * effect] for repeat, effect in effects.items()},
+        1: {repeat: math.log(at_1 * effect) for repeat, effect in effects.items()},
+        8: {repeat: math.log(at_8 * effect) for repeat, effect in effects.items()},
     }
 
 

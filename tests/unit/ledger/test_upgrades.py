@@ -98,7 +98,7 @@ def test_arms_of_two_versions_or_with_other_variables_never_count_as_one():
         "other": make_arm(env={"VLLM_USE_V2_MODEL_RUNNER": "1"}, **OLD),
     }
     dataset = make_dataset(arms=arms, contrasts={}, batch_sizes=[1])
-    measured = {arm: {1: {1: [1.0]}} for arm in arms}
+    measured = {arm: {1: {1: 0.0}} for arm in arms}
     assert alike(dataset, "a", measured) == ["a", "again"]
     assert alike(dataset, "new", measured) == ["new"]
 

@@ -13,7 +13,7 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics.cells import log_means
 from cudagraph_lab.statistics.contrasts import Side, estimate_sample, sample_of
 from cudagraph_lab.statistics.means import WIDEST, draw_locations, estimate_mean
-from cudagraph_lab.statistics.spread import variance_components
+from cudagraph_lab.statistics.spread import spread_between
 
 # Five significant digits, as a timer of a real run resolves at least: no hits on rounding.
 values = st.floats(0.01, 1e4).map(lambda x: float(f"{x:.5g}"))
@@ -230,7 +230,7 @@ def test_unusable_cells_are_named(cell, message):
     with pytest.raises(LabError, match=message):
         estimate_mean(cell, name="eager at 8")
     with pytest.raises(LabError, match=message):
-        variance_components(cell, name="eager at 8")
+        spread_between(cell, name="eager at 8")
 
 
 def test_spread_too_wide_gives_no_interval_rather_than_infinity():

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from cudagraph_lab.cli.options import add_engine
+
 if TYPE_CHECKING:
     from cudagraph_lab.ledger.extrapolated_speculation import Speculated
     from cudagraph_lab.ledger.extrapolations import Extrapolated
@@ -31,8 +33,6 @@ def add_extrapolate(commands: Any) -> None:
     )
     question.add_argument("--weight-bits", type=float, help="per weight, where quantized")
     question.add_argument("--batch", type=int, required=True)
-    question.add_argument("--tp", type=int, default=1, help="tensor parallelism (%(default)s)")
-    question.add_argument("--dtype", choices=["bf16", "fp16", "fp8"], default="bf16")
     question.add_argument(
         "--context", type=int, default=1024, help="mean tokens in a request's cache (%(default)s)"
     )
@@ -49,23 +49,7 @@ def add_extrapolate(commands: Any) -> None:
         question.add_argument(
             f"--{constant}", type=float, nargs=2, metavar=("LOW", "HIGH"), help=f"{what}, 90%%"
         )
-    question.add_argument(
-        "--draft",
-        help="draft model of speculative decoding, as --model; or ngram",
-    )
-    question.add_argument(
-        "--speculative-tokens", type=int, default=3, help="drafted for a step (%(default)s)"
-    )
-    question.add_argument(
-        "--async-scheduling",
-        action="store_true",
-        help="vLLM is told to schedule asynchronously beside --draft",
-    )
-    question.add_argument(
-        "--draft-graphs",
-        action="store_true",
-        help="the draft replays graphs, as vLLM 0.22.1 does not let a draft model do",
-    )
+    add_engine(question)
     question.add_argument("--json", action="store_true", help="print JSON")
     question.set_defaults(run=_extrapolate)
 

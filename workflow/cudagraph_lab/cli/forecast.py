@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from cudagraph_lab.cli.options import add_engine
+
 if TYPE_CHECKING:
     from cudagraph_lab.models.step import StepArm
 
@@ -30,8 +32,6 @@ def add_forecast(commands: Any) -> None:
     parser.add_argument("--batch", required=True, type=int, nargs="+")
     parser.add_argument("--dataset", required=True, help="name of the data set; * stands for any")
     parser.add_argument("--context", required=True, type=int, help="mean tokens of a request")
-    parser.add_argument("--tp", type=int, default=1, help="tensor parallelism (%(default)s)")
-    parser.add_argument("--dtype", choices=["bf16", "fp16", "fp8"], default="bf16")
     parser.add_argument(
         "--arms",
         nargs="*",
@@ -39,26 +39,13 @@ def add_forecast(commands: Any) -> None:
         default=["eager", "compiled", "graphs"],
         help="arms without speculation (all three)",
     )
-    parser.add_argument(
-        "--draft", help="of speculating arms: a name of config/models.yaml, or ngram"
-    )
-    parser.add_argument(
-        "--speculative-tokens", type=int, default=3, help="drafted for a step (%(default)s)"
-    )
+    add_engine(parser)
     parser.add_argument(
         "--speculating",
         nargs="+",
         default=["eager=spec-eager", "graphs=spec-graphs"],
         metavar="ARM=NAME",
         help="speculating arms by what they are: eager, compiled or graphs (%(default)s)",
-    )
-    parser.add_argument(
-        "--async-scheduling",
-        action="store_true",
-        help="speculating arms are told to schedule asynchronously",
-    )
-    parser.add_argument(
-        "--draft-graphs", action="store_true", help="the draft's passes replay graphs piecewise"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the draws (%(default)s)")
     parser.set_defaults(run=_forecast)

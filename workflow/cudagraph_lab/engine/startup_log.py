@@ -26,10 +26,13 @@ from cudagraph_lab.engine.log_wordings import Event, read_message
 from cudagraph_lab.engine.startup_facts import EngineLog, StartupFacts, facts_of
 from cudagraph_lab.errors import LabError
 
+NOTHING = facts_of(Boot(None, None, None, 0, 0)).facts  # of a log in which nothing is recognised
+
 
 def read_startup_log(path: Path) -> StartupFacts:
     """Read the facts of a log's engine, or of the first by name of several; see `read_engines`."""
-    return _first(read_engines(path))
+    engines = read_engines(path)
+    return engines[0].facts if engines else NOTHING
 
 
 def read_engines(path: Path) -> list[EngineLog]:
@@ -45,27 +48,14 @@ def read_engines(path: Path) -> list[EngineLog]:
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            return _parse(telling_lines(stream))
+            return parse_engines(telling_lines(stream))
     except (OSError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise LabError(f"start-up log {path}: {reason}; name a readable log file") from error
 
 
-def parse_startup_log(lines: Iterable[str]) -> StartupFacts:
-    r"""Read the facts from the lines of a log, which may hold `\r` and `\n` themselves."""
-    return _first(parse_engines(lines))
-
-
-def parse_engines(lines: Iterable[str]) -> list[EngineLog]:
-    r"""As `read_engines`, from lines, which may hold `\r` and `\n` themselves."""
-    return _parse(
-        (number, part)
-        for number, line in enumerate(lines, start=1)
-        for part in line.replace("\r", "\n").split("\n")
-    )
-
-
-def _parse(lines: Iterable[tuple[int, str]]) -> list[EngineLog]:
+def parse_engines(lines: Iterable[tuple[int, str]]) -> list[EngineLog]:
+    """As `read_engines`, from numbered lines that hold no line ends."""
     boots: list[Boot] = []
     now = 0
     for number, line in lines:
@@ -84,10 +74,6 @@ def _parse(lines: Iterable[tuple[int, str]]) -> list[EngineLog]:
 def _by_name(one: EngineLog) -> list[str]:
     """What puts DP2 before DP10."""
     return [part.zfill(9) for part in re.split(r"(\d+)", one.engine or "")]
-
-
-def _first(engines: list[EngineLog]) -> StartupFacts:
-    return engines[0].facts if engines else facts_of(Boot(None, None, None, 0, 0)).facts
 
 
 def _read_bars(boots: list[Boot], said: Said, line: int, now: int) -> None:

@@ -10,19 +10,21 @@ from matplotlib.figure import Figure
 from cudagraph_lab.figures.catalogue import FIGURES, Drawing
 from cudagraph_lab.figures.style import STYLE, drawing
 from cudagraph_lab.ledger.build import Ledger
-from cudagraph_lab.ledger.index import make_index
+from cudagraph_lab.ledger.index import Index, make_index
 
 
 def draw_figures(ledger: Ledger) -> list[tuple[Drawing, Figure]]:
     """All figures of FIGURES, in their order."""
     index = make_index(ledger)
+    return [draw_figure(index, name) for name in FIGURES]
+
+
+def draw_figure(index: Index, name: str) -> tuple[Drawing, Figure]:
+    """One of FIGURES, and what is said of it."""
+    module = import_module(f"cudagraph_lab.figures.plots.{name.replace('-', '_')}")
     with mpl.rc_context(fname=STYLE):
-        drawn = []
-        for name in FIGURES:
-            module = import_module(f"cudagraph_lab.figures.plots.{name.replace('-', '_')}")
-            figure, finding, shown = module.draw(index)
-            drawn.append((drawing(name, finding, shown), figure))
-        return drawn
+        figure, finding, shown = module.draw(index)
+    return drawing(name, finding, shown), figure
 
 
 def to_svg(figure: Figure) -> str:

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from cudagraph_lab.figures.colours import CONTEXT, colour_of
-from cudagraph_lab.figures.style import INK, panel_title, ratio_axis
+from cudagraph_lab.figures.style import INK, band, panel_title, ratio_axis
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain
@@ -32,8 +32,7 @@ def ranks_panel(axes: Axes, index: Index, device: str, rows: list[Sized]) -> lis
     line.sort(key=lambda point: point[0])
     if line:
         places = [tp for tp, _ in line]
-        lows, highs = ([float(getattr(n, e) or 1) for _, n in line] for e in ("low", "high"))
-        axes.fill_between(places, lows, highs, color=CONTEXT, alpha=0.2, linewidth=0)
+        band(axes, places, [n for _, n in line], CONTEXT, 0.2)
         values = [float(n.value or 1) for _, n in line]
         axes.plot(places, values, color=CONTEXT, linewidth=1.2, label=f"step model today, {device}")
     reached = [float(n.high or 1) for _, n in line] + [1.0]

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.figures.catalogue import FIGURES, Drawing
-from cudagraph_lab.ledger.build import Number
+from cudagraph_lab.ledger.build import Judged, Number
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain, trimmed
 from cudagraph_lab.observations.dataset import Dataset
@@ -36,6 +36,47 @@ def nothing(reason: str) -> Drawn:
     figure = Figure(figsize=(WIDTH, 0.8))
     figure.text(0.5, 0.5, reason, ha="center", va="center", color=INK)
     return figure, reason, []
+
+
+def panels(
+    count: int, height: float, below: float, *, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, two in a row; inches of a row, and of what stands below them."""
+    columns = min(2, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, height * rows + below))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+    every: list[Axes] = [axes for line in grid for axes in line]
+    for spare in every[count:]:
+        spare.remove()
+    return figure, every[:count]
+
+
+def footer(figure: Figure, text: str, size: float = 8.5) -> None:
+    """What marks and colours mean, below the panels."""
+    figure.supxlabel(text, fontsize=size, color=INK)
+
+
+def band(
+    axes: Axes,
+    places: Sequence[float],
+    ends: Sequence[Number | Judged],
+    colour: str,
+    alpha: float,
+    scale: float = 1.0,
+) -> None:
+    """As far as the intervals of numbers or the bounds of predictions reach."""
+    lows, highs = ([float(getattr(n, e) or 0) * scale for n in ends] for e in ("low", "high"))
+    axes.fill_between(places, lows, highs, color=colour, alpha=alpha, linewidth=0)
+
+
+def size_axis(axes: Axes, sizes: Sequence[float], left: float, right: float) -> None:
+    """Parameters of models on a logarithmic axis; `left` and `right` are its room beside them."""
+    names = [f"{n / 1e6:.0f}M" if n < 1e9 else f"{n / 1e9:.2g}B" for n in sizes]
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(sizes, names)
+    axes.set_xlim(min(sizes) / left, max(sizes) * right)
 
 
 def mark_of(index: Index, dataset: Dataset) -> str:

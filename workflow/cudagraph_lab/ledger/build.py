@@ -15,10 +15,11 @@ from cudagraph_lab.design.predictions import Prediction
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.forms import Form
 from cudagraph_lab.ledger.catalogue import WrittenId, parse
-from cudagraph_lab.ledger.registered_names import named_here, predicted_as, speaks_of
+from cudagraph_lab.ledger.registered_names import is_wild, named_here, predicted_as, speaks_of
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.verdicts import Verdict, judge, judge_claim
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +42,12 @@ class Judged(LedgerPart):
     id: str
     source: str
     value: float | bool | None
-    low: float | None  # None where there is no lower bound
-    high: float | None
-    in_sample: bool
-    post_hoc: bool  # not registered before the data set was measured
+    low: float | None = None  # None where there is no lower bound
+    high: float | None = None
+    in_sample: bool = False
+    post_hoc: bool = False  # not registered before the data set was measured
     verdict: Verdict
-    settle: str | None  # what would settle an inconclusive one
+    settle: str | None = None  # what would settle an inconclusive one
 
 
 class Number(LedgerPart):
@@ -56,16 +57,16 @@ class Number(LedgerPart):
     dataset: str
     value: float | bool | None
     unit: str
-    n: int
-    low: float | None
-    high: float | None
-    method: str | None
-    note: str | None
-    missing: str | None  # why there is no value
-    predictions: list[Judged]
+    n: int = 0
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+    note: str | None = None
+    missing: str | None = None  # why there is no value
+    predictions: list[Judged] = Field([])
     baselines: dict[str, float] = Field({})  # what simple rules say, by their names
-    unpredicted: str | None  # why nothing was predicted of it
-    files: list[str]  # that it was made from
+    unpredicted: str | None = None  # why nothing was predicted of it
+    files: list[str] = Field([])  # that it was made from
 
 
 class Ledger(LedgerPart):
@@ -87,11 +88,13 @@ def build_ledger(
     measured_here: Sequence[str],
     further: Sequence[Number] = (),
     absent_datasets: Sequence[str] = (),
+    processes: int = 1,
 ) -> Ledger:
     """Every number of every data set, judged, and `further` ones that no data set holds.
 
-    `registered` maps a data set to the hashes registered for it. Raises LabError
-    where an observation cannot be a measurement (not positive, not finite).
+    `registered` maps a data set to the hashes registered for it. Data sets are judged side by
+    side, by so many processes. Raises LabError where an observation cannot be a measurement (not
+    positive, not finite).
     """
     # Here, since the page needs the shapes of this module and waits for no SciPy.
     from cudagraph_lab.ledger.dataset_results import dataset_results
@@ -101,10 +104,11 @@ def build_ledger(
     from cudagraph_lab.ledger.scores import score_results
 
     datasets = in_order(datasets, settings.headline, measured_here)
-    numbers: list[Number] = []
-    for position, (dataset, table) in enumerate(datasets):
+
+    def numbers_of(pair: "tuple[Dataset, pd.DataFrame]") -> list[Number]:
+        dataset, table = pair
         results = dataset_results(dataset, table, settings)
-        if position == 0:
+        if pair is datasets[0]:
             results += comparison_results(datasets)
         if dataset.series is None:
             results += co_residence_results(dataset, table, datasets)
@@ -115,7 +119,9 @@ def build_ledger(
         further_results += _not_observed(results, dataset, about)
         said |= {result.id: _said_of(result, about, dataset) for result in further_results}
         results += further_results
-        numbers += [_judge_result(result, dataset, said[result.id], before) for result in results]
+        return [_judge_result(result, dataset, said[result.id], before) for result in results]
+
+    numbers = [n for found in side_by_side(numbers_of, datasets, processes) for n in found]
     names = (headline_of(dataset.contrasts, settings.headline) for dataset, _ in datasets)
     return Ledger(
         schema_version=SCHEMA_VERSION,
@@ -170,7 +176,7 @@ def _not_observed(
     known = {text for result in results for text in predicted_as(result.id, dataset.contrasts)}
     missing = {}
     for prediction in predictions:
-        wild = any(sign in prediction.number for sign in "*?[")
+        wild = is_wild(prediction.number)
         if prediction.baseline is not None or wild or prediction.number in known:
             continue
         try:

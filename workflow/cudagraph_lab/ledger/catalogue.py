@@ -60,10 +60,10 @@ STEP = Quantity(
     series=("sizes", "speculation"))
 SPREAD_BETWEEN = Quantity(
     "spread/between/{arm}/b{batch}", "relative", "spread between processes",
-    ("statistics.spread.variance_components",), "lower")
+    ("statistics.spread.spread_between",), "lower")
 SPREAD_NODES = Quantity(
     "spread/nodes/{arm}/b{batch}", "relative", "spread between nodes",
-    ("ledger.quantities.arms.node_spread", "statistics.spread.variance_components"), "lower")
+    ("ledger.quantities.arms.node_spread", "statistics.spread.spread_between"), "lower")
 ENERGY = Quantity(
     "energy/{arm}/b{batch}", "J/token", "energy of a token", MEAN, "lower",
     mean_of="energy_j_per_token")

@@ -1,8 +1,10 @@
 """All numbers of one data set, family by family, before they are judged."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
-from cudagraph_lab.config.contrast import Contrast, headline_of
+from cudagraph_lab.config.contrast import headline_of
 from cudagraph_lab.ledger.catalogue import BUSY_S, CAPTURE_GIB, CAPTURE_S, KERNELS
 from cudagraph_lab.ledger.cells import Cells, cells_of
 from cudagraph_lab.ledger.quantities.arms import arm_results, node_spread, output_results
@@ -51,55 +53,44 @@ def dataset_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -
 
     Of a data set of a series, those that the series is asked for.
     """
+    return [r for r in _all_results(dataset, table, settings) if _is_asked(dataset, r)]
+
+
+def _all_results(dataset: Dataset, table: pd.DataFrame, settings: Settings) -> Iterator[Result]:
     known = read_throughputs(dataset, table)
     decoding = read_throughputs(dataset, table, decode_alone=True)
     timed, startup = cells_of(table, role="timed"), cells_of(table, role="startup")
     profiled = cells_of(table, role="profile")
     name = headline_of(dataset.contrasts, settings.headline)
     headline = dataset.contrasts[name] if name else None
-    results = _of_arms(dataset, known, timed)
+    yield from _of_arms(dataset, known, timed)
     for contrast in dataset.contrasts:
-        results += contrast_results(dataset, contrast, known, settings.seed)
-        results += step_ratio_results(dataset, contrast, decoding)
-        results += upgrade_results(dataset, contrast, table, known)
-    results += speculation_results(dataset, decoding)
+        yield from contrast_results(dataset, contrast, known, settings.seed)
+        yield from step_ratio_results(dataset, contrast, decoding)
+        yield from upgrade_results(dataset, contrast, table, known)
+    yield from speculation_results(dataset, decoding)
     if headline is not None:
-        results += interaction_results(dataset, known)
-        results += capture_results(dataset, headline, startup)
+        yield from interaction_results(dataset, known)
+        yield from capture_results(dataset, headline, startup)
         if dataset.series is None:  # what takes time
-            results += launch_model_results(dataset, headline, timed, profiled, settings.seed)
-            results += _of_payoff(dataset, headline, table, known, settings)
-        results += kv_results(dataset, headline, startup)
-        results += compile_cache_results(dataset, headline, startup)
-        results += ladder_results(dataset, startup, settings.batch_mix, settings.ladder_rungs)
-    results += [
-        timed_share(dataset, table),
-        *output_results(dataset),
-        *startup_results(dataset, startup),
-        *capture_fit_results(startup),
-        *profile_results(dataset, headline, profiled),
-    ]
-    return [result for result in results if _is_asked(dataset, result)]
-
-
-def _of_payoff(
-    dataset: Dataset,
-    headline: Contrast,
-    table: pd.DataFrame,
-    known: Throughputs,
-    settings: Settings,
-) -> list[Result]:
-    """What a step saves, what graphs cost at a start, and when that has paid."""
-    startup = cells_of(table, role="startup")
-    savings = read_savings(dataset, headline, known, settings.seed)
-    starts = read_start_costs(dataset, headline, table, settings.seed)
-    results = saving_results(dataset, headline, savings)
-    counts = profile_of(dataset, headline, cells_of(table, role="profile"))
-    if counts is not None and CALIBRATED_AT in savings:
-        results.append(launch_cost(savings[CALIBRATED_AT], counts))
-    results += start_results(starts)
-    results += tax_results(dataset, headline, startup, starts, settings.restarts_per_day)
-    return results + break_even_results(dataset, headline, starts, savings)
+            yield from launch_model_results(dataset, headline, timed, profiled, settings.seed)
+            savings = read_savings(dataset, headline, known, settings.seed)
+            starts = read_start_costs(dataset, headline, table, settings.seed)
+            yield from saving_results(dataset, headline, savings)
+            counts = profile_of(dataset, headline, profiled)
+            if counts is not None and CALIBRATED_AT in savings:
+                yield launch_cost(savings[CALIBRATED_AT], counts)
+            yield from start_results(starts)
+            yield from tax_results(dataset, headline, startup, starts, settings.restarts_per_day)
+            yield from break_even_results(dataset, headline, starts, savings)
+        yield from kv_results(dataset, headline, startup)
+        yield from compile_cache_results(dataset, headline, startup)
+        yield from ladder_results(dataset, startup, settings.batch_mix, settings.ladder_rungs)
+    yield timed_share(dataset, table)
+    yield from output_results(dataset)
+    yield from startup_results(dataset, startup)
+    yield from capture_fit_results(startup)
+    yield from profile_results(dataset, headline, profiled)
 
 
 def in_series(dataset: Dataset, number: NumberId) -> bool:
@@ -125,14 +116,10 @@ def _is_asked(dataset: Dataset, result: Result) -> bool:
     return key.phase in PHASES_OF_SIZE
 
 
-def _of_arms(dataset: Dataset, known: Throughputs, timed: Cells) -> list[Result]:
-    results = []
+def _of_arms(dataset: Dataset, known: Throughputs, timed: Cells) -> Iterator[Result]:
     for arm, facts in dataset.arms.items():
-        if facts.purpose != "timed":
-            continue
-        for batch in dataset.batch_sizes:
-            results += arm_results(arm, batch, timed, facts.reason)
+        for batch in dataset.batch_sizes if facts.purpose == "timed" else ():
+            yield from arm_results(arm, batch, timed, facts.reason)
             if len(dataset.nodes) > 1:
                 repeats = known.arms.get(arm, {}).get(batch, {})
-                results.append(node_spread(dataset, repeats, arm, batch))
-    return results
+                yield node_spread(dataset, repeats, arm, batch)

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from cudagraph_lab.ledger.throughputs import ArmCells
-from cudagraph_lab.statistics.cells import Floats, Logs, log_means
+from cudagraph_lab.statistics.cells import ArmLogs, Floats, Logs
 from cudagraph_lab.statistics.contrasts import draw_together
 
 # With 4,000 draws the ends of a quotient differ by a tenth of its width from seed to seed.
@@ -28,7 +27,7 @@ class Drawn:
 
 
 def draw_cells(
-    arms: Mapping[str, ArmCells], places: Sequence[Place], *, blocks: bool, seed: int
+    arms: Mapping[str, ArmLogs], places: Sequence[Place], *, blocks: bool, seed: int
 ) -> Drawn:
     """The mean logs of these cells of a data set, with draws of them.
 
@@ -52,13 +51,13 @@ def draw_cells(
     return Drawn(logs, [drawn[i] for i in range(len(places))], n)
 
 
-def pooled_logs(arms: Mapping[str, ArmCells], place: Place, *, blocks: bool) -> Logs:
+def pooled_logs(arms: Mapping[str, ArmLogs], place: Place, *, blocks: bool) -> Logs:
     """The mean logs of a place, by repeat where repeats are blocks, else by process.
 
     Within a block, arms of the place count with their mean.
     """
     names, batch = place
-    known = {arm: log_means(arms[arm][batch], name=f"{arm} at batch {batch}") for arm in names}
+    known = {arm: arms[arm][batch] for arm in names}
     if blocks:
         repeats = sorted(set().union(*known.values()))
         return {r: fmean(logs[r] for logs in known.values() if r in logs) for r in repeats}

@@ -15,15 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.catalogue import (
-    BACKTEST,
-    BACKTEST_HITS,
-    BACKTEST_INFEASIBLE,
-    BACKTEST_TESTED,
-    BACKTEST_WIDTH,
-    EXTRAPOLATION,
-)
 from cudagraph_lab.ledger.hosts import CalibratedHost, read_host, speed_on
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.verdicts import judge
@@ -174,17 +167,15 @@ def outlook_numbers(questions: Sequence[Mapping[str, Any]]) -> list[Number]:
 
 def outlook_number(id: NumberId, value: float | None, **fields: Any) -> Number:
     """A number that no run of ours is behind; `fields` are those of Number."""
-    empty: dict[str, Any] = {
-        "n": 0, "low": None, "high": None, "method": None, "note": None, "missing": None,
-        "predictions": [], "unpredicted": "no prediction was registered for this number",
-        "files": [f"config/{path.name}" for path in TABLES],
-    }  # fmt: skip
-    return Number(
-        id=id,
-        dataset=OUTLOOK,
-        value=value,
-        unit=id.quantity.unit,
-        **{**empty, **fields},
+    why = None if "predictions" in fields else "no prediction was registered for this number"
+    known = {"unpredicted": why, "files": [f"config/{path.name}" for path in TABLES]}
+    return Number(id=id, dataset=OUTLOOK, value=value, unit=id.quantity.unit, **{**known, **fields})
+
+
+def forecast_number(id: NumberId, said: Forecast, method: str = BOUNDS, **fields: Any) -> Number:
+    """A forecast: its median with the bounds of 90%."""
+    return outlook_number(
+        id, said.median, low=said.low_90, high=said.high_90, method=method, **fields
     )
 
 
@@ -193,12 +184,9 @@ def _forecast_number(
 ) -> Number:
     keys = ("device", "model", "tp", "dtype", "batch")
     half = f"50% between {said.ratio.low_50:.3g} and {said.ratio.high_50:.3g}"
-    return outlook_number(
-        EXTRAPOLATION(**{key: question[key] for key in keys}),
-        said.ratio.median,
-        low=said.ratio.low_90,
-        high=said.ratio.high_90,
-        method=BOUNDS,
+    return forecast_number(
+        catalogue.EXTRAPOLATION(**{key: question[key] for key in keys}),
+        said.ratio,
         note="; ".join([half, *said.rests_on]),
         predictions=judged,
         unpredicted=None if judged else "this is itself a prediction; nobody here measured it",
@@ -213,8 +201,6 @@ def _claimed(name: str, claim: Claim, said: Extrapolated) -> Judged:
         value=None,
         low=claim.low,
         high=claim.high,
-        in_sample=False,
-        post_hoc=False,
         verdict=verdict,
         settle="a measurement there" if verdict == "inconclusive" else None,
     )
@@ -235,13 +221,11 @@ def _backtested(row: BacktestRow) -> Number:
         value=said.median,
         low=said.low_90,
         high=said.high_90,
-        in_sample=False,
         post_hoc=True,
         verdict=judge(row.published, None, None, said.low_90, said.high_90),
-        settle=None,
     )
     return outlook_number(
-        BACKTEST(pair=row.pair),
+        catalogue.BACKTEST(pair=row.pair),
         row.published,
         n=1,
         note="; ".join(notes) or None,
@@ -254,12 +238,12 @@ def _summary(rows: Sequence[BacktestRow]) -> list[Number]:
     """The back-test as a whole; what cannot be as published is counted and not judged."""
     said = [(row.published, row.forecast) for row in rows if not row.below_floor]
     hits = sum(one.low_90 <= published <= one.high_90 for published, one in said)
-    n = len(said)
+    n, width = len(said), median(one.high_90 / one.low_90 for _, one in said)
     return [
-        outlook_number(BACKTEST_HITS(), hits, n=n),
-        outlook_number(BACKTEST_TESTED(), n, n=n),
-        outlook_number(BACKTEST_INFEASIBLE(), len(rows) - n, n=len(rows),
+        outlook_number(catalogue.BACKTEST_HITS(), hits, n=n),
+        outlook_number(catalogue.BACKTEST_TESTED(), n, n=n),
+        outlook_number(catalogue.BACKTEST_INFEASIBLE(), len(rows) - n, n=len(rows),
                 note="published faster than the roofline allows; a hit there is no evidence"),
-        outlook_number(BACKTEST_WIDTH(), median(one.high_90 / one.low_90 for _, one in said), n=n,
+        outlook_number(catalogue.BACKTEST_WIDTH(), width, n=n,
                 note="high over low of the bounds of 90%: how little a hit says"),
     ]  # fmt: skip

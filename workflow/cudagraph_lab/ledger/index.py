@@ -86,6 +86,11 @@ def with_quantity(index: Index, dataset: str, quantity: Quantity) -> list[Number
     return [n for n in index.by_quantity.get((dataset, quantity), []) if has_value(n)]
 
 
+def everywhere(index: Index, quantity: Quantity) -> list[Number]:
+    """The numbers of a quantity that have a value, of every data set and of none."""
+    return [n for name in index.groups for n in with_quantity(index, name, quantity)]
+
+
 def has_value(number: Number) -> bool:
     """Whether a number has a value or, as an extrapolation has, a bracket."""
     return number.value is not None or number.low is not None
@@ -102,11 +107,25 @@ def ratios(index: Index, dataset: str, role: Role) -> dict[int, Number]:
     return dict(sorted(found.items()))
 
 
-def contrast_of_role(index: Index, dataset: str, role: Role) -> tuple[str, Contrast] | None:
-    """The contrast with this role, by name; one that was measured before one that was not."""
-    named = [(n, c) for n, c in index.datasets[dataset].contrasts.items() if c.role == role]
-    measured = {number.id.contrast for number in with_quantity(index, dataset, RATIO)}
-    return next((pair for pair in named if pair[0] in measured), next(iter(named), None))
+def contrast_of_role(index: Index, dataset: str, role: Role) -> Contrast | None:
+    """The contrast with this role; one that was measured before one that was not."""
+    named = {n: c for n, c in index.datasets[dataset].contrasts.items() if c.role == role}
+    measured = [n.id.contrast for n in with_quantity(index, dataset, RATIO)]
+    return next((named[n] for n in measured if n in named), next(iter(named.values()), None))
+
+
+def of_primary(
+    index: Index, dataset: str, quantity: Quantity, **keys: str | int
+) -> tuple[Number, Number] | None:
+    """A quantity of both arms of the primary contrast, eager before graphs; None without both."""
+    sides = contrast_of_role(index, dataset, "primary")
+    if sides is None:
+        return None
+    eager, graphs = (
+        value_at(index, dataset, quantity(arm=arm, **keys))
+        for arm in (sides.denominator, sides.numerator)
+    )
+    return None if eager is None or graphs is None else (eager, graphs)
 
 
 def having(index: Index, role: Role) -> list[Dataset]:

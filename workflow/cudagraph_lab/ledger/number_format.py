@@ -61,7 +61,7 @@ def written(number: Number) -> tuple[str, str | None, str | None]:
     if isinstance(number.value, bool):
         return claim_in_words(number), None, None
     factor, _ = unit_of(number)
-    signed = number.id.quantity is MODEL_ERROR
+    signed = number.id.quantity == MODEL_ERROR
     value = number.value * factor
     if number.low is None or number.high is None or not number.high > number.low:
         return trimmed(value, signed, _significant(number)), None, None

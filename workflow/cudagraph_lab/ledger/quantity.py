@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from cudagraph_lab.config.contrast import Role
@@ -60,7 +60,7 @@ class Quantity:
             raise TypeError(f"{self.template} takes {', '.join(self.key_names)}, not {keys}")
         return NumberId(self, tuple((name, keys[name]) for name in self.key_names))
 
-    @property
+    @cached_property
     def key_names(self) -> tuple[str, ...]:
         """The keys of its ids, in their order."""
         return tuple(re.findall(r"\{(\w+)\}", self.template))

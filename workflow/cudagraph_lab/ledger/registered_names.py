@@ -15,6 +15,8 @@ from cudagraph_lab.ledger.quantity import NumberId
 # before contrasts had roles; every other role has the name that they use.
 REGISTERED_NAMES: Mapping[Role, str] = {"primary": "bundle", "a_a": "noise"}
 
+WILD = frozenset("*?[")
+
 
 def registered_name(role: Role) -> str | None:
     """The name that predictions give the contrast of a role; None for a contrast without one."""
@@ -37,7 +39,14 @@ def predicted_as(number: NumberId, contrasts: Mapping[str, Contrast]) -> list[st
 
 def speaks_of(pattern: str, names: Sequence[str]) -> bool:
     """Whether a prediction with this pattern is about a number that is `predicted_as` `names`."""
-    return any(fnmatchcase(name, pattern) for name in names)
+    if is_wild(pattern):
+        return any(fnmatchcase(name, pattern) for name in names)
+    return pattern in names
+
+
+def is_wild(pattern: str) -> bool:
+    """Whether a prediction with this pattern is about more than the one number that it names."""
+    return not WILD.isdisjoint(pattern)
 
 
 def named_here(number: NumberId, contrasts: Mapping[str, Contrast]) -> NumberId:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict
 
 from cudagraph_lab.ledger.quantity import NumberId
+from cudagraph_lab.statistics.cells import read_cell
 from cudagraph_lab.statistics.contrasts import Priors, Sample, error_of, estimate_sample
-from cudagraph_lab.statistics.means import Estimate, error_of_mean, estimate_mean
+from cudagraph_lab.statistics.means import Estimate, error_of_cell, estimate_cell
 from cudagraph_lab.statistics.power import Settling, repeats_to_settle
 from cudagraph_lab.statistics.quotients import Quotient
 from cudagraph_lab.statistics.uncertainty import Error
@@ -47,7 +47,7 @@ def estimated(
     number: NumberId, estimate: Estimate, arms: list[str], settle: Settle | None = None
 ) -> Result:
     """A number with the interval of an estimate."""
-    return Result(id=number, arms=arms, settle=settle, **asdict(estimate))
+    return Result(id=number, arms=arms, settle=settle, **vars(estimate))
 
 
 def bounded(
@@ -102,9 +102,10 @@ def contrasted(number: NumberId, sample: Sample, priors: Priors | None, arms: li
 
 def mean(number: NumberId, cell: list[list[float]], arms: list[str]) -> Result:
     """The mean over the repeats of a cell, with its interval and what would settle a prediction."""
-    estimate = estimate_mean(cell, name=str(number))
-    error = error_of_mean(cell, name=str(number))
-    return estimated(number, estimate, arms, _settling(math.log(estimate.value), error))
+    known = read_cell(cell, str(number))
+    estimate = estimate_cell(known)
+    settle = _settling(math.log(estimate.value), error_of_cell(known))
+    return estimated(number, estimate, arms, settle)
 
 
 def _settling(log: float, error: Error | None) -> Settle:

@@ -7,18 +7,7 @@ was not read from it.
 from collections.abc import Iterable, Mapping, Sequence
 
 from cudagraph_lab.design.predictions import Prediction
-from cudagraph_lab.ledger.catalogue import (
-    NEEDED_IN_EAGER,
-    RATIO,
-    SCORE_50,
-    SCORE_90,
-    SCORE_ERROR,
-    SCORE_WIS,
-    SKILL,
-    STEP,
-    STEP_RATIO,
-    TOKENS_TO_PAY,
-)
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.quantity import NumberId, Quantity
 from cudagraph_lab.ledger.results import Result
 from cudagraph_lab.observations.dataset import Dataset
@@ -27,11 +16,11 @@ from cudagraph_lab.statistics.scores import Scored, score, skill
 Forecasted = tuple[Result, Prediction, Mapping[str, float]]  # with baselines by their names
 # What is forecast with two pairs of bounds.
 FAMILIES: dict[Quantity, str] = {
-    STEP: "steps",
-    STEP_RATIO: "step-ratios",
-    RATIO: "ratios",
-    TOKENS_TO_PAY: "speculation",
-    NEEDED_IN_EAGER: "speculation",
+    catalogue.STEP: "steps",
+    catalogue.STEP_RATIO: "step-ratios",
+    catalogue.RATIO: "ratios",
+    catalogue.TOKENS_TO_PAY: "speculation",
+    catalogue.NEEDED_IN_EAGER: "speculation",
 }
 
 
@@ -65,10 +54,10 @@ def score_results(
 def _of_family(family: str, rows: Sequence[Forecasted]) -> list[Result]:
     made = score([_scored(result, one) for result, one, _ in rows])
     values = {
-        SCORE_WIS(family=family): made.interval_score,
-        SCORE_ERROR(family=family): made.median_error,
-        SCORE_50(family=family): made.within_50,
-        SCORE_90(family=family): made.within_90,
+        catalogue.SCORE_WIS(family=family): made.interval_score,
+        catalogue.SCORE_ERROR(family=family): made.median_error,
+        catalogue.SCORE_50(family=family): made.within_50,
+        catalogue.SCORE_90(family=family): made.within_90,
     }
     every = [result for result, _, _ in rows]
     scores = [_number(number, value, every) for number, value in values.items()]
@@ -77,7 +66,7 @@ def _of_family(family: str, rows: Sequence[Forecasted]) -> list[Result]:
         ours = [float(one.value or 0) for _, one, _ in both]
         theirs = [baselines[name] for _, _, baselines in both]
         seen = [float(result.value or 0) for result, _, _ in both]
-        number = SKILL(family=family, baseline=name)
+        number = catalogue.SKILL(family=family, baseline=name)
         scores.append(_number(number, skill(ours, theirs, seen), [row[0] for row in both]))
     return scores
 

@@ -9,7 +9,8 @@ from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import BACKTEST, BUSY_S, CURVE, STARTUP, STEP, STEP_RATIO
 from cudagraph_lab.ledger.index import (
     Index,
-    contrast_of_role,
+    everywhere,
+    of_primary,
     ratios,
     short_device,
     short_model,
@@ -174,17 +175,11 @@ def _step_ratios(index: Index, dataset: Dataset) -> dict[int, Number]:
 
 def plain_steps(index: Index, dataset: str) -> dict[int, tuple[Number, Number, Number]]:
     """By batch size: the speed-up of a step, the step in eager, the step with graphs."""
-    facts = index.datasets[dataset]
-    pair = contrast_of_role(index, dataset, "primary")
-    found = {}
-    for size, gain in _step_ratios(index, facts).items():
-        slow, fast = (
-            value_at(index, dataset, STEP(arm=arm, batch=size))
-            for arm in ((pair[1].denominator, pair[1].numerator) if pair else ("", ""))
-        )
-        if slow is not None and fast is not None:
-            found[size] = (gain, slow, fast)
-    return found
+    return {
+        size: (gain, *steps)
+        for size, gain in _step_ratios(index, index.datasets[dataset]).items()
+        if (steps := of_primary(index, dataset, STEP, batch=size)) is not None
+    }
 
 
 def impossible(index: Index, dataset: Dataset) -> list[int]:
@@ -195,10 +190,7 @@ def impossible(index: Index, dataset: Dataset) -> list[int]:
     if dataset.kind != "transcribed":
         return []
     left_out = [
-        float(number.value or 0)
-        for name in index.groups
-        for number in with_quantity(index, name, BACKTEST)
-        if not number.predictions
+        float(number.value or 0) for number in everywhere(index, BACKTEST) if not number.predictions
     ]
     return [
         size
@@ -228,12 +220,11 @@ def curves(index: Index) -> list[Curve]:
     """The curves of the ledger; the models of each from small to large."""
     models = read_models()
     found: dict[tuple[str, str, int, int], list[tuple[float, Number]]] = {}
-    for name in index.groups:
-        for number in with_quantity(index, name, CURVE):
-            key = number.id
-            place = (str(key.host), str(key.device), int(key.tp), int(key.batch))
-            size = float(models[str(key.model)].parameters)
-            found.setdefault(place, []).append((size, number))
+    for number in everywhere(index, CURVE):
+        key = number.id
+        place = (str(key.host), str(key.device), int(key.tp), int(key.batch))
+        size = float(models[str(key.model)].parameters)
+        found.setdefault(place, []).append((size, number))
     return [
         Curve(*place, sorted(points, key=lambda point: point[0])) for place, points in found.items()
     ]

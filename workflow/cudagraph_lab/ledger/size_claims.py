@@ -70,9 +70,6 @@ def _claim(number: NumberId, pairs: Sequence[Pair], names: str) -> Number:
         id=CLAIM,
         source=SOURCE,
         value=True,
-        low=None,
-        high=None,
-        in_sample=False,
         post_hoc=True,  # this reading was written down after the sizes were measured
         verdict=verdict,
         settle="more repeats" if verdict == "inconclusive" else None,
@@ -84,7 +81,6 @@ def _claim(number: NumberId, pairs: Sequence[Pair], names: str) -> Number:
         n=repeats,
         note=f"{names}; {len(pairs)} pairs",
         predictions=[judged],
-        unpredicted=None,
         files=list(files),
     )
 

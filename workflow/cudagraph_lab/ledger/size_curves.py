@@ -12,6 +12,7 @@ name OUTLOOK; `cudagraph-lab extrapolate` gives the same for the same question:
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,10 @@ from cudagraph_lab.ledger.catalogue import (
     CURVE_HOST_S,
     CURVE_LAUNCH,
 )
-from cudagraph_lab.ledger.extrapolations import BOUNDS, SEED, machine, outlook_number
+from cudagraph_lab.ledger.extrapolations import SEED, forecast_number, machine, outlook_number
 from cudagraph_lab.ledger.hosts import CalibratedHost, calibrate, mean_context
-from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.models.architecture import read_devices, read_models
-from cudagraph_lab.models.forecast import Answer, Forecast, Question, answer, forecast
+from cudagraph_lab.models.forecast import Answer, Question, answer, forecast
 from cudagraph_lab.models.own import with_own
 from cudagraph_lab.models.step import Assumed, Host, StepArm, read_assumed, unknown_host
 from cudagraph_lab.observations.dataset import Dataset
@@ -46,6 +46,7 @@ BATCH = 1
 LOSING = 1.1  # speed-up below which the lab speaks of single-digit percents
 ARMS: tuple[StepArm, ...] = ("eager", "graphs")
 ITSELF = "this is itself a forecast"
+_number = partial(forecast_number, unpredicted=ITSELF)
 
 
 def curve_numbers(datasets: "Sequence[tuple[Dataset, pd.DataFrame]]") -> list[Number]:
@@ -119,12 +120,12 @@ def _curve(
         ratio = forecast(said.ratio)
         points.append((float(models[model].parameters), ratio.median))
         note = f"{context} tokens a request, bf16"
-        numbers.append(_number(CURVE(model=model, **keys), ratio, BOUNDS, note=note))
+        numbers.append(_number(CURVE(model=model, **keys), ratio, note=note))
         for arm in ARMS if parts else ():
             step = said.steps[arm]
             for quantity, draws in ((CURVE_HOST_S, step.host_s), (CURVE_GPU_S, step.gpu_s)):
                 number = quantity(arm=arm, model=model, **keys)
-                numbers.append(_number(number, forecast(draws), BOUNDS))
+                numbers.append(_number(number, forecast(draws)))
     if points:
         at = crossing(points, LOSING)
         why = "the curve does not pass this speed-up between the models shown"
@@ -151,16 +152,4 @@ def crossing(points: Sequence[tuple[float, float]], level: float) -> float | Non
 def _launch_cost(host: str, constants: Host) -> Number:
     cost = forecast(np.asarray(constants.per_launch_s["eager"]) * 1e6)
     method = "fitted" if host != QUICK else "assumed bounds of 90%"
-    return _number(CURVE_LAUNCH(host=host), cost, method)
-
-
-def _number(id: NumberId, said: Forecast, method: str, note: str | None = None) -> Number:
-    return outlook_number(
-        id,
-        said.median,
-        low=said.low_90,
-        high=said.high_90,
-        method=method,
-        note=note,
-        unpredicted=ITSELF,
-    )
+    return _number(CURVE_LAUNCH(host=host), cost, method=method)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import pandas as pd
 
@@ -10,26 +9,26 @@ from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.cells import repeats_of
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.blocks import repeats_are_blocks
-from cudagraph_lab.statistics.cells import log_means
+from cudagraph_lab.statistics.cells import ArmLogs, logs_by_batch
 from cudagraph_lab.statistics.contrasts import Priors, Sample, Side, priors_of, sample_of
-from cudagraph_lab.statistics.shapes import fade_samples, pair_samples, ratio_samples
+from cudagraph_lab.statistics.shapes import Compared, pair_samples, ratio_samples
 
-# Batch size, repeat, and the values of its timed calls.
-ArmCells = Mapping[int, Mapping[int, Sequence[float]]]
-Sides = tuple[list[str], list[str]]  # the arms that count as numerator and as denominator
+_Cells = Mapping[int, Mapping[int, Sequence[float]]]  # batch size, repeat, values of timed calls
+Logs = Mapping[str, ArmLogs]  # by arm
 
 
 @dataclass(frozen=True)
 class Throughputs:
     """Timed throughputs by arm, and the variances that moderate those of single contrasts.
 
-    `steps` holds seconds per decode step: measured from first to last token, else a batch over
-    its throughput, prefill included. `blocks` says whether repeats are blocks: arms in turn share
-    theirs by design, arms apart where the data show it.
+    `arms` and `steps` hold the mean logs of each repeat, `steps` of seconds per decode step:
+    measured from first to last token, else a batch over its throughput, prefill included. `blocks`
+    says whether repeats are blocks: arms in turn share theirs by design, arms apart where the data
+    show it.
     """
 
-    arms: Mapping[str, ArmCells]
-    steps: Mapping[str, ArmCells]
+    arms: Logs
+    steps: Logs
     blocks: bool
     ratio_priors: Priors | None
     fade_priors: Priors | None
@@ -41,15 +40,11 @@ def read_throughputs(
     """The throughputs of a data set's timed calls; `table` is that of its observations.
 
     With `decode_alone` they are batch over seconds per decode step, so that prefill and the first
-    token are left out.
+    token are left out. Raises LabError for a value that cannot be a measurement.
     """
-    steps = read_steps(table)
-    arms: Mapping[str, ArmCells] = timed_by_arm(table, "throughput")
-    if decode_alone:
-        arms = {
-            arm: {batch: _over(batch, cell) for batch, cell in cells.items()}
-            for arm, cells in timed_by_arm(table, "decode_s_per_step").items()
-        }
+    rates, decoding = (_timed_by_arm(table, name) for name in ("throughput", "decode_s_per_step"))
+    arms = _logs(_over_batch(decoding) if decode_alone else rates)
+    steps = _steps(rates, decoding)
     blocks = dataset.measured == "in_turn" or _share_repeats(arms)
     without = Throughputs(arms, steps, blocks, None, None)
     ratios: list[Sample] = []
@@ -58,28 +53,32 @@ def read_throughputs(
         # The two sides of co-residence are minutes apart: their variance is no other contrast's.
         if contrast.role == "co_resident":
             continue
-        if (sides := sides_of(dataset, contrast, without)) is not None:
-            ratios += samples_of(without, sides).values()
-            pairs += pairs_of(without, sides).values()
+        if (sides := compared(dataset, contrast, without)) is not None:
+            ratios += ratio_samples(sides).values()
+            pairs += pair_samples(sides).values()
     return Throughputs(arms, steps, blocks, priors_of(ratios), priors_of(pairs))
 
 
-def read_steps(table: pd.DataFrame) -> dict[str, ArmCells]:
-    """Seconds per decode step of the timed calls, by arm; see `Throughputs`."""
-    measured = timed_by_arm(table, "decode_s_per_step")
-    return {
-        arm: {
-            batch: measured.get(arm, {}).get(batch) or _over(batch, cell)
-            for batch, cell in cells.items()
-        }
-        for arm, cells in timed_by_arm(table, "throughput").items()
-    }
+def read_steps(table: pd.DataFrame) -> Logs:
+    """Seconds per decode step of the timed calls, as mean logs; see `Throughputs`."""
+    return _steps(_timed_by_arm(table, "throughput"), _timed_by_arm(table, "decode_s_per_step"))
 
 
-def timed_by_arm(
-    table: pd.DataFrame, quantity: str
-) -> dict[str, dict[int, dict[int, list[float]]]]:
-    """What the timed calls observed of a quantity: by arm, batch size and repeat."""
+def _steps(rates: Mapping[str, _Cells], decoding: Mapping[str, _Cells]) -> Logs:
+    by_rate = _over_batch(rates)
+    return _logs({arm: {**cells, **decoding.get(arm, {})} for arm, cells in by_rate.items()})
+
+
+def logs_by_arm(table: pd.DataFrame, quantity: str) -> Logs:
+    """What the timed calls observed of a quantity, as the mean logs of each repeat."""
+    return _logs(_timed_by_arm(table, quantity))
+
+
+def _logs(arms: Mapping[str, _Cells]) -> Logs:
+    return {arm: logs_by_batch(cells, name=arm) for arm, cells in arms.items()}
+
+
+def _timed_by_arm(table: pd.DataFrame, quantity: str) -> Mapping[str, _Cells]:
     arms: dict[str, dict[int, dict[int, list[float]]]] = {}
     for (arm, _, batch), repeats in repeats_of(table, "timed", quantity).items():
         if batch is not None:
@@ -87,33 +86,37 @@ def timed_by_arm(
     return arms
 
 
-def _over(batch: int, cell: Mapping[int, Sequence[float]]) -> dict[int, list[float]]:
+def _over_batch(arms: Mapping[str, _Cells]) -> Mapping[str, _Cells]:
     """Rates of steps, or steps of rates: the batch size over each."""
-    return {repeat: [batch / value for value in values] for repeat, values in cell.items()}
+    return {
+        arm: {
+            batch: {repeat: [batch / value for value in values] for repeat, values in cell.items()}
+            for batch, cell in cells.items()
+        }
+        for arm, cells in arms.items()
+    }
 
 
-def _share_repeats(arms: Mapping[str, ArmCells]) -> bool:
+def _share_repeats(arms: Logs) -> bool:
     common = set.intersection(*(set(arm) for arm in arms.values())) if arms else set()
     return bool(common) and repeats_are_blocks(list(arms.values()))
 
 
-def sides_of(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Sides | None:
-    """The arms of each side of a contrast; None where a side was not measured.
+def compared(dataset: Dataset, contrast: Contrast, known: Throughputs) -> Compared | None:
+    """The two sides of a contrast; None where one was not measured.
 
     Timed arms with equal settings count as one: `eager-again` beside `eager`. An arm
     against itself is never pooled, since its ratio is the noise floor.
     """
-    if contrast.numerator not in known.arms or contrast.denominator not in known.arms:
+    names = contrast.numerator, contrast.denominator
+    if any(arm not in known.arms for arm in names):
         return None
-    if contrast.role == "a_a":
-        return [contrast.numerator], [contrast.denominator]
-    return (
-        alike(dataset, contrast.numerator, known.arms),
-        alike(dataset, contrast.denominator, known.arms),
-    )
+    sides = ([arm] if contrast.role == "a_a" else alike(dataset, arm, known.arms) for arm in names)
+    numerator, denominator = ({arm: known.arms[arm] for arm in side} for side in sides)
+    return Compared(numerator, denominator, known.blocks)
 
 
-def alike(dataset: Dataset, arm: str, measured: Mapping[str, ArmCells]) -> list[str]:
+def alike(dataset: Dataset, arm: str, measured: Logs) -> list[str]:
     """The arm, and those with its purpose and settings, measured as it was, that have all of its
     batch sizes.
     """
@@ -129,40 +132,11 @@ def alike(dataset: Dataset, arm: str, measured: Mapping[str, ArmCells]) -> list[
     return [arm, *others]
 
 
-def samples_of(known: Throughputs, sides: Sides) -> dict[int, Sample]:
-    """The speed-up at each batch size that both sides have."""
-    return ratio_samples(*_cells(known, sides), names=_names(sides), blocks=known.blocks)
-
-
-def looks_of(known: Throughputs, sides: Sides) -> dict[tuple[int, ...], Sample]:
-    """The looks at a speed-up's fall over the batch sizes; see `shapes.fade_samples`."""
-    return fade_samples(*_cells(known, sides), names=_names(sides), blocks=known.blocks)
-
-
 def sample_of_arms(
     known: Throughputs, weights: Mapping[str, float], batch: int, name: str
 ) -> Sample | None:
     """The product of arms' rates, each to the power of its weight; None where one was not run."""
     if any(batch not in known.arms.get(arm, {}) for arm in weights):
         return None
-    sides = [
-        Side(weight, (log_means(known.arms[arm][batch], name=arm),), arm)
-        for arm, weight in weights.items()
-    ]
+    sides = [Side(weight, (known.arms[arm][batch],), arm) for arm, weight in weights.items()]
     return sample_of(sides, blocks=known.blocks, name=name)
-
-
-def pairs_of(known: Throughputs, sides: Sides) -> dict[tuple[int, int], Sample]:
-    """The speed-up at a batch size over that at a larger one, for every pair of them."""
-    cells = _cells(known, sides)
-    batches = sorted(set.intersection(*(set(arm) for side in cells for arm in side)))
-    samples = pair_samples(*cells, names=_names(sides), blocks=known.blocks)
-    return dict(zip(combinations(batches, 2), samples, strict=True))
-
-
-def _cells(known: Throughputs, sides: Sides) -> tuple[list[ArmCells], list[ArmCells]]:
-    return [known.arms[arm] for arm in sides[0]], [known.arms[arm] for arm in sides[1]]
-
-
-def _names(sides: Sides) -> tuple[str, str]:
-    return sides[0][0], sides[1][0]

@@ -1,6 +1,7 @@
 """What speculative decoding did in a cell: acceptance, tokens of a step, replays of the draft."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from cudagraph_lab.records.call import Call, Cell
 from cudagraph_lab.records.record import Record
@@ -25,41 +26,38 @@ def tokens_per_step(calls: Sequence[Call], output_tokens: int) -> float | None:
     return tokens / steps if steps else None
 
 
-def draft_passes(cell: Cell) -> dict[str, int]:
+def draft_passes(cell: Cell) -> Counter[str]:
     """Passes of the draft model by graph mode, over the calls in which they were counted."""
-    counted: dict[str, int] = {}
+    counted: Counter[str] = Counter()
     for call in cell.calls:
         for one in call.draft_passes or []:
-            counted[one.mode] = counted.get(one.mode, 0) + one.count
+            counted[one.mode] += one.count
     return counted
 
 
 def replayed_share(cell: Cell) -> float | None:
     """Share of the draft's passes that replayed a graph; None where they were not counted."""
     counted = draft_passes(cell)
-    total = sum(counted.values())
-    return (total - counted.get("NONE", 0)) / total if total else None
+    total = counted.total()
+    return (total - counted["NONE"]) / total if total else None
 
 
-def draft_warnings(records: Sequence[Record]) -> list[str]:
+def draft_warnings(records: Iterable[Record]) -> Iterator[str]:
     """What to know of the draft's graphs where the target has some: unknown, or not replayed."""
-    warnings: dict[str, None] = {}
     for record in records:
         resolved = record.resolved
         if resolved is None or resolved.draft is None or resolved.cudagraph_mode == "NONE":
             continue
         if resolved.draft.cudagraph_mode == "NONE":
-            warnings["vLLM captured no graphs for the draft: its passes ran without"] = None
+            yield "vLLM captured no graphs for the draft: its passes ran without"
             continue
         for cell in record.cells:
             counted = draft_passes(cell)
-            where, total = f"repeat {record.repeat}, batch {cell.batch}", sum(counted.values())
+            where, total = f"repeat {record.repeat}, batch {cell.batch}", counted.total()
             if not total:
-                warnings[
+                yield (
                     f"{where}: whether the draft replayed graphs is unknown: its passes were not "
                     "counted"
-                ] = None
-            elif (without := counted.get("NONE", 0)) > total / 20:
-                ran = f"{without} of {total} passes of the draft ran without a graph"
-                warnings[f"{where}: {ran}"] = None
-    return list(warnings)
+                )
+            elif (without := counted["NONE"]) > total / 20:
+                yield f"{where}: {without} of {total} passes of the draft ran without a graph"

@@ -1,5 +1,6 @@
 """The decode steps of a call: how many tokens they carry, and in which graph mode they ran."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from cudagraph_lab.records.call import Call
@@ -50,20 +51,19 @@ def expected_decode_mode(resolved: Resolved, tokens: int) -> str:
     return "FULL" if resolved.cudagraph_mode.startswith("FULL") else resolved.cudagraph_mode
 
 
-def decode_steps(call: Call, tokens: int | None) -> dict[tuple[str, int], int]:
+def decode_steps(call: Call, tokens: int | None) -> Counter[tuple[str, int]]:
     """Steps that carried exactly so many tokens: (mode, padded tokens) to count."""
-    counted: dict[tuple[str, int], int] = {}
+    counted: Counter[tuple[str, int]] = Counter()
     for step in call.steps or []:
         if step.unpadded_tokens == tokens:
-            key = (step.mode, step.padded_tokens)
-            counted[key] = counted.get(key, 0) + step.count
+            counted[step.mode, step.padded_tokens] += step.count
     return counted
 
 
 def share_in_mode(call: Call, tokens: int | None, mode: str) -> float | None:
     """Share of the steps of so many tokens that ran in this graph mode; None without any."""
     counted = decode_steps(call, tokens)
-    total = sum(counted.values())
+    total = counted.total()
     if not total:
         return None
     return sum(count for (ran, _), count in counted.items() if ran == mode) / total

@@ -74,8 +74,8 @@ def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType
         status, reason = _judge_mode(records[0], resolved)
         if status == "ok":
             status, reason = _judge_replay(whole)
-            warnings += batch_warnings(whole) + parted_calls(whole) + steps_without_drafts(whole)
-            warnings += draft_warnings(whole)
+            for some in (batch_warnings, parted_calls, steps_without_drafts, draft_warnings):
+                warnings += dict.fromkeys(some(whole))
     return Arm(
         status=status,
         reason=reason,
@@ -86,7 +86,11 @@ def judge_arm(records: list[Record], mends: Mapping[int, str] = MappingProxyType
         measured=request.measured,
         repeats=len(whole),
         resolved=f"{resolved.compile_mode} / {resolved.cudagraph_mode}" if resolved else None,
-        warnings=(warnings if whole else []) + rank_warnings(whole) + condition_warnings(whole),
+        warnings=[
+            *(warnings if whole else []),
+            *dict.fromkeys(rank_warnings(whole)),
+            *condition_warnings(whole),
+        ],
     )
 
 

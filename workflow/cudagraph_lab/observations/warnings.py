@@ -1,125 +1,121 @@
 """What a reader must know beside numbers that count: steps without a graph, and the conditions."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
 from cudagraph_lab.observations.steps import (
     decode_steps,
     never_replayed,
     speculative_tokens,
     step_tokens,
 )
+from cudagraph_lab.records.call import Cell
 from cudagraph_lab.records.record import Record
 
 # Reasons for lower clocks that say nothing of the measurement.
 HARMLESS_CLOCK_REASONS = {"gpu_idle", "applications_clocks_setting", "display_clock_setting"}
 
 
-def parted_calls(records: list[Record]) -> list[str]:
+def parted_calls(records: Iterable[Record]) -> Iterator[str]:
     """Batches of which some timed calls never ran as one decode step, though others did."""
-    warnings = []
-    for record in records:
-        for cell in record.cells:
-            tokens = step_tokens(record, cell.batch)
-            observed = [call for call in cell.timed() if call.steps]
-            parted = sum(not decode_steps(call, tokens) for call in observed)
-            if 0 < parted < len(observed):
-                warnings.append(
-                    f"repeat {record.repeat}, batch {cell.batch}: in {parted} of {len(observed)} "
-                    f"calls no step carried all {tokens} tokens, since requests arrived in waves"
-                )
-    return warnings
+    for record, cell in cells_of(records):
+        tokens = step_tokens(record, cell.batch)
+        observed = [call for call in cell.timed() if call.steps]
+        parted = sum(not decode_steps(call, tokens) for call in observed)
+        if 0 < parted < len(observed):
+            yield (
+                f"repeat {record.repeat}, batch {cell.batch}: in {parted} of {len(observed)} "
+                f"calls no step carried all {tokens} tokens, since requests arrived in waves"
+            )
 
 
-def steps_without_drafts(records: list[Record]) -> list[str]:
+def cells_of(records: Iterable[Record]) -> Iterator[tuple[Record, Cell]]:
+    """Every cell with its record."""
+    return ((record, cell) for record in records for cell in record.cells)
+
+
+def steps_without_drafts(records: Iterable[Record]) -> Iterator[str]:
     """Batches whose steps mostly lacked drafts that they could carry, and how they ran.
 
     A drafter may propose fewer than it can, such as n-grams that find no match. The proof of
     replay is of the steps with all drafts; this accounts for the others.
     """
-    warnings = []
-    for record in records:
-        drafts = speculative_tokens(record)
-        for cell in record.cells if drafts else []:
-            tokens = step_tokens(record, cell.batch)
-            steps = [step for call in cell.timed() for step in call.steps or []]
-            others: dict[str, int] = {}
-            for step in steps:
-                if step.unpadded_tokens != tokens:
-                    others[step.mode] = others.get(step.mode, 0) + step.count
-            total = sum(step.count for step in steps)
-            if (other := sum(others.values())) > total / 2:
-                ran = ", ".join(f"{count} ran as {mode}" for mode, count in sorted(others.items()))
-                warnings.append(
-                    f"repeat {record.repeat}, batch {cell.batch}: {total - other} of {total} steps "
-                    f"carried the {tokens} tokens of a step with all {drafts} drafts; of the "
-                    f"others {ran}"
-                )
-    return warnings
+    for record, cell in cells_of(records):
+        drafts, tokens = speculative_tokens(record), step_tokens(record, cell.batch)
+        if not drafts:
+            continue
+        steps = [step for call in cell.timed() for step in call.steps or []]
+        others: Counter[str] = Counter()
+        for step in steps:
+            if step.unpadded_tokens != tokens:
+                others[step.mode] += step.count
+        total, other = sum(step.count for step in steps), others.total()
+        if other > total / 2:
+            ran = ", ".join(f"{count} ran as {mode}" for mode, count in sorted(others.items()))
+            yield (
+                f"repeat {record.repeat}, batch {cell.batch}: {total - other} of {total} steps "
+                f"carried the {tokens} tokens of a step with all {drafts} drafts; of the "
+                f"others {ran}"
+            )
 
 
-def batch_warnings(records: list[Record]) -> list[str]:
+def batch_warnings(records: Iterable[Record]) -> Iterator[str]:
     """Batches that ran without a graph, in part or whole, and batches that never ran as such."""
-    warnings: dict[str, None] = {}
-    for record in records:
-        resolved = record.resolved
+    for record, cell in cells_of(records):
+        resolved, batch = record.resolved, cell.batch
         if resolved is None:
             continue
-        for cell in record.cells:
-            batch, most = cell.batch, resolved.max_num_seqs
-            if batch > most:
-                warnings[
-                    f"batch {batch}: vLLM ran at most {most} requests at a time (max_num_seqs), "
-                    f"so its numbers are those of batch {most}, served in turn"
-                ] = None
-            for tokens in never_replayed(record, batch):
-                observed = any(decode_steps(call, tokens) for call in cell.timed())
-                ran = "ran" if observed else "were expected to run (not observed)"
-                top = max(resolved.capture_sizes, default=0)
-                warnings[
-                    f"batch {batch}: decode steps of {tokens} tokens are above the largest "
-                    f"captured size ({top}): they {ran} without a graph"
-                ] = None
-    return list(warnings)
+        if batch > (most := resolved.max_num_seqs):
+            yield (
+                f"batch {batch}: vLLM ran at most {most} requests at a time (max_num_seqs), "
+                f"so its numbers are those of batch {most}, served in turn"
+            )
+        for tokens in never_replayed(record, batch):
+            observed = any(decode_steps(call, tokens) for call in cell.timed())
+            ran = "ran" if observed else "were expected to run (not observed)"
+            top = max(resolved.capture_sizes, default=0)
+            yield (
+                f"batch {batch}: decode steps of {tokens} tokens are above the largest "
+                f"captured size ({top}): they {ran} without a graph"
+            )
 
 
-def condition_warnings(records: list[Record]) -> list[str]:
+def condition_warnings(records: Iterable[Record]) -> Iterator[str]:
     """What a reader should know of the conditions: unsteady iterations, throttling, company."""
     from cudagraph_lab.statistics.steadiness import unsteady
 
-    warnings = []
     for record in records:
         where = f"repeat {record.repeat}"
         observed = any(call.steps for cell in record.cells for call in cell.timed())
         timed = record.kind == "measured" and record.request.purpose == "timed"
         if timed and record.cells and not observed:
-            warnings.append(f"{where}: which graphs were replayed was not observed")
+            yield f"{where}: which graphs were replayed was not observed"
         for cell in record.cells:
             rates = [call.throughput for call in cell.timed()]
             if rates and (found := unsteady(rates)) is not None:
-                warnings.append(f"{where}, batch {cell.batch}: {found.reason}; {found.remedy}")
+                yield f"{where}, batch {cell.batch}: {found.reason}; {found.remedy}"
         reasons = {r for c in record.conditions for r in c.throttle_reasons or []}
         if throttled := sorted(reasons - HARMLESS_CLOCK_REASONS):
-            warnings.append(f"{where}: the GPU lowered its clocks ({', '.join(throttled)})")
+            yield f"{where}: the GPU lowered its clocks ({', '.join(throttled)})"
         if any(c.foreign_processes for c in record.conditions):
-            warnings.append(f"{where}: another process used the device meanwhile")
+            yield f"{where}: another process used the device meanwhile"
         if (load := foreign_load(record)) is not None:
-            warnings.append(f"{where}: {load}")
-    return warnings
+            yield f"{where}: {load}"
 
 
-def rank_warnings(records: list[Record]) -> list[str]:
+def rank_warnings(records: Iterable[Record]) -> Iterator[str]:
     """Where ranks of one engine, which do the same work, are not alike."""
-    warnings: dict[str, None] = {}
     for record in records:
-        ranks = record.ranks or []
-        for one in ranks:
+        for one in record.ranks or []:
+            first = (record.ranks or [one])[0]
             what = list(one.differs)
-            if one.graphs != ranks[0].graphs:
-                what.append(f"{one.graphs} captured graphs in place of {ranks[0].graphs}")
+            if one.graphs != first.graphs:
+                what.append(f"{one.graphs} captured graphs in place of {first.graphs}")
             if what:
-                warnings[
-                    f"repeat {record.repeat}: rank {one.rank} differs from rank "
-                    f"{ranks[0].rank} in {', '.join(what)}"
-                ] = None
-    return list(warnings)
+                yield (
+                    f"repeat {record.repeat}: rank {one.rank} differs from rank {first.rank} in "
+                    f"{', '.join(what)}"
+                )
 
 
 def own_load(record: Record) -> int | None:

@@ -5,39 +5,41 @@ from dataclasses import dataclass, replace
 
 from cudagraph_lab.config.contrast import Role
 from cudagraph_lab.design.predictions import FORECAST, LAB, predicted_by
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.catalogue import (
-    CAPTURE_GIB,
-    CAPTURE_S,
-    FADE,
-    KERNELS,
-    NO_INVERSION,
-    RATIO,
-    REPLAYED_SHARE,
-    SHAPES_FULL,
-    SHAPES_PIECEWISE,
-    SPREAD_BETWEEN,
-)
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 
-# Who speaks, by the first word of a prediction's id.
-SPEAKERS = {
-    LAB: "the course lab",
-    "claim": "the course lab",
-    "vllm": "vLLM’s own rules",
-    "code": "vLLM’s source code",
-    "expect": "our expectation",
-    "trial": "a trial on the same kind of device",
-    "model": "our extrapolation",
-    "extrapolation": "our extrapolation",
-    "shipped": "earlier runs on the same kind of device",
-    FORECAST: "our step model",
-    "step-model": "our step model",
-    "backtest": "our step model",
-    "transfer": "carried over from another device",
-    "upgrade": "“an upgrade changes nothing”",
+# Who predicted, by the first word of a prediction's id; a sentence opens with the second, "that"
+# follows.
+SPEAKERS: dict[str, tuple[str, str]] = {
+    LAB: ("the course lab", "the course lab said"),
+    "claim": ("the course lab", "the course lab said"),
+    "vllm": ("vLLM’s own rules", "vLLM’s own rules say"),
+    "code": ("vLLM’s source code", "vLLM’s source code says"),
+    "expect": ("our expectation", "we expected"),
+    "trial": (
+        "a trial on the same kind of device",
+        "after a trial on the same kind of device, we expected",
+    ),
+    "model": ("our extrapolation", "our extrapolation said"),
+    "extrapolation": ("our extrapolation", "our extrapolation said"),
+    "shipped": (
+        "earlier runs on the same kind of device",
+        "after earlier runs on the same kind of device, we expected",
+    ),
+    FORECAST: ("our step model", "our step model forecast"),
+    "step-model": ("our step model", "our step model said"),
+    "backtest": ("our step model", "our step model says"),
+    "transfer": (
+        "carried over from another device",
+        "after runs on another device, we expected",
+    ),
+    "upgrade": (
+        "“an upgrade changes nothing”",
+        "we took an upgrade to change nothing, so",
+    ),
 }
 ROLE_WORDS: dict[Role, str] = {
     "primary": "graphs and compilation together",
@@ -56,16 +58,16 @@ ROLE_WORDS: dict[Role, str] = {
 }
 # What a reader wants to know first, and in which words.
 IMPORTANT: dict[Quantity, str] = {
-    NO_INVERSION: "never slower at any batch size",
-    FADE: "the gain falls steadily with the batch",
-    RATIO: "speed-up",
-    CAPTURE_S: "seconds of capture",
-    CAPTURE_GIB: "memory of the graphs",
-    REPLAYED_SHARE: "which steps replay a full graph",
-    SHAPES_PIECEWISE: "sizes captured piecewise",
-    SHAPES_FULL: "sizes captured in full",
-    SPREAD_BETWEEN: "spread between processes",
-    KERNELS: "kernels a step",
+    catalogue.NO_INVERSION: "never slower at any batch size",
+    catalogue.FADE: "the gain falls steadily with the batch",
+    catalogue.RATIO: "speed-up",
+    catalogue.CAPTURE_S: "seconds of capture",
+    catalogue.CAPTURE_GIB: "memory of the graphs",
+    catalogue.REPLAYED_SHARE: "which steps replay a full graph",
+    catalogue.SHAPES_PIECEWISE: "sizes captured piecewise",
+    catalogue.SHAPES_FULL: "sizes captured in full",
+    catalogue.SPREAD_BETWEEN: "spread between processes",
+    catalogue.KERNELS: "kernels a step",
 }
 
 
@@ -81,12 +83,12 @@ class Claims:
     @property
     def key(self) -> str:
         """What tells the family from the others, as counts on the page name it."""
-        return f"{self.prefix}|{self.quantity.template}|{self.role or ''}"
+        return key_of(self.prefix, self.quantity, self.role)
 
     @property
     def speaker(self) -> str:
         """Who predicted."""
-        return SPEAKERS.get(self.prefix, self.prefix)
+        return SPEAKERS.get(self.prefix, (self.prefix, ""))[0]
 
     @property
     def subject(self) -> str:
@@ -125,6 +127,11 @@ class Claims:
         ]
 
 
+def key_of(prefix: str, quantity: Quantity, role: Role | None = None) -> str:
+    """What tells a family from the others, as counts on the page name it."""
+    return f"{prefix}|{quantity.template}|{role or ''}"
+
+
 def importance(claims: Claims) -> tuple[int, bool]:
     """The place of a family among what a reader wants to know first."""
     order = list(IMPORTANT)
@@ -134,7 +141,7 @@ def importance(claims: Claims) -> tuple[int, bool]:
 
 def lab_first(claims: Claims) -> tuple[bool, tuple[int, bool]]:
     """The place of a family where the course lab's claims come first, then the important ones."""
-    return claims.speaker != SPEAKERS[LAB], importance(claims)
+    return claims.speaker != SPEAKERS[LAB][0], importance(claims)
 
 
 def families(index: Index) -> list[Claims]:

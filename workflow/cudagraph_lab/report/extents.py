@@ -30,7 +30,7 @@ def extent(pairs: Sequence[tuple[Number, Judged]]) -> Line:
         said.append(end("low", min(lows, key=lambda pair: float(pair[1].low or 0))))
     if highs:
         said.append(end("high", max(highs, key=lambda pair: float(pair[1].high or 0))))
-    return say("{ends}, by number", ends=join(said, " to ", " to "))
+    return say("{ends}, by number", ends=join(said, " to "))
 
 
 def span(numbers: Sequence[Number]) -> Line:

@@ -249,13 +249,22 @@ def say(template: str, **pieces: Piece | Line) -> Line:
     return tuple(line)
 
 
-def join(lines: Sequence[Line], between: str = ", ", last: str = " and ") -> Line:
-    """Lines as an enumeration: a, b and c."""
+def join(
+    parts: Sequence[Piece | Line], between: str | None = None, last: str | None = None
+) -> Line:
+    """Pieces or lines as an enumeration: a, b and c.
+
+    `between` stands before the last one as well, unless `last` does.
+    """
+    if last is None:
+        last = " and " if between is None else between
+    if between is None:
+        between = ", "
     joined: list[Piece] = []
-    for place, line in enumerate(lines):
+    for place, part in enumerate(parts):
         if place:
-            joined.append(last if place == len(lines) - 1 else between)
-        joined += line
+            joined.append(last if place == len(parts) - 1 else between)
+        joined += part if isinstance(part, tuple) else (part,)
     return tuple(joined)
 
 

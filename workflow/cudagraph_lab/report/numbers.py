@@ -163,7 +163,7 @@ def weakness(number: Number, judged: Judged) -> Line:
         said.append(("the bounds lie inside the noise; more repeats may not settle it",))
     if judged.verdict == "not measured":
         said.append((Exempt(number.missing or "no reason is given"),))
-    return (" (", *join(said, "; ", "; "), ")") if said else ()
+    return (" (", *join(said, "; "), ")") if said else ()
 
 
 def noted(index: Index, number: Number, interval: bool = True) -> Line:
@@ -231,7 +231,7 @@ def label(index: Index, number: Number) -> Line:
             words.append(_sides(index, number.dataset, str(given)))
         else:
             words.append((Exempt(str(given), "key"),))
-    return join(words, ", ", ", ")
+    return join(words, ", ")
 
 
 def _sides(index: Index, dataset: str, contrast: str) -> Line:
@@ -268,7 +268,7 @@ def batch(size: int) -> Exempt:
 
 def batches(sizes: Sequence[int]) -> Line:
     """Batch sizes in words: 1, 8 and 64."""
-    return join([(batch(size),) for size in sizes])
+    return join([batch(size) for size in sizes])
 
 
 def level() -> Exempt:

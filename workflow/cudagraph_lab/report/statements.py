@@ -1,109 +1,56 @@
 """Predictions as sentences: who said what of a number, and what was measured instead."""
 
-from cudagraph_lab.design.predictions import FORECAST, LAB
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.catalogue import (
-    ACCEPTED_SHARE,
-    BACKTEST,
-    BUSY_S,
-    CAPTURE_GIB,
-    CAPTURE_S,
-    CAPTURE_TAX,
-    DRAFT_REPLAYED_SHARE,
-    ENERGY,
-    FADE,
-    GRAPH_LAUNCHES,
-    GRAPHS_NEED_LESS,
-    GRAPHS_OF_ARM,
-    KERNELS,
-    LAUNCH_BREAK_EVEN,
-    LAUNCH_SPEED_UP,
-    LAUNCHES,
-    NEEDED_IN_EAGER,
-    NO_INVERSION,
-    PADDED_TOKENS,
-    PASSES,
-    PASSES_OF_ARM,
-    POSITION_OF_B8,
-    RATIO,
-    REPLAYED_SHARE,
-    SHAPES_FULL,
-    SHAPES_PIECEWISE,
-    SPREAD_BETWEEN,
-    STEP,
-    STEP_RATIO,
-    TOKENS_TO_PAY,
-    UPGRADE_CAPTURE_GIB,
-    UPGRADE_FIRST_TOKEN,
-    UPGRADE_KV_TOKENS,
-    US_PER_LAUNCH,
-)
 from cudagraph_lab.ledger.index import Index, short_model, short_title
 from cudagraph_lab.ledger.quantity import Quantity
-from cudagraph_lab.report.claims import ROLE_WORDS, Claims
+from cudagraph_lab.report.claims import ROLE_WORDS, SPEAKERS, Claims
 from cudagraph_lab.report.markup import Code, Exempt, Line, say
 from cudagraph_lab.report.numbers import batch, bounds
 
-# How a sentence opens, by the first word of a prediction's id; "that" follows.
-SAID = {
-    LAB: "the course lab said",
-    "claim": "the course lab said",
-    "vllm": "vLLM’s own rules say",
-    "code": "vLLM’s source code says",
-    "expect": "we expected",
-    "trial": "after a trial on the same kind of device, we expected",
-    "shipped": "after earlier runs on the same kind of device, we expected",
-    "transfer": "after runs on another device, we expected",
-    "model": "our extrapolation said",
-    "extrapolation": "our extrapolation said",
-    "step-model": "our step model said",
-    FORECAST: "our step model forecast",
-    "backtest": "our step model says",
-    "upgrade": "we took an upgrade to change nothing, so",
-}
 # What is said of a quantity: {b} are the bounds, {role} is what the contrast compares.
 CLAIMS: dict[Quantity, str] = {
-    NO_INVERSION: "with {role}, decoding is never slower, at any batch size",
-    FADE: "the gain of {role} falls steadily as the batch grows",
-    RATIO: "the speed-up of {role} is {b}",
-    STEP_RATIO: "{role} make a decode step {b} as fast",
-    SPREAD_BETWEEN: "repeats of one arm differ by {b}",
-    POSITION_OF_B8: "the gain at batch {middle} lies {b} of the way from that at batch {large} to "
-    "that at batch {small}",
-    PASSES: "capture takes {b}",
-    PASSES_OF_ARM: "capture takes {b}",
-    GRAPHS_OF_ARM: "vLLM captures {b}",
-    LAUNCH_BREAK_EVEN: "capture pays, in launches, at {b}",
-    CAPTURE_TAX: "captures at restarts cost {b}",
-    ACCEPTED_SHARE: "{b} of the drafted tokens are accepted",
-    PADDED_TOKENS: "a step is padded to {b}",
-    ENERGY: "a token takes {b}",
-    LAUNCHES: "a step needs {b}",
-    BUSY_S: "the GPU works {b} a step",
-    CAPTURE_S: "capture takes {b}",
-    CAPTURE_GIB: "the graphs take {b}",
-    SHAPES_PIECEWISE: "vLLM captures {b} piecewise",
-    SHAPES_FULL: "vLLM captures {b} in full",
-    REPLAYED_SHARE: "{b} of the steps replay a full graph",
-    DRAFT_REPLAYED_SHARE: "{b} of the draft’s passes replay a graph",
-    KERNELS: "a step runs {b}",
-    GRAPH_LAUNCHES: "a step needs {b} for replays",
-    LAUNCH_SPEED_UP: "fewer launches can gain at most {b}",
-    US_PER_LAUNCH: "a launch costs {b}",
-    STEP: "a decode step takes {b}",
-    BACKTEST: "a published speed-up is {b}",
-    TOKENS_TO_PAY: "a speculative step must yield {b} to pay",
-    NEEDED_IN_EAGER: "eager needs {b} the tokens that graphs need to pay",
-    GRAPHS_NEED_LESS: "speculation needs fewer tokens to pay with graphs than in eager",
-    UPGRADE_FIRST_TOKEN: "the newer version’s first token takes {b} the older’s time",
-    UPGRADE_CAPTURE_GIB: "the newer version’s graphs take {b} the older’s memory",
-    UPGRADE_KV_TOKENS: "the newer version’s KV cache is {b} the older’s",
+    catalogue.NO_INVERSION: "with {role}, decoding is never slower, at any batch size",
+    catalogue.FADE: "the gain of {role} falls steadily as the batch grows",
+    catalogue.RATIO: "the speed-up of {role} is {b}",
+    catalogue.STEP_RATIO: "{role} make a decode step {b} as fast",
+    catalogue.SPREAD_BETWEEN: "repeats of one arm differ by {b}",
+    catalogue.POSITION_OF_B8: "the gain at batch {middle} lies {b} of the way from that at batch "
+    "{large} to that at batch {small}",
+    catalogue.PASSES: "capture takes {b}",
+    catalogue.PASSES_OF_ARM: "capture takes {b}",
+    catalogue.GRAPHS_OF_ARM: "vLLM captures {b}",
+    catalogue.LAUNCH_BREAK_EVEN: "capture pays, in launches, at {b}",
+    catalogue.CAPTURE_TAX: "captures at restarts cost {b}",
+    catalogue.ACCEPTED_SHARE: "{b} of the drafted tokens are accepted",
+    catalogue.PADDED_TOKENS: "a step is padded to {b}",
+    catalogue.ENERGY: "a token takes {b}",
+    catalogue.LAUNCHES: "a step needs {b}",
+    catalogue.BUSY_S: "the GPU works {b} a step",
+    catalogue.CAPTURE_S: "capture takes {b}",
+    catalogue.CAPTURE_GIB: "the graphs take {b}",
+    catalogue.SHAPES_PIECEWISE: "vLLM captures {b} piecewise",
+    catalogue.SHAPES_FULL: "vLLM captures {b} in full",
+    catalogue.REPLAYED_SHARE: "{b} of the steps replay a full graph",
+    catalogue.DRAFT_REPLAYED_SHARE: "{b} of the draft’s passes replay a graph",
+    catalogue.KERNELS: "a step runs {b}",
+    catalogue.GRAPH_LAUNCHES: "a step needs {b} for replays",
+    catalogue.LAUNCH_SPEED_UP: "fewer launches can gain at most {b}",
+    catalogue.US_PER_LAUNCH: "a launch costs {b}",
+    catalogue.STEP: "a decode step takes {b}",
+    catalogue.BACKTEST: "a published speed-up is {b}",
+    catalogue.TOKENS_TO_PAY: "a speculative step must yield {b} to pay",
+    catalogue.NEEDED_IN_EAGER: "eager needs {b} the tokens that graphs need to pay",
+    catalogue.GRAPHS_NEED_LESS: "speculation needs fewer tokens to pay with graphs than in eager",
+    catalogue.UPGRADE_FIRST_TOKEN: "the newer version’s first token takes {b} the older’s time",
+    catalogue.UPGRADE_CAPTURE_GIB: "the newer version’s graphs take {b} the older’s memory",
+    catalogue.UPGRADE_KV_TOKENS: "the newer version’s KV cache is {b} the older’s",
 }
 
 
 def said(prefix: str) -> str:
     """Who said it, as the opening of a sentence."""
-    opening = SAID.get(prefix, f"{prefix} said")
+    _, opening = SPEAKERS.get(prefix, (prefix, f"{prefix} said"))
     return opening if opening.startswith("vLLM") else opening[:1].upper() + opening[1:]
 
 

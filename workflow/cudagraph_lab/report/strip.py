@@ -31,10 +31,10 @@ def strip_arms(index: Index, dataset: Dataset, role: Role) -> dict[str, str]:
         return {}
     colour = colour_of(index, dataset)
     own = ON_THE_PAGE.get(colour, colour)
-    sides = {pair[1].denominator: DENOMINATOR, pair[1].numerator: own}
+    sides = {pair.denominator: DENOMINATOR, pair.numerator: own}
     if not sides.keys() <= dataset.calls.keys():
         return {}
-    twins = [again[1].numerator, again[1].denominator] if again else []
+    twins = [again.numerator, again.denominator] if again else []
     others = {arm: TWIN for arm in twins if arm in dataset.calls}
     return others | sides
 

@@ -1,21 +1,21 @@
 """Whether the repeats of arms that were measured apart are blocks: whether arms share them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import special
 
 from cudagraph_lab.errors import LabError
-from cudagraph_lab.statistics.cells import ROUNDING, Blocks, logs_by_batch, within_processes
+from cudagraph_lab.statistics.cells import ROUNDING, ArmLogs, within_processes
 
 DECIDED_AT = 0.05
 
 
-def repeats_are_blocks(arms: Sequence[Mapping[int, Blocks]]) -> bool:
+def repeats_are_blocks(arms: Sequence[ArmLogs]) -> bool:
     """Whether repeats are to be used as blocks, by the F test for repeats.
 
     The test is that of a two-way analysis of variance of arms by repeats. `arms` holds, for each
-    arm of a data set, its cells by batch size. The value of a process is its mean log over the
+    arm of a data set, its mean logs by batch size. The value of a process is their mean over the
     batch sizes that all arms have. Only arms with all repeats of the majority count, since the
     table must be whole. Use it for arms that were measured apart, with their order drawn anew for
     each repeat; arms in turn share their repeats by design. Without blocks the test is wrong in
@@ -27,7 +27,7 @@ def repeats_are_blocks(arms: Sequence[Mapping[int, Blocks]]) -> bool:
     if not common:
         raise LabError("blocks: no batch size that all arms have; give arms of one data set")
     weights = dict.fromkeys(sorted(common), 1 / len(common))
-    values = [within_processes(logs_by_batch(arm), weights) for arm in arms]
+    values = [within_processes(arm, weights) for arm in arms]
     by_repeats: dict[tuple[int, ...], list[dict[int, float]]] = {}
     for of_arm in values:
         by_repeats.setdefault(tuple(of_arm), []).append(of_arm)

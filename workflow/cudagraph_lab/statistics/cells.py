@@ -16,6 +16,7 @@ from cudagraph_lab.errors import LabError
 Cell = Sequence[Sequence[float]]  # per repeat: its iterations
 Blocks = Mapping[int, Sequence[float]]  # by the number of the repeat: its iterations
 Logs = Mapping[int, float]  # by the number of the repeat: the mean of the logs
+ArmLogs = Mapping[int, Logs]  # by batch size: the arm's mean logs there
 Floats = NDArray[np.float64]
 
 # The logs of equal values can differ by rounding: a spread below this is not a spread.
@@ -59,13 +60,13 @@ def log_means(cell: Blocks, *, name: str = "cell") -> dict[int, float]:
     }
 
 
-def logs_by_batch(cells: Mapping[int, Blocks], *, name: str = "arm") -> dict[int, Logs]:
+def logs_by_batch(cells: Mapping[int, Blocks], *, name: str = "arm") -> ArmLogs:
     """`log_means` of an arm's cells, by batch size. Raises LabError as `log_means` does."""
     return {b: log_means(cell, name=f"{name}, batch size {b}") for b, cell in cells.items()}
 
 
 def within_processes(
-    logs: Mapping[int, Logs], weights: Mapping[int, float], *, name: str = "arm"
+    logs: ArmLogs, weights: Mapping[int, float], *, name: str = "arm"
 ) -> dict[int, float]:
     """A contrast of batch sizes taken inside each process of one arm, by repeat.
 

@@ -47,19 +47,15 @@ def estimate_mean(cell: Cell, *, name: str = "cell") -> Estimate:
     Neither depends on the order of repeats or iterations. Raises LabError, with `name`, for an
     empty cell or repeat and for a value that is not a positive finite number.
     """
-    known = read_cell(cell, name)
+    return estimate_cell(read_cell(cell, name))
+
+
+def estimate_cell(known: ReadCell) -> Estimate:
+    """`estimate_mean` of a cell that is made ready."""
     value = known.location
     return estimate_with(
-        value, len(known.means), _error_of(known), T_METHOD, lambda log: value * np.exp(log)
+        value, len(known.means), error_of_cell(known), T_METHOD, lambda log: value * np.exp(log)
     )
-
-
-def error_of_mean(cell: Cell, *, name: str = "cell") -> Error | None:
-    """The uncertainty that `estimate_mean`'s interval rests on; None where it has none.
-
-    Raises LabError as `estimate_mean` does.
-    """
-    return _error_of(read_cell(cell, name))
 
 
 def estimate_with(
@@ -94,7 +90,7 @@ def draw_locations(cell: Cell, size: int, seed: int, *, name: str = "cell") -> F
     as `estimate_mean` does.
     """
     known = read_cell(cell, name)
-    error = _error_of(known)
+    error = error_of_cell(known)
     if error is None:
         return None
     draws = np.random.default_rng(seed).standard_t(len(known.means) - 1, size)
@@ -103,7 +99,7 @@ def draw_locations(cell: Cell, size: int, seed: int, *, name: str = "cell") -> F
     return np.asarray(known.location * away, dtype=np.float64)
 
 
-def _error_of(cell: ReadCell) -> Error | None:
+def error_of_cell(cell: ReadCell) -> Error | None:
     """The uncertainty of a cell's location; None for one repeat and for repeats without spread."""
     n = len(cell.means)
     if n == 1 or np.ptp(cell.means) <= ROUNDING:

@@ -11,14 +11,46 @@ from scipy import special
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.statistics import LEVEL
-from cudagraph_lab.statistics.cells import Blocks, Logs, logs_by_batch, within_processes
+from cudagraph_lab.statistics.cells import ArmLogs, within_processes
 from cudagraph_lab.statistics.contrasts import Priors, Sample, Side, error_of, sample_of
 from cudagraph_lab.statistics.uncertainty import Error
 
 Outcome = Literal["supported", "contradicted", "not settled"]
-Arm = Mapping[int, Blocks]  # by batch size: the arm's cell there
-ArmLogs = Mapping[int, Logs]  # by batch size: the arm's mean logs there
 THRESHOLD = (1 - LEVEL) / 2
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two sides that are compared, each with its arms by name, as mean logs by batch size.
+
+    Arms of a side have equal settings and count as one. `blocks` as in `contrasts.sample_of`.
+    """
+
+    numerator: Mapping[str, ArmLogs]
+    denominator: Mapping[str, ArmLogs]
+    blocks: bool
+
+    @property
+    def arms(self) -> list[str]:
+        """The names of all arms, those of the numerator first."""
+        return [*self.numerator, *self.denominator]
+
+    @property
+    def batches(self) -> list[int]:
+        """The batch sizes that all arms have, in order."""
+        arms = [*self.numerator.values(), *self.denominator.values()]
+        return sorted(set.intersection(*(set(arm) for arm in arms))) if arms else []
+
+    def sample(self, weights: Mapping[int, float]) -> Sample:
+        """The speed-ups at these batch sizes, each to the power of its weight, as one sample."""
+        squares = math.fsum(weight**2 for weight in weights.values())
+        sides = []
+        for sign, arms in ((1.0, self.numerator), (-1.0, self.denominator)):
+            name = next(iter(arms))
+            logs = tuple(within_processes(arm, weights, name=name) for arm in arms.values())
+            sides.append(Side(sign, logs, name, squares))
+        name = " over ".join(side.name for side in sides)
+        return sample_of(sides, blocks=self.blocks, name=name)
 
 
 @dataclass(frozen=True)
@@ -80,52 +112,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(x) for x in adjusted]
 
 
-def ratio_samples(
-    numerator: Sequence[Arm], denominator: Sequence[Arm], *, names: tuple[str, str], blocks: bool
-) -> dict[int, Sample]:
-    """The speed-up at each batch size that both sides have, as samples, by batch size.
-
-    `numerator` and `denominator` hold arms with equal settings, which count as one;  `names`
-    are those of the two sides. `blocks` as in `contrasts.sample_of`.
-    """
-    batches, sides = _read_sides(numerator, denominator, names)
-    return {batch: _sample({batch: 1.0}, sides, names, blocks) for batch in batches}
+def ratio_samples(compared: Compared) -> dict[int, Sample]:
+    """The speed-up at each batch size that both sides have, by batch size."""
+    return {batch: compared.sample({batch: 1.0}) for batch in compared.batches}
 
 
-def fade_samples(
-    numerator: Sequence[Arm], denominator: Sequence[Arm], *, names: tuple[str, str], blocks: bool
-) -> dict[tuple[int, ...], Sample]:
+def fade_samples(compared: Compared) -> dict[tuple[int, ...], Sample]:
     """The looks at a speed-up's fall, taken inside each process, by the batch sizes that enter.
 
     First the end points: the speed-up at the smallest batch size over that at the largest. Then,
     from three batch sizes on, the fall of the least-squares line of the log speed-up in log
-    batch, over the same range. Arguments as in `ratio_samples`. Raises LabError for fewer than
-    two batch sizes.
+    batch, over the same range. Raises LabError for fewer than two batch sizes.
     """
-    batches, sides = _read_sides(numerator, denominator, names)
+    batches = compared.batches
     if len(batches) < 2:
         raise LabError(f"fade: {len(batches)} batch sizes given; give at least two")
-    ends = {batches[0]: 1.0, batches[-1]: -1.0}
-    looks: dict[tuple[int, ...], dict[int, float]] = {tuple(ends): ends}
+    looks = [{batches[0]: 1.0, batches[-1]: -1.0}]
     if len(batches) > 2:
         place = np.log(batches) - np.log(batches).mean()
         fall = -place * np.ptp(place) / (place @ place)
-        looks[tuple(batches)] = dict(zip(batches, fall.tolist(), strict=True))
-    return {entering: _sample(weights, sides, names, blocks) for entering, weights in looks.items()}
+        looks.append(dict(zip(batches, fall.tolist(), strict=True)))
+    return {tuple(weights): compared.sample(weights) for weights in looks}
 
 
-def pair_samples(
-    numerator: Sequence[Arm], denominator: Sequence[Arm], *, names: tuple[str, str], blocks: bool
-) -> list[Sample]:
-    """The fall of a speed-up over every pair of batch sizes: what the fades' priors rest on.
+def pair_samples(compared: Compared) -> dict[tuple[int, int], Sample]:
+    """The speed-up at a batch size over that at a larger one, for every pair of them.
 
-    Give the pairs of all contrasts of a data set to `contrasts.priors_of`.
+    Give the pairs of all contrasts of a data set to `contrasts.priors_of`: the fades' priors rest
+    on them.
     """
-    batches, sides = _read_sides(numerator, denominator, names)
-    return [
-        _sample({small: 1.0, large: -1.0}, sides, names, blocks)
-        for small, large in combinations(batches, 2)
-    ]
+    return {
+        (small, large): compared.sample({small: 1.0, large: -1.0})
+        for small, large in combinations(compared.batches, 2)
+    }
 
 
 def judge_fade_within(
@@ -150,33 +169,6 @@ def judge_no_inversion_within(samples: Mapping[int, Sample], priors: Priors | No
         raise LabError("no inversion: no batch size given; give at least one")
     looks: dict[tuple[int, ...], Sample] = {(batch,): sample for batch, sample in samples.items()}
     return _judge(looks, priors, lambda value: value >= 1)
-
-
-def _read_sides(
-    numerator: Sequence[Arm], denominator: Sequence[Arm], names: tuple[str, str]
-) -> tuple[list[int], list[list[ArmLogs]]]:
-    """The batch sizes that all arms have, in order, and the mean logs of each side's arms."""
-    arms = [*numerator, *denominator]
-    batches = sorted(set.intersection(*(set(arm) for arm in arms))) if arms else []
-    sides: list[list[ArmLogs]] = [
-        [logs_by_batch(arm, name=name) for arm in side]
-        for side, name in zip((numerator, denominator), names, strict=True)
-    ]
-    return batches, sides
-
-
-def _sample(
-    weights: Mapping[int, float],
-    sides: Sequence[Sequence[ArmLogs]],
-    names: tuple[str, str],
-    blocks: bool,
-) -> Sample:
-    squares = math.fsum(weight**2 for weight in weights.values())
-    entering = [
-        Side(sign, tuple(within_processes(arm, weights, name=name) for arm in arms), name, squares)
-        for sign, arms, name in zip((1.0, -1.0), sides, names, strict=True)
-    ]
-    return sample_of(entering, blocks=blocks, name=" over ".join(names))
 
 
 def _judge(

@@ -1,4 +1,4 @@
-"""Spread between repeats and within them, with intervals."""
+"""Spread between repeats, beyond that of their iterations, with its interval."""
 
 import math
 from dataclasses import dataclass
@@ -15,82 +15,64 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Components:
-    """Spread of a cell as coefficients of variation (0.05 is 5%); None where not identified.
+class Spread:
+    """Spread between repeats as a coefficient of variation (0.05 is 5%); None where not identified.
 
-    `note` says what a reader must know of the spread between repeats: that it was set to 0, or why
-    it, or its interval, is missing.
+    `note` says what a reader must know of it: that it was set to 0, or why it, or its interval, is
+    missing.
     """
 
-    between_cv: float | None
-    within_cv: float | None
+    cv: float | None
+    interval: Interval | None
     repeats: int
-    between: Interval | None
-    within: Interval | None
     note: str | None
 
 
-def variance_components(cell: Cell, *, name: str = "cell") -> Components:
-    """Spread between repeats and within them: one-way random effects on logs, with intervals.
+def spread_between(cell: Cell, *, name: str = "cell") -> Spread:
+    """Spread between repeats: one-way random effects on logs, with an interval.
 
     Method of moments for unequal group sizes (Searle, Casella and McCulloch 1992, section 3.6):
     between = (MSB - MSW) / m0. A log variance v is given as the coefficient of variation of the
-    lognormal, sqrt(exp(v) - 1). A negative estimate of the between part is set to 0.
+    lognormal, sqrt(exp(v) - 1). A negative estimate is set to 0.
 
-    Intervals are on log variances. Within: chi-square, with a degree of freedom per iteration
-    beyond the first of each repeat. Between: a difference of two mean squares over m0, by the
-    modified large-sample method (Ting, Burdick, Graybill, Jeyaratnam and Lu 1990), which is exact
-    in either mean square alone; ends below 0 become 0. It is for normal logs: too narrow where
-    single repeats are far off. Raises LabError as `estimate_mean` does.
+    The interval is on log variances: a difference of two mean squares over m0, by the modified
+    large-sample method (Ting, Burdick, Graybill, Jeyaratnam and Lu 1990), which is exact in either
+    mean square alone; ends below 0 become 0. It is for normal logs: too narrow where single repeats
+    are far off. Raises LabError as `estimate_mean` does.
     """
     known = read_cell(cell, name)
     repeats, total = len(known.means), float(known.counts.sum())
     if total == repeats:
         why = "one iteration per repeat: spread between and within cannot be told apart"
-        return Components(None, None, repeats, None, None, why)
-    squares, degrees = _squares(known), total - repeats
-    within_cv = math.sqrt(expm1(squares.within, name))
-    resolved = squares.within > ROUNDING**2
-    within = None
-    if resolved:
-        tails = special.chdtri(degrees, [TAIL, 1 - TAIL])
-        within = _as_cv(degrees * squares.within / tails)
-    if squares.between is None:
-        why = "one repeat: spread between repeats is not known"
-        return Components(None, within_cv, repeats, None, within, why)
-    variance = (squares.between - squares.within) / squares.effective
-    between_cv = math.sqrt(expm1(max(variance, 0.0), name))
-    between: Interval | None = None
+        return Spread(None, None, repeats, why)
+    if repeats == 1:
+        return Spread(None, None, repeats, "one repeat: spread between repeats is not known")
+    within, between, effective = _mean_squares(known)
+    variance = (between - within) / effective
+    cv = math.sqrt(expm1(max(variance, 0.0), name))
+    interval: Interval | None = None
     note: str | None = "equal iterations, spread not resolved"
-    if resolved:
-        ends = _difference(squares.between, repeats - 1, squares.within, degrees)
-        between = _as_cv(ends / squares.effective)
+    if within > ROUNDING**2:
+        ends = _difference(between, repeats - 1, within, total - repeats)
+        interval = _as_cv(ends / effective)
         note = f"spread too wide for {repeats} repeats: no interval"
     if variance < 0:
         note = "repeats differ by less than their iterations do: spread between them set to 0"
-    elif between is not None:
+    elif interval is not None:
         note = None
-    return Components(between_cv, within_cv, repeats, between, within, note)
+    return Spread(cv, interval, repeats, note)
 
 
-@dataclass(frozen=True)
-class _Squares:
-    within: float  # mean square of the iterations
-    between: float | None  # mean square of the repeats; None for one repeat
-    effective: float  # m0, the iterations per repeat that count; their number where it is equal
-
-
-def _squares(cell: ReadCell) -> _Squares:
+def _mean_squares(cell: ReadCell) -> tuple[float, float, float]:
+    """Mean squares of the iterations and of the repeats, and m0, the iterations that count."""
     means, counts = cell.means, cell.counts.astype(np.float64)
     repeats, total = len(means), float(counts.sum())
     squares = np.where(cell.present, (cell.logs - means[:, None]) ** 2, 0.0)
     within = float(squares.sum()) / (total - repeats)
-    if repeats == 1:
-        return _Squares(within, None, total)
     grand = float(counts @ means) / total
     between = float(counts @ (means - grand) ** 2) / (repeats - 1)
     effective = (total - float(counts @ counts) / total) / (repeats - 1)
-    return _Squares(within, between, effective)
+    return within, between, effective
 
 
 def _difference(first: float, first_degrees: float, second: float, second_degrees: float) -> Floats:

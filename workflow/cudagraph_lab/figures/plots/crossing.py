@@ -13,10 +13,13 @@ from cudagraph_lab.figures.style import (
     INK,
     WIDTH,
     Drawn,
+    band,
+    footer,
     label_lines,
     nothing,
     panel_title,
     ratio_axis,
+    size_axis,
 )
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import (
@@ -26,7 +29,7 @@ from cudagraph_lab.ledger.catalogue import (
     CURVE_LAUNCH,
     STEP,
 )
-from cudagraph_lab.ledger.index import Index, short_device, value_at
+from cudagraph_lab.ledger.index import Index, of_primary, short_device, value_at
 from cudagraph_lab.ledger.number_format import plain, trimmed
 from cudagraph_lab.ledger.selection import Curve, curves, sized
 
@@ -45,16 +48,10 @@ def draw(index: Index) -> Drawn:
     main = max((c for c in found if c.host == found[0].host and c.tp == 1), key=_reach)
     shown += _parts(below, index, main)
     sizes = sorted({size for curve in found for size, _ in curve.points})
-    below.set_xscale("log")
-    below.xaxis.set_minor_locator(NullLocator())
-    below.set_xticks(sizes, [_size(size) for size in sizes])
-    below.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
+    size_axis(below, sizes, 1.4, 1.4)
     below.set_xlabel("parameters of the model")
-    figure.supxlabel(
-        f"forecasts at batch {main.batch} with bounds of 90%; marks in the lower panel: measured",
-        fontsize=8,
-        color=INK,
-    )
+    text = f"forecasts at batch {main.batch} with bounds of 90%; marks in the lower panel: measured"
+    footer(figure, text, 8)
     said = [_finding(index, curve) for curve in found]
     return figure, f"Forecast speed-up by model size. {'; '.join(filter(None, said))}.", shown
 
@@ -92,8 +89,7 @@ def _speed_ups(axes: Axes, index: Index, found: list[Curve]) -> list[Number]:
         own = curve.host == measured
         axes.plot(sizes, values, MEASURED if own else QUICK, color=colour, linewidth=1.5)
         if curve.tp == 1 and own and sizes[-1] == largest:
-            lows, highs = ([float(getattr(n, e) or 1) for n in numbers] for e in ("low", "high"))
-            axes.fill_between(sizes, lows, highs, color=colour, alpha=0.13, linewidth=0)
+            band(axes, sizes, numbers, colour, 0.13)
         words = f"{curve.tp} {curve.device.upper()}"
         if own and sizes[-1] == largest:
             labels.append((values[-1], words, colour))
@@ -140,22 +136,19 @@ def _parts(axes: Axes, index: Index, curve: Curve) -> list[Number]:
         ]  # fmt: skip
         sizes = [size for size, _ in known]
         values = [float(n.value or 0) * 1e3 for _, n in known]
-        lows, highs = ([float(getattr(n, e) or 0) * 1e3 for _, n in known] for e in ("low", "high"))
         axes.plot(sizes, values, line, color=colour, linewidth=1.4)
-        axes.fill_between(sizes, lows, highs, color=colour, alpha=0.18, linewidth=0)
+        band(axes, sizes, [n for _, n in known], colour, 0.18, scale=1e3)
         labels.append((values[-1], words, colour))
         shown += [n for _, n in known]
     axes.set_yscale("log")
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{trimmed(v)} ms"))
     for row in sized(index).get(curve.device.upper(), []):
-        pair = [c for c in index.datasets[row.dataset].contrasts.values() if c.role == "primary"]
-        for arm, mark in ((pair[0].denominator, "o"), (pair[0].numerator, "D")) if pair else ():
-            step = value_at(index, row.dataset, STEP(arm=arm, batch=curve.batch))
-            if step is not None:
-                axes.plot(row.parameters, float(step.value or 0) * 1e3, mark, color=INK,
-                          markersize=5, markerfacecolor="none")  # fmt: skip
-                shown.append(step)
+        steps = of_primary(index, row.dataset, STEP, batch=curve.batch) or ()
+        for step, mark in zip(steps, "oD", strict=False):
+            axes.plot(row.parameters, float(step.value or 0) * 1e3, mark, color=INK,
+                      markersize=5, markerfacecolor="none")  # fmt: skip
+            shown.append(step)
     label_lines(axes, labels, curve.points[-1][0], share=0.4)
     panel_title(axes, f"its parts, {curve.tp} {curve.device.upper()}", device)
     return shown
@@ -172,7 +165,3 @@ def _finding(index: Index, curve: Curve) -> str:
     if place is not None:
         return f"{where}: eager loses less than a tenth from {plain(place)} parameters"
     return f"{where}: {plain(last)} at the largest model shown"
-
-
-def _size(parameters: float) -> str:
-    return f"{parameters / 1e6:.0f}M" if parameters < 1e9 else f"{parameters / 1e9:.2g}B"

@@ -6,7 +6,6 @@ before and what the lab's two models say.
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from cudagraph_lab.design.predictions import FORECAST, predicted_by
 from cudagraph_lab.figures.colours import colour_of
@@ -16,10 +15,13 @@ from cudagraph_lab.figures.style import (
     PAPER,
     WIDTH,
     Drawn,
+    band,
+    footer,
     label_lines,
     nothing,
     panel_title,
     ratio_axis,
+    size_axis,
 )
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index
@@ -54,12 +56,12 @@ def draw(index: Index) -> Drawn:
         shown += ranks_panel(every[-1], index, *several)
         said.append(ranks_finding(several[1]))
     first = shown_batches(next(iter(devices.values())))[0]
-    figure.supxlabel(
+    footer(
+        figure,
         "marks: measured, hollow without an interval · bands: forecast before, 90%\n"
         f"grey: the lab’s two models at batch {first}; dotted: host + GPU work, "
         "dashed: the longer of the two",
-        fontsize=8,
-        color=INK,
+        8,
     )
     return figure, f"Speed-up by model size. {'. '.join(said)}.", shown
 
@@ -107,21 +109,11 @@ def _panel(
         ]
         if points:
             axes.plot(*zip(*points, strict=True), color="#8a8a8a", linestyle=style, linewidth=1)
-    axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks([row.parameters for row in rows], [_size(row.parameters) for row in rows])
     sizes = [row.parameters for row in rows]
-    axes.set_xlim(min(sizes) / 4, max(sizes) * 1.6)
+    size_axis(axes, sizes, 4, 1.6)
     ratio_axis(axes, 0.85, max(reached) * 1.1)
     label_lines(axes, labels, min(sizes), share=share, left=True)
     return shown
-
-
-def _size(parameters: float) -> str:
-    """Parameters as people say them: 125M, 8B."""
-    if parameters < 1e9:
-        return f"{parameters / 1e6:.0f}M"
-    return f"{parameters / 1e9:.2g}B"
 
 
 def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str, strength: float) -> None:
@@ -132,11 +124,8 @@ def _forecast(axes: Axes, known: list[tuple[float, Number]], colour: str, streng
         for judged in number.predictions
         if predicted_by(judged.id) == FORECAST
     ]
-    if not said:
-        return
-    sizes = [size for size, _ in said]
-    lows, highs = [float(j.low or 0) for _, j in said], [float(j.high or 0) for _, j in said]
-    axes.fill_between(sizes, lows, highs, color=colour, alpha=0.13 * strength, linewidth=0)
+    if said:
+        band(axes, [size for size, _ in said], [j for _, j in said], colour, 0.13 * strength)
 
 
 def _finding(rows: list[Sized], batch: int) -> str:

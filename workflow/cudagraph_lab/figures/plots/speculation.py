@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cudagraph_lab.figures.colours import colour_of
-from cudagraph_lab.figures.style import INK, WIDTH, Drawn, nothing, panel_title
+from cudagraph_lab.figures.style import WIDTH, Drawn, footer, nothing, panel_title
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.number_format import plain
@@ -50,7 +50,7 @@ def draw(index: Index) -> Drawn:
         panel_title(axes, f"batch {size}", colour)
     divided = any(row.busy is not None for row in table)
     legend = "dark: draft · strong: target · pale: the GPU waits for the host"
-    figure.supxlabel(legend if divided else "steps whole", fontsize=8.5, color=INK)
+    footer(figure, legend if divided else "steps whole")
     return figure, "; ".join(said) + ".", shown
 
 

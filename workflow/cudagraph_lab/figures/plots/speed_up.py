@@ -4,21 +4,21 @@ Speed-up against batch size: the first picture of the page.
 """
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from cudagraph_lab.figures.colours import CONTEXT, colour_of
 from cudagraph_lab.figures.style import (
     IN_ONE_PANEL,
     INK,
-    WIDTH,
     Drawn,
     batch_axis,
     ends,
+    footer,
     label_lines,
     line_of,
     mark_of,
     nothing,
     panel_title,
+    panels,
     plot_numbers,
     ratio_axis,
     reach,
@@ -49,15 +49,11 @@ def draw(index: Index) -> Drawn:
         high = max([high, *(p.high for p in number.predictions if p.high is not None)])
     limits = (low / 1.12, high * 1.12)
     several = len(datasets) > IN_ONE_PANEL
-    rows = -(-len(datasets) // 2) if several else 1
-    figure = Figure(figsize=(WIDTH, 1.55 * rows + 0.5 if several else 3.7))
-    grid = figure.subplots(rows, 2 if several else 1, squeeze=False, sharey=True)
-    panels: list[Axes] = [axes for line in grid for axes in line]
-    for spare in panels[len(datasets) if several else 1 :]:
-        spare.remove()
+    shape = (len(datasets), 1.55, 0.5) if several else (1, 3.7, 0.0)
+    figure, every = panels(*shape, sharey=True)
     sizes = [size for numbers in series.values() for size in numbers]
     crossed = ""
-    for place, panel in enumerate(panels[: len(datasets)] if several else panels[:1]):
+    for place, panel in enumerate(every):
         shown = [datasets[place]] if several else datasets
         ratio_axis(panel, *limits)
         batch_axis(panel, sizes, **({"label": "batch size"} if several else {}))
@@ -78,13 +74,12 @@ def draw(index: Index) -> Drawn:
         else:
             _labels(panel, index, shown, series)
     pair = contrast_of_role(index, datasets[0].name, role)
-    sides = f"{pair[1].numerator} over {pair[1].denominator}" if pair else ""
+    sides = f"{pair.numerator} over {pair.denominator}" if pair else ""
     figure.supylabel(f"speed-up, {sides}", fontsize=10, color=INK)
-    figure.supxlabel(
+    footer(
+        figure,
         f"bars: 95% intervals · dotted: predicted · grey: an arm against itself\n"
         f"hollow: one observation{crossed}",
-        fontsize=8.5,
-        color=INK,
     )
     said = "; ".join(ends(short_title(index, d), series[d.name]) for d in datasets)
     return figure, f"Speed-up of {sides} against batch size. {said}.", [*own, *noise]

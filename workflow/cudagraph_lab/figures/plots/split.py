@@ -3,19 +3,17 @@
 Graphs and compilation apart: the speed-up of each alone against batch size.
 """
 
-from matplotlib.figure import Figure
-
 from cudagraph_lab.figures.colours import colour_of
 from cudagraph_lab.figures.style import (
     IN_ONE_PANEL,
-    INK,
-    WIDTH,
     Drawn,
     batch_axis,
     ends,
+    footer,
     mark_of,
     nothing,
     panel_title,
+    panels,
     plot_numbers,
     ratio_axis,
     reach,
@@ -35,15 +33,9 @@ def draw(index: Index) -> Drawn:
     low, high = reach(shown)
     # The interval of two repeats may reach ten times as far as any point; it leaves the panel.
     limits = (max(low / 1.1, min([*points, 1]) / 2), min(high * 1.1, 2 * max(points)))
-    columns = min(2, len(names))
-    lines = -(-len(names) // columns)
-    figure = Figure(figsize=(WIDTH, 2.15 * lines + 0.5))
-    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
-    panels = [axes for line in grid for axes in line]
-    for spare in panels[len(names) :]:
-        spare.remove()
+    figure, every = panels(len(names), 2.15, 0.5, sharey=True)
     said = []
-    for axes, name in zip(panels, names, strict=False):
+    for axes, name in zip(every, names, strict=True):
         dataset = index.datasets[name]
         graph, compiler = both[name]
         colour, mark = colour_of(index, dataset), mark_of(index, dataset)
@@ -54,9 +46,5 @@ def draw(index: Index) -> Drawn:
         panel_title(axes, short_title(index, dataset), colour)
         said.append(ends(f"{short_title(index, dataset)}, graphs alone", graph))
         said.append(ends(f"{short_title(index, dataset)}, compilation alone", compiler))
-    figure.supxlabel(
-        "against batch size · coloured: graphs alone · grey, dotted: compilation alone",
-        fontsize=8.5,
-        color=INK,
-    )
+    footer(figure, "against batch size · coloured: graphs alone · grey, dotted: compilation alone")
     return figure, "; ".join(said) + ".", shown

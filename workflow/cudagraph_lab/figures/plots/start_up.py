@@ -15,13 +15,7 @@ from cudagraph_lab.figures.colours import colour_of
 from cudagraph_lab.figures.style import IN_ONE_PANEL, INK, WIDTH, Drawn, nothing
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import STARTUP
-from cudagraph_lab.ledger.index import (
-    Index,
-    contrast_of_role,
-    short_title,
-    value_at,
-    with_quantity,
-)
+from cudagraph_lab.ledger.index import Index, of_primary, short_title, value_at, with_quantity
 from cudagraph_lab.ledger.number_format import plain
 from cudagraph_lab.ledger.selection import arms_shown
 
@@ -52,13 +46,8 @@ def _look(phase: str | float, colour: str) -> dict[str, Any]:
 def compared(index: Index) -> list[str]:
     """The data sets that booted with graphs and in eager; where none did, all that booted."""
     booted = [d.name for d in index.main if arms_shown(index, d.name)]
-
-    def both(name: str) -> bool:
-        pair = contrast_of_role(index, name, "primary")
-        sides = [pair[1].numerator, pair[1].denominator] if pair else []
-        return bool(sides) and all(_span(index, name, arm, "boot") for arm in sides)
-
-    return [name for name in booted if both(name)] or booted
+    both = [name for name in booted if of_primary(index, name, STARTUP, phase="boot")]
+    return both or booted
 
 
 def draw(index: Index) -> Drawn:

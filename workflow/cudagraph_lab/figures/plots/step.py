@@ -4,10 +4,9 @@ A decode step to scale: how long the GPU works, and how long it waits for the ho
 """
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
 
 from cudagraph_lab.figures.colours import colour_of
-from cudagraph_lab.figures.style import IN_ONE_PANEL, INK, WIDTH, Drawn, nothing, panel_title
+from cudagraph_lab.figures.style import IN_ONE_PANEL, Drawn, footer, nothing, panel_title, panels
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, short_title
 from cudagraph_lab.ledger.number_format import plain
@@ -21,18 +20,12 @@ def draw(index: Index) -> Drawn:
     if not names:
         return nothing("No arm was profiled, so a step cannot be divided.")
     count = max(len(tables[name]) for name in names)
-    columns = min(2, len(names))
-    lines = -(-len(names) // columns)
-    figure = Figure(figsize=(WIDTH, (0.27 * count + 0.75) * lines + 0.25))
-    grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
-    panels = [axes for line in grid for axes in line]
-    for spare in panels[len(names) :]:
-        spare.remove()
+    figure, every = panels(len(names), 0.27 * count + 0.75, 0.25, sharex=True)
     timed = {name: tables[name][0][2].dataset for name in names}
     titles = {name: short_title(index, index.datasets[timed[name]]) for name in names}
     shown: list[Number] = []
     said = []
-    for axes, name in zip(panels, names, strict=False):
+    for axes, name in zip(every, names, strict=True):
         dataset = index.datasets[name]
         colour = colour_of(index, dataset)
         table = tables[name]
@@ -50,9 +43,5 @@ def draw(index: Index) -> Drawn:
         axes.grid(visible=False, axis="y")
         panel_title(axes, titles[name], colour)
         axes.set_xlabel("ms a step")
-    figure.supxlabel(
-        "strong: the GPU works · pale: it waits for the host · rows: arm, batch size",
-        fontsize=8.5,
-        color=INK,
-    )
+    footer(figure, "strong: the GPU works · pale: it waits for the host · rows: arm, batch size")
     return figure, "; ".join(said) + ".", shown

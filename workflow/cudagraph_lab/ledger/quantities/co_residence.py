@@ -1,19 +1,18 @@
 """Whether being resident together changes an arm: in turn against alone, across two data sets."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import CO_RESIDENT
 from cudagraph_lab.ledger.draws import pooled_logs
 from cudagraph_lab.ledger.results import Result, absent, estimated
-from cudagraph_lab.ledger.throughputs import ArmCells, read_steps
+from cudagraph_lab.ledger.throughputs import Logs, read_steps
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.contrasts import Side, estimate_sample, sample_of
 
-Steps = Mapping[str, ArmCells]
-Alone = tuple[Dataset, Steps]
+Alone = tuple[Dataset, Logs]
 
 # What taking turns adds to an arm, and what an arm says aloud that vLLM does anyway.
 NO_SETTING = {"kv_cache_memory_bytes"}
@@ -64,7 +63,7 @@ def _settings(dataset: Dataset, arm: str) -> str:
 
 
 def _result(
-    dataset: Dataset, steps: Steps, arms: list[str], batch: int, alone: Sequence[Alone]
+    dataset: Dataset, steps: Logs, arms: list[str], batch: int, alone: Sequence[Alone]
 ) -> Result:
     number = CO_RESIDENT(arm=arms[0], batch=batch)
     arms = [arm for arm in arms if batch in steps[arm]]

@@ -6,9 +6,10 @@ import pandas as pd
 
 from cudagraph_lab.ledger.catalogue import DIFFERENCE
 from cudagraph_lab.ledger.results import Result, estimated
-from cudagraph_lab.ledger.throughputs import Throughputs, read_throughputs, samples_of, sides_of
+from cudagraph_lab.ledger.throughputs import Throughputs, compared, read_throughputs
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.statistics.contrasts import estimate_quotient
+from cudagraph_lab.statistics.shapes import ratio_samples
 
 Known = tuple[Dataset, Throughputs]
 
@@ -19,10 +20,10 @@ def comparison_results(datasets: Sequence[tuple[Dataset, pd.DataFrame]]) -> list
     The quotient of two speed-ups, each made within its own data set as its ratio is: rates of
     two data sets are never divided by each other. 1 means that graphs matter as much in both.
     """
-    compared = [pair for pair in datasets if pair[0].series is None]
-    if not compared:
+    known = [(one, read_throughputs(one, table)) for one, table in datasets if one.series is None]
+    if not known:
         return []
-    first, *others = [(dataset, read_throughputs(dataset, table)) for dataset, table in compared]
+    first, *others = known
     return [
         result
         for other in others
@@ -32,24 +33,24 @@ def comparison_results(datasets: Sequence[tuple[Dataset, pd.DataFrame]]) -> list
 
 
 def _differences(name: str, one: Known, other: Known) -> list[Result]:
-    (dataset, known), (compared, known_there) = one, other
+    (dataset, known), (dataset_there, known_there) = one, other
     contrast = dataset.contrasts[name]
     arms = [contrast.numerator, contrast.denominator]
-    like = [c for c in compared.contrasts.values() if [c.numerator, c.denominator] == arms]
-    sides = sides_of(dataset, contrast, known)
-    sides_there = sides_of(compared, like[0], known_there) if like else None
+    like = [c for c in dataset_there.contrasts.values() if [c.numerator, c.denominator] == arms]
+    sides = compared(dataset, contrast, known)
+    sides_there = compared(dataset_there, like[0], known_there) if like else None
     if sides is None or sides_there is None:
         return []
-    here, there = samples_of(known, sides), samples_of(known_there, sides_there)
+    here, there = ratio_samples(sides), ratio_samples(sides_there)
     results = []
     for batch in sorted(here.keys() & there.keys()):
         estimate = estimate_quotient(
             here[batch], known.ratio_priors, there[batch], known_there.ratio_priors
         )
-        number = DIFFERENCE(contrast=name, dataset=compared.name, batch=batch)
-        result = estimated(number, estimate, [arm for side in sides for arm in side])
-        files = (compared.files.get(arm, []) for side in sides_there for arm in side)
-        result.files = [file for of_arm in files for file in of_arm]
+        number = DIFFERENCE(contrast=name, dataset=dataset_there.name, batch=batch)
+        result = estimated(number, estimate, sides.arms)
+        of_arms = (dataset_there.files.get(arm, []) for arm in sides_there.arms)
+        result.files = [file for files in of_arms for file in files]
         result.unpredicted = "a comparison of two data sets; predictions are about each"
         results.append(result)
     return results

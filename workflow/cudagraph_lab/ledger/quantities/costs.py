@@ -1,16 +1,10 @@
 """When graphs pay: break-even, and what restarts cost a day."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from cudagraph_lab.config.contrast import Contrast
-from cudagraph_lab.ledger.catalogue import (
-    BREAK_EVEN_S,
-    BREAK_EVEN_STEPS,
-    CAPTURE_S,
-    CAPTURE_TAX,
-    DEPLOY_TAX,
-)
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.cells import NOT_RUN, Cells, Floats, central, missing_side
 from cudagraph_lab.ledger.quantities.savings import Saving
 from cudagraph_lab.ledger.quantities.start_costs import StartCost
@@ -31,28 +25,21 @@ def tax_results(
     startup: Cells,
     starts: Mapping[str, StartCost],
     restarts_per_day: float,
-) -> list[Result]:
+) -> Iterator[Result]:
     """Minutes a day that restarts cost, by the cost of a start, and by the capture alone."""
     per_day = partial(costs.deploy_tax_min_per_day, restarts_per_day=restarts_per_day)
     times = f"times {restarts_per_day:g} restarts a day (restarts_per_day)"
-    results = [_capture_tax(dataset, headline, startup, per_day, f"capture seconds {times}")]
+    yield _capture_tax(dataset, headline, startup, per_day, f"capture seconds {times}")
     for start, cost in starts.items():
-        number, said = DEPLOY_TAX(start=start), f"what graphs cost at a start, {times}"
+        number, said = catalogue.DEPLOY_TAX(start=start), f"what graphs cost at a start, {times}"
         if cost.value is None:
-            results.append(absent(number, str(cost.reason)))
-            continue
-        results.append(
-            bounded(
-                number,
-                per_day(cost.value),
-                central(cost.draws, per_day),
-                "t draws through the difference",
-                n=cost.n,
-                arms=cost.arms,
-                note=said if cost.note is None else f"{said}; {cost.note}",
+            yield absent(number, str(cost.reason))
+        else:
+            ends, method = central(cost.draws, per_day), "t draws through the difference"
+            note = said if cost.note is None else f"{said}; {cost.note}"
+            yield bounded(
+                number, per_day(cost.value), ends, method, n=cost.n, arms=cost.arms, note=note
             )
-        )
-    return results
 
 
 def _capture_tax(
@@ -66,12 +53,12 @@ def _capture_tax(
     capture = startup.get((arm, "capture_seconds", None))
     if capture is None:
         reason = missing_side(dataset, headline) or "the capture's cost is not known"
-        return absent(CAPTURE_TAX(), reason)
-    cost = estimate_mean(capture, name=str(CAPTURE_S()))
+        return absent(catalogue.CAPTURE_TAX(), reason)
+    cost = estimate_mean(capture, name=str(catalogue.CAPTURE_S()))
     low, high = (None if end is None else per_day(end) for end in (cost.low, cost.high))
     ends, method = (low, high), str(cost.method)
     return bounded(
-        CAPTURE_TAX(), per_day(cost.value), ends, method, n=cost.n, arms=[arm], note=note
+        catalogue.CAPTURE_TAX(), per_day(cost.value), ends, method, n=cost.n, arms=[arm], note=note
     )
 
 
@@ -80,20 +67,18 @@ def break_even_results(
     headline: Contrast,
     starts: Mapping[str, StartCost],
     savings: Mapping[int, Saving],
-) -> list[Result]:
+) -> Iterator[Result]:
     """After how many steps and seconds of serving a start has paid, at every batch size."""
     reason = missing_side(dataset, headline)
-    results = []
     for start, cost in starts.items():
         for batch in dataset.batch_sizes:
             why = reason if batch in savings else reason or NOT_RUN
-            for quantity in (BREAK_EVEN_STEPS, BREAK_EVEN_S):
+            for quantity in (catalogue.BREAK_EVEN_STEPS, catalogue.BREAK_EVEN_S):
                 if batch not in savings or cost.value is None:
                     number = quantity(start=start, batch=batch)
-                    results.append(absent(number, why or str(cost.reason)))
+                    yield absent(number, why or str(cost.reason))
                 else:
-                    results.append(_break_even(quantity, start, cost, savings[batch]))
-    return results
+                    yield _break_even(quantity, start, cost, savings[batch])
 
 
 def _break_even(quantity: Quantity, start: str, cost: StartCost, saving: Saving) -> Result:
@@ -104,10 +89,10 @@ def _break_even(quantity: Quantity, start: str, cost: StartCost, saving: Saving)
     if saving.saved_s <= 0:
         return absent(number, f"the graph arm saves nothing per step at batch {saving.batch}")
     # Steps, or the seconds of these steps in the arm with graphs.
-    per_step = 1.0 if quantity is BREAK_EVEN_STEPS else saving.graphs_s
+    per_step = 1.0 if quantity is catalogue.BREAK_EVEN_STEPS else saving.graphs_s
     draws: tuple[Floats, Floats] | None = None
     if cost.draws is not None and saving.draws is not None:
-        drawn_per_step = 1.0 if quantity is BREAK_EVEN_STEPS else saving.draws[1]
+        drawn_per_step = 1.0 if quantity is catalogue.BREAK_EVEN_STEPS else saving.draws[1]
         draws = cost.draws * drawn_per_step, saving.draws[0] - saving.draws[1]
     found = quotient_of_draws(seconds * per_step, saving.saved_s, draws, whole="what a step saves")
     arms = list(dict.fromkeys([*saving.arms, *cost.arms]))

@@ -1,15 +1,7 @@
 """What the profiler counted in a decode step, and what launches alone would gain."""
 
 from cudagraph_lab.config.contrast import Contrast
-from cudagraph_lab.ledger.catalogue import (
-    BUSY_S,
-    DRAFT_BUSY_S,
-    GRAPH_LAUNCHES,
-    KERNELS,
-    LAUNCH_BREAK_EVEN,
-    LAUNCH_SPEED_UP,
-    LAUNCHES,
-)
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.cells import Cells, shadowed_arm
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.ledger.results import Result, counted
@@ -17,11 +9,11 @@ from cudagraph_lab.observations.dataset import Dataset
 
 # By the name that an observation has.
 COUNTS: dict[str, Quantity] = {
-    "kernels_per_step": KERNELS,
-    "launches_per_step": LAUNCHES,
-    "graph_launches_per_step": GRAPH_LAUNCHES,
-    "device_busy_s_per_step": BUSY_S,
-    "draft_busy_s_per_step": DRAFT_BUSY_S,
+    "kernels_per_step": catalogue.KERNELS,
+    "launches_per_step": catalogue.LAUNCHES,
+    "graph_launches_per_step": catalogue.GRAPH_LAUNCHES,
+    "device_busy_s_per_step": catalogue.BUSY_S,
+    "draft_busy_s_per_step": catalogue.DRAFT_BUSY_S,
 }
 
 
@@ -38,23 +30,23 @@ def profile_results(dataset: Dataset, headline: Contrast | None, cells: Cells) -
 def _launch_results(headline: Contrast, counts: list[Result]) -> list[Result]:
     """Launches at batch 1 alone: the most that fewer can gain, and the call that pays."""
     known = {result.id: result for result in counts}
-    eager = known.get(LAUNCHES(arm=headline.denominator, batch=1))
-    left = known.get(LAUNCHES(arm=headline.numerator, batch=1))
-    replays = known.get(GRAPH_LAUNCHES(arm=headline.numerator, batch=1))
+    eager = known.get(catalogue.LAUNCHES(arm=headline.denominator, batch=1))
+    left = known.get(catalogue.LAUNCHES(arm=headline.numerator, batch=1))
+    replays = known.get(catalogue.GRAPH_LAUNCHES(arm=headline.numerator, batch=1))
     if not (eager and left and replays and eager.value and replays.value) or left.value is None:
         return []
     launches = float(left.value) + float(replays.value)
     # Lab 02 counts a replay as the only launch of a step; those beside it count too.
     return [
         Result(
-            id=LAUNCH_SPEED_UP(),
+            id=catalogue.LAUNCH_SPEED_UP(),
             value=float(eager.value) / launches,
             n=eager.n,
             note="eager launches per step over launches and replays per step with graphs",
             arms=eager.arms + left.arms,
         ),
         Result(
-            id=LAUNCH_BREAK_EVEN(),
+            id=catalogue.LAUNCH_BREAK_EVEN(),
             # After k calls k * n > n + (k - 1) * r wherever a replay launches less: k = 2.
             value=2 if launches < float(eager.value) else None,
             missing=None if launches < float(eager.value) else "graphs launch as often",

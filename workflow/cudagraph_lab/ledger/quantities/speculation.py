@@ -4,13 +4,17 @@ A step of speculative decoding drafts k tokens and verifies them, and yields 1 t
 a request. It pays where it yields more tokens than it takes plain steps.
 """
 
+from collections.abc import Iterator
+
+from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.ledger.catalogue import CAN_PAY, GRAPHS_NEED_LESS, NEEDED_IN_EAGER, TOKENS_TO_PAY
 from cudagraph_lab.ledger.cells import NOT_RUN, missing_of
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, contrasted
 from cudagraph_lab.ledger.speculation_pairs import drafted
-from cudagraph_lab.ledger.throughputs import Throughputs, alike, sample_of_arms, samples_of
+from cudagraph_lab.ledger.throughputs import Throughputs, compared, sample_of_arms
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.statistics.shapes import ratio_samples
 
 
 def speculating(dataset: Dataset) -> dict[str, tuple[str, str]]:
@@ -22,59 +26,54 @@ def speculating(dataset: Dataset) -> dict[str, tuple[str, str]]:
     }
 
 
-def speculation_results(dataset: Dataset, known: Throughputs) -> list[Result]:
+def speculation_results(dataset: Dataset, known: Throughputs) -> Iterator[Result]:
     """Tokens to pay of every speculating arm and batch size, and whether graphs make them fewer.
 
     `known` holds rates of decode steps, see `read_throughputs` with `decode_alone`.
     """
     pairs = speculating(dataset)
-    results = []
     for arm, plain in pairs.values():
-        results += _of_pair(dataset, arm, plain, known)
+        yield from _of_pair(dataset, arm, plain, known)
     primary = next((c for c in dataset.contrasts.values() if c.role == "primary"), None)
     if primary is not None:
         eager = next((arm for arm, plain in pairs.values() if plain == primary.denominator), None)
         graphs = [arm for arm, plain in pairs.values() if plain == primary.numerator]
         for arm in graphs if eager is not None else []:
             arms = (str(eager), primary.denominator, arm, primary.numerator)
-            results += _against_eager(dataset, arms, known)
-    return results
+            yield from _against_eager(dataset, arms, known)
 
 
-def _of_pair(dataset: Dataset, arm: str, plain: str, known: Throughputs) -> list[Result]:
-    if arm not in known.arms or plain not in known.arms:
+def _of_pair(dataset: Dataset, arm: str, plain: str, known: Throughputs) -> Iterator[Result]:
+    sides = compared(dataset, Contrast(numerator=plain, denominator=arm), known)
+    if sides is None:
         reason = missing_of(dataset, arm, plain) or NOT_RUN
-        return [absent(TOKENS_TO_PAY(arm=arm, batch=b), reason) for b in dataset.batch_sizes]
-    sides = alike(dataset, plain, known.arms), alike(dataset, arm, known.arms)
-    arms, most = [*sides[1], *sides[0]], drafted(dataset, arm)
-    results = []
-    for batch, sample in samples_of(known, sides).items():
+        yield from (absent(TOKENS_TO_PAY(arm=arm, batch=b), reason) for b in dataset.batch_sizes)
+        return
+    arms, most = [*sides.denominator, *sides.numerator], drafted(dataset, arm)
+    for batch, sample in ratio_samples(sides).items():
         needed = contrasted(TOKENS_TO_PAY(arm=arm, batch=batch), sample, known.ratio_priors, arms)
-        results.append(needed)
+        yield needed
         if most is not None:
             note = f"a step yields at most {1 + most} tokens to a request"
-            results.append(_claim(CAN_PAY(arm=arm, batch=batch), needed, 1.0 + most, note))
-    return results
+            yield _claim(CAN_PAY(arm=arm, batch=batch), needed, 1.0 + most, note)
 
 
 def _against_eager(
     dataset: Dataset, arms: tuple[str, str, str, str], known: Throughputs
-) -> list[Result]:
+) -> Iterator[Result]:
     """Tokens to pay in eager over those with graphs; above 1 graphs make speculation cheaper."""
     # Rates: plain over speculative in eager, over the same with graphs.
     weights = dict(zip(arms, (-1.0, 1.0, 1.0, -1.0), strict=True))
     note = "the claim is that the tokens to pay in eager exceed those with graphs"
-    results = []
     for batch in dataset.batch_sizes:
         number = NEEDED_IN_EAGER(arm=arms[2], batch=batch)
         sample = sample_of_arms(known, weights, batch, "tokens to pay")
         if sample is None:
-            results.append(absent(number, missing_of(dataset, *arms) or NOT_RUN))
-            continue
-        found = contrasted(number, sample, known.ratio_priors, list(arms))
-        claim = _claim(GRAPHS_NEED_LESS(arm=arms[2], batch=batch), found, 1.0, note, above=True)
-        results += [found, claim]
-    return results
+            yield absent(number, missing_of(dataset, *arms) or NOT_RUN)
+        else:
+            found = contrasted(number, sample, known.ratio_priors, list(arms))
+            yield found
+            yield _claim(GRAPHS_NEED_LESS(arm=arms[2], batch=batch), found, 1.0, note, above=True)
 
 
 def _claim(number: NumberId, of: Result, bound: float, note: str, *, above: bool = False) -> Result:

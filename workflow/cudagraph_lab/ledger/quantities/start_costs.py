@@ -1,7 +1,7 @@
 """What graphs cost at a start: its boot over one without graphs, and the capture in it."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -60,21 +60,18 @@ def read_start_costs(
     }
 
 
-def start_results(costs: Mapping[str, StartCost]) -> list[Result]:
+def start_results(costs: Mapping[str, StartCost]) -> Iterator[Result]:
     """The cost of a warm and of a cold start, and the share that the capture has in it."""
-    results = []
     for start, cost in costs.items():
+        number = START_COST(start=start)
         if cost.value is None:
-            results.append(absent(START_COST(start=start), str(cost.reason)))
+            yield absent(number, str(cost.reason))
         else:
-            method = "t draws through the difference"
-            ends, n, arms = central(cost.draws), cost.n, cost.arms
-            number = START_COST(start=start)
-            results.append(
-                bounded(number, cost.value, ends, method, n=n, arms=arms, note=cost.note)
+            ends, method = central(cost.draws), "t draws through the difference"
+            yield bounded(
+                number, cost.value, ends, method, n=cost.n, arms=cost.arms, note=cost.note
             )
-        results.append(_capture_share(start, cost))
-    return results
+        yield _capture_share(start, cost)
 
 
 def _capture_share(start: str, cost: StartCost) -> Result:

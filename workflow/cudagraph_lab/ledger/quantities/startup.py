@@ -1,24 +1,10 @@
 """What a start costs: capture, compilation, phases of the start-up, and the KV cache."""
 
 import math
+from collections.abc import Iterator
 
 from cudagraph_lab.config.contrast import Contrast
-from cudagraph_lab.ledger.catalogue import (
-    CAPTURE_GIB,
-    CAPTURE_S,
-    CAPTURE_S_PER_GRAPH,
-    COMPILE_COLD_S,
-    COMPILE_WARM_S,
-    GRAPHS_OF_ARM,
-    KV_REQUESTS_LOST,
-    KV_TOKENS,
-    KV_TOKENS_LOST,
-    PASSES,
-    PASSES_OF_ARM,
-    SHAPES_FULL,
-    SHAPES_PIECEWISE,
-    STARTUP,
-)
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.cells import Cells, missing_arm
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, bounded, counted, mean
@@ -43,32 +29,28 @@ def capture_results(dataset: Dataset, headline: Contrast, cells: Cells) -> list[
         return counted(number, cell, [arm])
 
     return [
-        result(PASSES(), graphs, "passes"),
-        result(SHAPES_PIECEWISE(), graphs, "shapes_piecewise"),
-        result(SHAPES_FULL(), graphs, "shapes_full"),
-        result(CAPTURE_S(), graphs, "capture_seconds"),
-        result(CAPTURE_GIB(), graphs, "capture_gib"),
-        result(PASSES_OF_ARM(arm=eager), eager, "passes"),
+        result(catalogue.PASSES(), graphs, "passes"),
+        result(catalogue.SHAPES_PIECEWISE(), graphs, "shapes_piecewise"),
+        result(catalogue.SHAPES_FULL(), graphs, "shapes_full"),
+        result(catalogue.CAPTURE_S(), graphs, "capture_seconds"),
+        result(catalogue.CAPTURE_GIB(), graphs, "capture_gib"),
+        result(catalogue.PASSES_OF_ARM(arm=eager), eager, "passes"),
     ]
 
 
-def startup_results(dataset: Dataset, cells: Cells) -> list[Result]:
+def startup_results(dataset: Dataset, cells: Cells) -> Iterator[Result]:
     """Phases of every start, and the KV cache that it left room for."""
-    results = []
     for (arm, quantity, _), cell in cells.items():
         if dataset.arms[arm].purpose == "profile":
             continue
-        if quantity.startswith("span_") and all(value > 0 for repeat in cell for value in repeat):
+        took_time = quantity.startswith("span_") and all(min(repeat) > 0 for repeat in cell)
+        if took_time or quantity.startswith("compile_"):
             phase = quantity.removeprefix("span_").removesuffix("_s")
-            results.append(mean(STARTUP(phase=phase, arm=arm), cell, [arm]))
-        elif quantity.startswith("compile_"):
-            phase = quantity.removesuffix("_s")
-            results.append(mean(STARTUP(phase=phase, arm=arm), cell, [arm]))
+            yield mean(catalogue.STARTUP(phase=phase, arm=arm), cell, [arm])
         elif quantity == "kv_cache_tokens":
-            results.append(counted(KV_TOKENS(arm=arm), cell, [arm]))
+            yield counted(catalogue.KV_TOKENS(arm=arm), cell, [arm])
         elif quantity == "capture_graphs" and len(dataset.versions) > 1:
-            results.append(counted(GRAPHS_OF_ARM(arm=arm), cell, [arm]))
-    return results
+            yield counted(catalogue.GRAPHS_OF_ARM(arm=arm), cell, [arm])
 
 
 def fit_of_captures(startup: Cells) -> tuple[costs.CostFit | None, list[str]]:
@@ -93,7 +75,7 @@ def capture_fit_results(cells: Cells) -> list[Result]:
     margin = t_quantile(fit.points - 2) * fit.per_graph_se
     ends, method = (fit.per_graph - margin, fit.per_graph + margin), "t on the least-squares line"
     note = f"least-squares slope over {fit.points} captures of different ladders"
-    number = CAPTURE_S_PER_GRAPH()
+    number = catalogue.CAPTURE_S_PER_GRAPH()
     return [bounded(number, fit.per_graph, ends, method, n=fit.points, arms=arms, note=note)]
 
 
@@ -104,7 +86,9 @@ def kv_results(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Res
     if len(kept) < 2:
         return []
     if any("kv_cache_memory_bytes" in dataset.arms[arm].engine_args for arm in arms):
-        return [absent(of(), KV_GIVEN) for of in (KV_TOKENS_LOST, KV_REQUESTS_LOST)]
+        return [
+            absent(of(), KV_GIVEN) for of in (catalogue.KV_TOKENS_LOST, catalogue.KV_REQUESTS_LOST)
+        ]
     with_graphs, without = (round(math.fsum(value for (value,) in c) / len(c)) for c in kept)
     n = min(len(cell) for cell in kept)
     note = f"at equal memory; a request of max_model_len has {dataset.max_model_len} tokens"
@@ -112,8 +96,8 @@ def kv_results(dataset: Dataset, headline: Contrast, startup: Cells) -> list[Res
     return [
         Result(id=number, value=value, n=n, note=note, arms=arms)
         for number, value in (
-            (KV_TOKENS_LOST(), lost),
-            (KV_REQUESTS_LOST(), lost / dataset.max_model_len),
+            (catalogue.KV_TOKENS_LOST(), lost),
+            (catalogue.KV_REQUESTS_LOST(), lost / dataset.max_model_len),
         )
     ]
 
@@ -133,4 +117,7 @@ def compile_cache_results(dataset: Dataset, headline: Contrast, startup: Cells) 
             return absent(number, f"no start with a {state} compile cache was run")
         return mean(number, [[value] for value in seconds], alike)
 
-    return [compilation(COMPILE_COLD_S(), "cold"), compilation(COMPILE_WARM_S(), "warm")]
+    return [
+        compilation(catalogue.COMPILE_COLD_S(), "cold"),
+        compilation(catalogue.COMPILE_WARM_S(), "warm"),
+    ]

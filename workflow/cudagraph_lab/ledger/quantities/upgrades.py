@@ -14,10 +14,11 @@ from cudagraph_lab.ledger.cells import missing_side
 from cudagraph_lab.ledger.quantities.start_costs import starting_alike, startups
 from cudagraph_lab.ledger.quantity import NumberId
 from cudagraph_lab.ledger.results import Result, absent, contrasted
-from cudagraph_lab.ledger.throughputs import ArmCells, Throughputs, sides_of, timed_by_arm
+from cudagraph_lab.ledger.throughputs import Throughputs, compared, logs_by_arm
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.statistics.cells import ArmLogs, log_means
 from cudagraph_lab.statistics.contrasts import priors_of
-from cudagraph_lab.statistics.shapes import ratio_samples
+from cudagraph_lab.statistics.shapes import Compared, ratio_samples
 
 PHASES = ("import", "boot", "load", "profile", "kv_cache", "warm_up", "capture")
 NO_START = "no start of {arm} was measured alone; add an arm of purpose startup with its settings"
@@ -51,21 +52,15 @@ def upgrade_results(
 def _first_tokens(
     dataset: Dataset, name: str, table: pd.DataFrame, known: Throughputs
 ) -> list[Result]:
-    cells = timed_by_arm(table, "first_token_s")
-    arms = sides_of(dataset, dataset.contrasts[name], known)
-    if arms is None or any(arm not in cells for side in arms for arm in side):
+    logs = logs_by_arm(table, "first_token_s")
+    sides = compared(dataset, dataset.contrasts[name], known)
+    if sides is None or any(arm not in logs for arm in sides.arms):
         return []
-    numerator, denominator = ([cells[arm] for arm in side] for side in arms)
-    names = arms[0][0], arms[1][0]
-    samples = ratio_samples(numerator, denominator, names=names, blocks=known.blocks)
+    new, old = ({arm: logs[arm] for arm in side} for side in (sides.numerator, sides.denominator))
+    samples = ratio_samples(Compared(new, old, known.blocks))
     priors = priors_of(list(samples.values()))
     return [
-        contrasted(
-            UPGRADE_FIRST_TOKEN(contrast=name, batch=batch),
-            sample,
-            priors,
-            [*arms[0], *arms[1]],
-        )
+        contrasted(UPGRADE_FIRST_TOKEN(contrast=name, batch=batch), sample, priors, sides.arms)
         for batch, sample in samples.items()
     ]
 
@@ -81,11 +76,14 @@ def _starts(
             return [absent(UPGRADE_STARTUP(phase="boot", contrast=name), NO_START.format(arm=arm))]
 
     def ratio(number: NumberId, quantity: str, arms: Sequence[Sequence[str]]) -> Result | None:
-        cells = [[starts[a, quantity] for a in side if (a, quantity) in starts] for side in arms]
-        if not cells[0] or not cells[1]:
+        new, old = (
+            {arm: starts[arm, quantity] for arm in side if (arm, quantity) in starts}
+            for side in arms
+        )
+        if not new or not old:
             return None
-        sample = ratio_samples(cells[0], cells[1], names=sides, blocks=False)[1]
-        return contrasted(number, sample, None, [a for side in arms for a in side])
+        sample = Compared(new, old, blocks=False).sample({1: 1.0})
+        return contrasted(number, sample, None, [arm for side in arms for arm in side])
 
     results = [
         ratio(UPGRADE_STARTUP(phase=phase, contrast=name), f"span_{phase}_s", alone)
@@ -111,10 +109,10 @@ def _given(dataset: Dataset, arm: str) -> bool:
     return dataset.arms[arm].engine_args.get("kv_cache_memory_bytes") is not None
 
 
-def _started_alone(table: pd.DataFrame) -> dict[tuple[str, str], ArmCells]:
-    """What starts observed, by arm and quantity: one value a repeat, under the batch size 1."""
+def _started_alone(table: pd.DataFrame) -> dict[tuple[str, str], ArmLogs]:
+    """Logs of what starts observed, by arm and quantity: one a repeat, under the batch size 1."""
     return {
-        place: {1: seen}
+        place: {1: log_means(seen)}
         for place, runs in startups(table).items()
         if (seen := {repeat: [value] for repeat, value in runs.items() if value > 0})
     }

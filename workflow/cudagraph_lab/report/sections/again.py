@@ -5,28 +5,12 @@ from collections.abc import Mapping
 
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.catalogue import TIMED_SHARE
-from cudagraph_lab.ledger.index import Index, short_title, value_at
+from cudagraph_lab.ledger.index import Index, value_at
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import (
-    Code,
-    Exempt,
-    Line,
-    Strong,
-    join,
-    say,
-)
-from cudagraph_lab.report.numbers import (
-    fact,
-    noted,
-)
-from cudagraph_lab.report.view import (
-    Block,
-    Bullets,
-    Commands,
-    Fold,
-    Paragraph,
-    Section,
-)
+from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.numbers import fact, noted
+from cudagraph_lab.report.phrases import title
+from cudagraph_lab.report.view import Block, Bullets, Commands, Fold, Paragraph, Section
 
 COMMANDS = (
     "make lab",
@@ -57,7 +41,7 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
     took = [
         say(
             "{name}: {arms} arms within {minutes} minutes{share}",
-            name=Exempt(short_title(index, d)),
+            name=title(index, d),
             arms=fact(d.name, "len:arms", len(d.arms)),
             minutes=fact(d.name, "minutes", round(d.minutes)),
             share=_timed_share(index, d),
@@ -84,12 +68,10 @@ def again(index: Index, drawings: dict[str, Drawing]) -> Section:
             r=Code("predictions.registered.json"),
         ),
     ]
-    blocks += [Bullets(files)]
-    versions = _versions(index)
-    if versions:
-        blocks.append(
-            Fold(("Versions, hashes and machines of each data set",), [Bullets(versions)])
-        )
+    blocks.append(Bullets(files))
+    if versions := _versions(index):
+        summary = ("Versions, hashes and machines of each data set",)
+        blocks.append(Fold(summary, [Bullets(versions)]))
     return Section("again", "Repeat", "How do I get this for my GPU?", blocks)
 
 
@@ -111,7 +93,7 @@ def _versions(index: Index) -> list[Line]:
     lines = [
         say(
             "{name}: {parts}.",
-            name=Strong((Exempt(short_title(index, dataset)),)),
+            name=Strong((title(index, dataset),)),
             parts=_listed({w: t for w, t in told[dataset.name].items() if shared.get(w) != t}),
         )
         for dataset in index.ledger.datasets
@@ -123,7 +105,7 @@ def _versions(index: Index) -> list[Line]:
 
 def _listed(facts: Mapping[str, str]) -> Line:
     parts = [say("{words} {text}", words=words, text=Exempt(text)) for words, text in facts.items()]
-    return join(parts, "; ", "; ")
+    return join(parts, "; ")
 
 
 def _facts(dataset: Dataset) -> dict[str, str]:

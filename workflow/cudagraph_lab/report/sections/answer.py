@@ -8,20 +8,20 @@ from cudagraph_lab.ledger.catalogue import EXTRAPOLATION, STARTUP
 from cudagraph_lab.ledger.index import (
     Index,
     contrast_of_role,
+    everywhere,
+    of_primary,
     ratios,
     short_device,
-    short_title,
-    value_at,
-    with_quantity,
 )
-from cudagraph_lab.ledger.selection import Sized, cold_arms, leading_role, ranked, sized
+from cudagraph_lab.ledger.selection import Sized, leading_role, ranked, sized
 from cudagraph_lab.ledger.verdicts import WORDINGS
 from cudagraph_lab.models.architecture import WEIGHT_BYTES
-from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.advice import advice_sentence, advise
 from cudagraph_lab.report.claims import SPEAKERS, families
-from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.markup import Code, Exempt, Line, Piece, Strong, join, say
 from cudagraph_lab.report.numbers import batch, bounds, noted
+from cudagraph_lab.report.phrases import key, title, titles
+from cudagraph_lab.report.sections.cost import cold_boot
 from cudagraph_lab.report.sections.crossing import gpu_bound
 from cudagraph_lab.report.sections.headline import LEADS, headline, leads
 from cudagraph_lab.report.sections.outcome import failed, held
@@ -60,12 +60,8 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
     here = index.ledger.measured_here
     beside: list[Block] = [sentence, Answers([(words, line) for words, line in rows if line])]
     if here and len(here) < len(index.datasets):
-        names = join([(Exempt(short_title(index, index.datasets[n])),) for n in here])
-        beside.append(
-            Paragraph(
-                say("Measured here: {names}. Shipped data stand in grey.", names=names), small=True
-            )
-        )
+        said = "Measured here: {names}. Shipped data stand in grey."
+        beside.append(Paragraph(say(said, names=titles(index, here)), small=True))
     beside += absent
     below = [Paragraph(line, small=True) for line in _terms(index)]
     picture = Picture(drawings["speed-up"], heading=True, beside=beside, below=below)
@@ -94,7 +90,7 @@ def _terms(index: Index) -> list[Line]:
                 "“Sizes”.",
             )
         )
-    if any(claims.speaker == SPEAKERS["lab"] for claims in families(index)):
+    if any(claims.speaker == SPEAKERS[LAB][0] for claims in families(index)):
         said.append(
             (
                 "The course lab is the teaching text whose claims are tested here; the step model "
@@ -104,7 +100,7 @@ def _terms(index: Index) -> list[Line]:
     kinds = {d.measured for d in index.main if d.kind == "measured" and len(d.arms) > 1}
     role = leading_role(index)
     sides = [contrast_of_role(index, d.name, role) for d in index.main] if role else []
-    pair = next((found[1] for found in sides if found), None)
+    pair = next(filter(None, sides), None)
     if len(kinds) > 1 and pair:
         arms = say("{a} or {b}", a=Code(pair.denominator), b=Code(pair.numerator))
         said.append(
@@ -123,10 +119,10 @@ def _caveats(index: Index, role: Role | None) -> Line:
     """What a reader must know of the data sets that the sentence is about."""
     told = leads(index, role) if role else []
     said = list(dict.fromkeys(d.caveat for d in told if d.caveat))
-    lines: list[Line] = [(Exempt(caveat),) for caveat in said]
+    lines: list[Line | Piece] = [Exempt(caveat) for caveat in said]
     if said and any(d.platform == "cuda" and d.kind == "measured" for d in told):
-        lines.append(("Graphs save the host’s work, so that a quicker host gains less.",))
-    return join(lines, " ", " ")
+        lines.append("Graphs save the host’s work, so that a quicker host gains less.")
+    return join(lines, " ")
 
 
 def what_to_set(index: Index) -> Line:
@@ -137,14 +133,14 @@ def what_to_set(index: Index) -> Line:
     own = [n for n in decided if index.datasets[n].kind == "measured"] or decided or names[:1]
     gaining = [name for name in own if advise(index, name).action == "on"]
     if gaining:
-        where = join([(Exempt(d),) for d in _devices(index, gaining)])
+        where = join([Exempt(d) for d in _devices(index, gaining)])
         return say(
             "{what} (do not pass {flag}): every interval shows a gain, on {where}.",
             what=Strong(("Leave graphs on",)),
             flag=Code("--enforce-eager"),
             where=where,
         )
-    return join([advice_sentence(index, name) for name in own[:LEADS]], " ", " ")
+    return join([advice_sentence(index, name) for name in own[:LEADS]], " ")
 
 
 def _devices(index: Index, names: list[str]) -> list[str]:
@@ -154,28 +150,21 @@ def _devices(index: Index, names: list[str]) -> list[str]:
 def costs(index: Index) -> Line:
     """What graphs cost at start-up, for the first data set that kept it."""
     for dataset in index.main:
-        pair = contrast_of_role(index, dataset.name, "primary")
-        if pair is None:
+        boots = of_primary(index, dataset.name, STARTUP, phase="boot")
+        if boots is None:
             continue
-        boots = [_boot(index, dataset, arm) for arm in (pair[1].numerator, pair[1].denominator)]
-        if None in boots:
-            continue
-        cold = [n for arm in cold_arms(index, dataset.name) if (n := _boot(index, dataset, arm))]
+        cold = cold_boot(index, dataset.name)
         return say(
             "The engine boots in {graphs} with graphs, in {eager} with {other} ({name}){cold}.",
-            other=Code(pair[1].denominator),
-            name=Exempt(short_title(index, dataset)),
-            graphs=noted(index, boots[0]) if boots[0] else (),
-            eager=noted(index, boots[1]) if boots[1] else (),
-            cold=say("; in {cold} with graphs and nothing cached", cold=noted(index, cold[0]))
+            other=Code(str(boots[0].id.arm)),
+            name=title(index, dataset),
+            eager=noted(index, boots[0]),
+            graphs=noted(index, boots[1]),
+            cold=say("; in {x} with graphs and nothing cached", x=noted(index, cold))
             if cold
             else (),
         )
     return ()
-
-
-def _boot(index: Index, dataset: Dataset, arm: str) -> Number | None:
-    return value_at(index, dataset.name, STARTUP(phase="boot", arm=arm))
 
 
 def larger(index: Index) -> Line:
@@ -208,19 +197,19 @@ def larger(index: Index) -> Line:
             y=noted(index, last),
             a=batch(min(numbers)),
             b=batch(max(numbers)),
-            claims=join([_claimed(index, n, p) for n, p in claimed], "", ""),
+            claims=join([_claimed(index, n, p) for n, p in claimed], ""),
         )
-    forecasts = [n for name in index.groups for n in with_quantity(index, name, EXTRAPOLATION)]
+    forecasts = everywhere(index, EXTRAPOLATION)
     if not forecasts:
         return ()
-    key = forecasts[0].id
+    asked = forecasts[0].id
     return say(
         "Not measured. Forecast for {model} on {n} {device} at batch {size}, on a host that nobody "
         "measured: {x}.",
-        model=Exempt(str(key.model), "key"),
-        n=Exempt(str(key.tp), "key"),
-        device=Exempt(str(key.device).upper(), "key"),
-        size=Exempt(str(key.batch), "key"),
+        model=key(asked.model),
+        n=key(asked.tp),
+        device=key(asked.device.upper()),
+        size=key(asked.batch),
         x=noted(index, forecasts[0]),
     )
 
@@ -247,7 +236,7 @@ def _elsewhere(index: Index, row: Sized) -> Line:
         small = all(gib is not None and gib < needed_gib for gib in there_gib)
         text = " One {name} does not hold it." if small else " On one {name} it was not measured."
         lines.append(say(text, name=Exempt(name)))
-    return join(lines, "", "")
+    return join(lines, "")
 
 
 def _several(index: Index, label: str) -> Line:
@@ -272,7 +261,7 @@ def _several(index: Index, label: str) -> Line:
                 say(
                     "{x} on {n} {device}{other}",
                     x=noted(index, numbers[size]),
-                    n=Exempt(str(row.ranks), "key"),
+                    n=key(row.ranks),
                     device=Exempt(device),
                     other=" of another host" if (device, row.ranks) in places[:at] else "",
                 )

@@ -8,7 +8,18 @@ from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.index import Index, has_value
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, Link, RowId, clean, join, say
+from cudagraph_lab.report.markup import (
+    Chip,
+    Code,
+    Exempt,
+    Line,
+    Link,
+    Piece,
+    RowId,
+    clean,
+    join,
+    say,
+)
 from cudagraph_lab.report.numbers import (
     arm_repeats,
     named_bounds,
@@ -17,6 +28,7 @@ from cudagraph_lab.report.numbers import (
     runs_anchor,
     value,
 )
+from cudagraph_lab.report.phrases import NONE, key, table
 from cudagraph_lab.report.sections.size_cells import SECTION, has_cell
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
 
@@ -58,22 +70,20 @@ def _computed(index: Index) -> Table:
     """The functions behind each quantity of the page."""
     quantities = dict.fromkeys(number.id.quantity for number in index.ledger.numbers)
     kinds = dict.fromkeys((q.label, q.unit, q.better, q.computed_by) for q in quantities)
-    rows = [
-        Row(
-            [
-                (Exempt(label, "label"),),
-                (unit,),
-                (better or "–",),
-                join([(Code(name),) for name in functions]),
-            ]
-        )
+    rows: list[list[Line]] = [
+        [
+            (Exempt(label, "label"),),
+            (unit,),
+            (better or "–",),
+            join([Code(name) for name in functions]),
+        ]
         for label, unit, better, functions in kinds
     ]
     caption = say(
         "Functions of {package}, in the order in which they are called",
         package=Code("cudagraph_lab"),
     )
-    return Table(caption, ["number", "unit", "better", "computed by"], rows)
+    return table(caption, ["number", "unit", "better", "computed by"], rows)
 
 
 def _row(index: Index, number: Number) -> Row:
@@ -90,8 +100,8 @@ def _row(index: Index, number: Number) -> Row:
     cells: list[Line] = [
         (RowId(str(number.id)),),
         value(number, about=False),
-        repeats(number, about=False) if number.n else ("–",),
-        join(predicted, "; ", "; ") or ("–",),
+        repeats(number, about=False) if number.n else NONE,
+        join(predicted, "; ") or NONE,
         _made_from(index, number),
     ]
     return Row(cells, row_anchor(index, number))
@@ -101,16 +111,14 @@ def _made_from(index: Index, number: Number) -> Line:
     arms = dict.fromkeys(index.arm_of_file.get(file) for file in number.files)
     if list(arms) == [(number.dataset, number.id.arm)]:
         return ("",)
-    links: list[Line] = [
-        (Link(runs_anchor(index, *arm), (Exempt(arm[1], "key"),)),)
-        for arm in arms
-        if arm is not None
+    links: list[Piece] = [
+        Link(runs_anchor(index, *arm), (key(arm[1]),)) for arm in arms if arm is not None
     ]
     others = [file for file in number.files if file not in index.arm_of_file]
-    links += [(Code(shown(file), file=True),) for file in dict.fromkeys(others)]
+    links += [Code(shown(file), file=True) for file in dict.fromkeys(others)]
     if len(links) > ARMS_NAMED:
-        links = [*links[:ARMS_NAMED], ("others",)]
-    return join(links) or ("–",)
+        links = [*links[:ARMS_NAMED], "others"]
+    return join(links) or NONE
 
 
 def _missing(numbers: list[Number]) -> list[Block]:
@@ -135,7 +143,7 @@ def _runs(index: Index, dataset: Dataset) -> Table:
                 (Code(arm),),
                 (facts.purpose,),
                 (Code(str(facts.engine_args)),) if facts.engine_args else ("defaults",),
-                (Exempt(facts.resolved),) if facts.resolved else ("–",),
+                (Exempt(facts.resolved),) if facts.resolved else NONE,
                 (arm_repeats(dataset.name, arm, facts.repeats),),
                 _files(dataset.files.get(arm, []) + dataset.logs.get(arm, [])),
             ],
@@ -155,9 +163,9 @@ def _files(files: list[str]) -> Line:
     folders: dict[Path, list[Line]] = {}
     for (folder, _), members in alike.items():
         for span in _spans(sorted(members, key=_repeat), len(members) > FILES_NAMED):
-            line = join([(Code(str(path), file=True),) for path in span], " to ", " to ")
+            line = join([Code(str(path), file=True) for path in span], " to ")
             folders.setdefault(folder, []).append(line)
-    return join([join(names, ", ", ", ") for names in folders.values()], "; ", "; ") or ("–",)
+    return join([join(names, ", ") for names in folders.values()], "; ") or NONE
 
 
 def _repeat(path: Path) -> int:

@@ -1,11 +1,14 @@
 """From which model size eager is as good, and why: forecasts, and the largest measured step."""
 
+from collections.abc import Iterator
+
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.catalogue import BUSY_S, CURVE_CROSSING, CURVE_LAUNCH, STEP
-from cudagraph_lab.ledger.index import Index, short_title, value_at
+from cudagraph_lab.ledger.index import Index, of_primary, value_at
 from cudagraph_lab.ledger.selection import Curve, curves, sized
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.phrases import bullets, key, title
 from cudagraph_lab.report.view import Block, Bullets, Picture
 
 NEARLY = 0.9  # of a step in which the GPU works: beyond it the GPU decides
@@ -16,7 +19,7 @@ def crossing(index: Index, drawings: dict[str, Drawing]) -> list[Block]:
     found = curves(index)
     lines = [*gpu_bound(index), *_by_host(index, found)]
     if not found:
-        return [Bullets(lines)] if lines else []
+        return bullets(lines)
     lines.append(
         (
             "Tensor parallelism moves that size up, since the GPUs share the work and each needs "
@@ -30,21 +33,11 @@ def gpu_bound(index: Index) -> list[Line]:
     """Why the largest measured model gains little, where the GPU works nearly all of its step."""
     rows = [row for rows in sized(index).values() for row in rows]
     for row in sorted(rows, key=lambda row: -row.parameters):
-        dataset = index.datasets[row.dataset]
-        sides = next((c for c in dataset.contrasts.values() if c.role == "primary"), None)
-        if sides is None or not row.ratios:
-            continue
         size = min(row.ratios)
-        known = [
-            (
-                value_at(index, row.dataset, STEP(arm=arm, batch=size)),
-                value_at(index, row.dataset, BUSY_S(arm=arm, batch=size)),
-            )
-            for arm in (sides.denominator, sides.numerator)
-        ]
-        (slow, busy), (fast, busy_too) = known
-        if slow is None or busy is None or fast is None or busy_too is None:
+        steps, works = (of_primary(index, row.dataset, q, batch=size) for q in (STEP, BUSY_S))
+        if steps is None or works is None:
             continue
+        (slow, fast), (busy, busy_too) = steps, works
         if float(busy.value or 0) < NEARLY * float(slow.value or 1):
             return []
         return [
@@ -54,8 +47,8 @@ def gpu_bound(index: Index) -> list[Line]:
                 "launches the next kernels while the GPU still works, so that launches cost no "
                 "time and graphs have little to save.",
                 what=Strong(say("Why {model} gains little.", model=Exempt(row.label))),
-                a=Code(sides.denominator),
-                b=Code(sides.numerator),
+                a=Code(str(slow.id.arm)),
+                b=Code(str(fast.id.arm)),
                 slow=noted(index, slow),
                 busy=noted(index, busy),
                 fast=noted(index, fast),
@@ -66,39 +59,29 @@ def gpu_bound(index: Index) -> list[Line]:
     return []
 
 
-def _by_host(index: Index, found: list[Curve]) -> list[Line]:
-    lines = []
+def _by_host(index: Index, found: list[Curve]) -> Iterator[Line]:
     for host in dict.fromkeys(curve.host for curve in found):
         mine = [curve for curve in found if curve.host == host]
-        dataset = mine[0].points[0][1].dataset
-        cost = value_at(index, dataset, CURVE_LAUNCH(host=host))
-        if cost is None:
-            continue
-        lines.append(
-            say(
+        cost = value_at(index, mine[0].points[0][1].dataset, CURVE_LAUNCH(host=host))
+        if cost is not None:
+            yield say(
                 "{which}, with {cost} a launch. By our step model, eager loses less than a tenth "
                 "{places}.",
                 which=Strong(_host(index, host)),
                 cost=noted(index, cost),
-                places=join([_place(index, curve) for curve in mine], "; ", "; "),
+                places=join([_place(index, curve) for curve in mine], "; "),
             )
-        )
-    return lines
 
 
 def _host(index: Index, host: str) -> Line:
     if host not in index.datasets:
         return ("A quick host, assumed",)
-    return say("The host of {name}", name=Exempt(short_title(index, index.datasets[host])))
+    return say("The host of {name}", name=title(index, host))
 
 
 def _place(index: Index, curve: Curve) -> Line:
     last = curve.points[-1][1]
-    where = say(
-        "on {n} {device}",
-        n=Exempt(str(curve.tp), "key"),
-        device=Exempt(curve.device.upper(), "key"),
-    )
+    where = say("on {n} {device}", n=key(curve.tp), device=key(curve.device.upper()))
     at = value_at(
         index,
         last.dataset,
@@ -110,5 +93,5 @@ def _place(index: Index, curve: Curve) -> Line:
         "{where} at no size that fits (graphs still give {x} for {model})",
         where=where,
         x=noted(index, last),
-        model=Exempt(str(last.id.model), "key"),
+        model=key(last.id.model),
     )

@@ -1,23 +1,16 @@
 """How the gain depends on the model's size, and why there is a gain at all."""
 
+from collections.abc import Iterator
+
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.catalogue import (
-    GRAPH_LAUNCHES,
-    KERNELS,
-    LAUNCHES,
-)
-from cudagraph_lab.ledger.index import (
-    Index,
-    contrast_of_role,
-    ratios,
-    short_title,
-    value_at,
-)
+from cudagraph_lab.ledger.catalogue import GRAPH_LAUNCHES, KERNELS, LAUNCHES
+from cudagraph_lab.ledger.index import Index, contrast_of_role, ratios, value_at
 from cudagraph_lab.ledger.selection import factors, one_a_device, profiled
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import Code, Exempt, Line, say
+from cudagraph_lab.report.markup import Code, Line, say
 from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.phrases import title
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Picture, Section
 
 
@@ -41,7 +34,7 @@ def why(index: Index, drawings: dict[str, Drawing]) -> Section:
         Picture(
             drawings["step"], heading=False, beside=[Bullets(steps[:4]), method] if steps else []
         ),
-        Picture(drawings["split"], heading=True, beside=[Bullets(_split_lines(index))]),
+        Picture(drawings["split"], heading=True, beside=[Bullets([*_split_lines(index)])]),
     ]
     if len(steps) > 4:
         blocks.insert(1, Fold(("The same for the other data sets",), [Bullets(steps[4:])]))
@@ -50,17 +43,17 @@ def why(index: Index, drawings: dict[str, Drawing]) -> Section:
 
 def _step_lines(index: Index, dataset: str) -> list[Line]:
     """Eager beside graphs at the smallest profiled batch, in time and in launches."""
-    pair = contrast_of_role(index, dataset, "primary")
+    sides = contrast_of_role(index, dataset, "primary")
     rows = profiled(index, dataset)
-    if pair is None or not rows:
+    if sides is None or not rows:
         return []
     size = min(row[1] for row in rows)
     known = {arm: (step, work) for arm, at, step, work in rows if at == size}
-    fast, slow = pair[1].numerator, pair[1].denominator
+    fast, slow = sides.numerator, sides.denominator
     if fast not in known or slow not in known:
         return []
     timed = known[slow][0].dataset
-    name = Exempt(short_title(index, index.datasets[timed]))
+    name = title(index, timed)
     lines = [
         say(
             "{name}, batch {size}: a step of {slow} takes {step}. The GPU works for {work} of it "
@@ -86,7 +79,7 @@ def _step_lines(index: Index, dataset: str) -> list[Line]:
             say(
                 "{name}, profiled: {slow} launches {kernels} a step one by one; {fast} needs "
                 "{replays} for replays and {launches} beside them.",
-                name=Exempt(short_title(index, index.datasets[dataset])),
+                name=title(index, dataset),
                 slow=Code(slow),
                 fast=Code(fast),
                 kernels=noted(index, kernels),
@@ -97,46 +90,35 @@ def _step_lines(index: Index, dataset: str) -> list[Line]:
     return lines
 
 
-def _split_lines(index: Index) -> list[Line]:
-    lines: list[Line] = []
+def _split_lines(index: Index) -> Iterator[Line]:
     both = [d.name for d in index.main if factors(index, d.name)]
-    for dataset in (index.datasets[name] for name in one_a_device(index, both)):
-        parts = factors(index, dataset.name)
-        if parts is None:
-            continue
-        graph, compiler = parts
+    for name in one_a_device(index, both):
+        graph, compiler = factors(index, name) or ({}, {})
         small = min(set(graph) & set(compiler), default=None)
-        if small is None:
-            continue
-        lines.append(
-            say(
+        if small is not None:
+            yield say(
                 "{name}: at batch {size} graphs on top of compilation give {graph}, compilation "
                 "alone {compiler}.{more}",
-                name=Exempt(short_title(index, dataset)),
+                name=title(index, name),
                 size=batch(small),
                 graph=noted(index, graph[small]),
                 compiler=noted(index, compiler[small]),
                 more=f" The interval shows a gain of the graphs at {_at_how_many(graph)}, of "
                 f"compilation at {_at_how_many(compiler)}.",
             )
-        )
     for dataset in index.main:
-        numbers = ratios(index, dataset.name, "piecewise")
-        if numbers:
+        if numbers := ratios(index, dataset.name, "piecewise"):
             size = min(numbers)
-            lines.append(
-                say(
-                    "{name}{design}: with piecewise graphs alone vLLM runs at {x} the speed of its "
-                    "default at batch {size}, at {y} at batch {large}.",
-                    name=Exempt(short_title(index, dataset)),
-                    design=_design(dataset),
-                    x=noted(index, numbers[size]),
-                    size=batch(size),
-                    y=noted(index, numbers[max(numbers)]),
-                    large=batch(max(numbers)),
-                )
+            yield say(
+                "{name}{design}: with piecewise graphs alone vLLM runs at {x} the speed of its "
+                "default at batch {size}, at {y} at batch {large}.",
+                name=title(index, dataset),
+                design=_design(dataset),
+                x=noted(index, numbers[size]),
+                size=batch(size),
+                y=noted(index, numbers[max(numbers)]),
+                large=batch(max(numbers)),
             )
-    return lines
 
 
 def _design(dataset: Dataset) -> str:

@@ -34,7 +34,7 @@ def headline(index: Index, role: Role | None) -> Line:
             for arm in d.arms.values()
             if arm.status != "ok" and arm.reason
         )
-        why: Line = join([(Exempt(reason),) for reason in list(reasons)[:REASONS]], "; ", "; ")
+        why: Line = join([Exempt(reason) for reason in list(reasons)[:REASONS]], "; ")
         return say(
             "Nothing can be said: no arm was measured against another.{why}",
             why=(" ", *why) if why else (),
@@ -43,7 +43,7 @@ def headline(index: Index, role: Role | None) -> Line:
     said = [_gain(index, first, role)]
     said += [_gain(index, other, role, same=other.model == first.model) for other in others]
     gains = GAINS[role]
-    text = say("{gains} {said}.", gains=gains[0].upper() + gains[1:], said=join(said, "; ", "; "))
+    text = say("{gains} {said}.", gains=gains[0].upper() + gains[1:], said=join(said, "; "))
     return (*text, " ", *certainty(index, role))
 
 
@@ -70,7 +70,7 @@ def leads(index: Index, role: Role) -> list[Dataset]:
 def _gain(index: Index, dataset: Dataset, role: Role, same: bool = False) -> Line:
     """The gain at the smallest and the largest batch; `same` where the model is named already."""
     numbers = ratios(index, dataset.name, role)
-    pair = contrast_of_role(index, dataset.name, role)
+    sides = contrast_of_role(index, dataset.name, role)
     small, large = min(numbers), max(numbers)
     line = say(
         "on {device} {x} as fast at batch {size}"
@@ -79,7 +79,7 @@ def _gain(index: Index, dataset: Dataset, role: Role, same: bool = False) -> Lin
         model=Exempt(short_model(dataset)),
         device=Exempt(_where(dataset)),
         x=noted(index, numbers[small]),
-        other=Code(pair[1].denominator if pair else ""),
+        other=Code(sides.denominator if sides else ""),
         size=batch(small),
     )
     if large == small:

@@ -42,10 +42,7 @@ def failed(index: Index) -> Line:
     missed = [f for f in told_first(index) if f.refuted]
     tail: Line = ()
     if counted["inconclusive"]:
-        tail = say(
-            " Not settled: {n}.",
-            n=count(counted["inconclusive"], "inconclusive"),
-        )
+        tail = say(" Not settled: {n}.", n=count(counted["inconclusive"], "inconclusive"))
     if not missed:
         of_here = " of what was measured here" if counted["refuted"] else ""
         return (f"No prediction{of_here} was refuted.", *tail)
@@ -92,25 +89,15 @@ def _named(told: list[tuple[str, Line, Line]]) -> Line:
     for who, what, measured in told:
         alike = by_speaker.setdefault(who, {}).setdefault(plain(measured), ([], measured))
         alike[0].append(what)
-    return join(
-        [
-            say(
-                "{who} that {parts}.",
-                who=who,
-                parts=join(
-                    [
-                        say("{what}: {x}", what=join(claims, ", ", ", and that "), x=measured)
-                        for claims, measured in parts.values()
-                    ],
-                    "; that ",
-                    "; and that ",
-                ),
-            )
-            for who, parts in by_speaker.items()
-        ],
-        " ",
-        " ",
-    )
+    sentences = []
+    for who, parts in by_speaker.items():
+        said_of = [
+            say("{what}: {x}", what=join(claims, ", ", ", and that "), x=measured)
+            for claims, measured in parts.values()
+        ]
+        told_by = join(said_of, "; that ", "; and that ")
+        sentences.append(say("{who} that {parts}.", who=who, parts=told_by))
+    return join(sentences, " ")
 
 
 def _one_per_quantity(claims: list[Claims]) -> list[Claims]:

@@ -1,6 +1,5 @@
 """What graphs cost at a start, and when that has paid for itself."""
 
-from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import (
     BREAK_EVEN_S,
     BREAK_EVEN_STEPS,
@@ -9,19 +8,15 @@ from cudagraph_lab.ledger.catalogue import (
     SAVED_MS,
     START_COST,
 )
-from cudagraph_lab.ledger.index import Index, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, value_at, with_quantity
 from cudagraph_lab.ledger.selection import differs_from_itself
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Exempt, Line, join, say
 from cudagraph_lab.report.numbers import batch, batches, noted
-from cudagraph_lab.report.view import Block, Fold, Paragraph, Row, Table
+from cudagraph_lab.report.phrases import at_batch, cell_at, table, title
+from cudagraph_lab.report.view import Block, Fold, Paragraph
 
 LISTED = 4  # data sets that stand open; the others are folded
-
-
-def cell(index: Index, number: Number | None) -> Line:
-    """A number in a table, or a dash."""
-    return noted(index, number) if number is not None else ("–",)
 
 
 def start_costs(index: Index) -> list[Block]:
@@ -30,7 +25,7 @@ def start_costs(index: Index) -> list[Block]:
     if not rows:
         return []
     columns = ["data set, cache", "a start takes longer by", "of which capture", "lost a day"]
-    table = Table(("What graphs cost at a start, and a day",), columns, rows)
+    costs = table(("What graphs cost at a start, and a day",), columns, rows)
     per_day = (n.note for d in index.main for n in with_quantity(index, d.name, DEPLOY_TAX))
     said = say(
         "A start takes longer by the seconds of a boot with graphs minus those of a boot in eager. "
@@ -39,20 +34,17 @@ def start_costs(index: Index) -> list[Block]:
         bounds=_bounded(index),
     )
     note = Paragraph(said, small=True)
-    return [Fold(table.caption, [table, note])] if len(rows) > 2 * LISTED else [table, note]
+    return [Fold(costs.caption, [costs, note])] if len(rows) > 2 * LISTED else [costs, note]
 
 
-def _start_rows(index: Index, dataset: str) -> list[Row]:
-    name = Exempt(short_title(index, index.datasets[dataset]))
+def _start_rows(index: Index, dataset: str) -> list[list[Line]]:
     return [
-        Row(
-            [
-                say("{name}, {start}", name=name, start=cost.id.start),
-                noted(index, cost),
-                cell(index, value_at(index, dataset, CAPTURE_SHARE(start=cost.id.start))),
-                cell(index, value_at(index, dataset, DEPLOY_TAX(start=cost.id.start))),
-            ]
-        )
+        [
+            say("{name}, {start}", name=title(index, dataset), start=cost.id.start),
+            noted(index, cost),
+            cell_at(index, dataset, CAPTURE_SHARE(start=cost.id.start)),
+            cell_at(index, dataset, DEPLOY_TAX(start=cost.id.start)),
+        ]
         for cost in with_quantity(index, dataset, START_COST)
     ]
 
@@ -63,18 +55,16 @@ def _bounded(index: Index) -> Line:
     for dataset in index.main:
         if not with_quantity(index, dataset.name, SAVED_MS):
             continue
-        name = Exempt(short_title(index, dataset))
         for cost in index.by_quantity.get((dataset.name, START_COST), []):
             why = cost.note or (cost.missing if cost.id.start == "warm" else None)
             if why:
-                alike.setdefault(why, []).append(
-                    say("{name}, {start}", name=name, start=cost.id.start)
-                )
+                name = say("{name}, {start}", name=title(index, dataset), start=cost.id.start)
+                alike.setdefault(why, []).append(name)
     lines = [
-        say("{names}: {why}.", names=join(names, "; ", "; "), why=Exempt(why))
+        say("{names}: {why}.", names=join(names, "; "), why=Exempt(why))
         for why, names in alike.items()
     ]
-    return join(lines, " ", " ")
+    return join(lines, " ")
 
 
 def break_even(index: Index) -> list[Block]:
@@ -83,10 +73,10 @@ def break_even(index: Index) -> list[Block]:
     if not rows:
         return []
     columns = ["data set, batch", "a step saves", *_PAID]
-    table = Table(("When a start with graphs has paid for itself",), columns, rows)
-    blocks: list[Block] = [Fold(table.caption, [table])] if len(rows) > 2 * LISTED else [table]
+    paid = table(("When a start with graphs has paid for itself",), columns, rows)
+    blocks: list[Block] = [Fold(paid.caption, [paid])] if len(rows) > 2 * LISTED else [paid]
     doubts = [line for d in index.main if (line := _doubt(index, d))]
-    return [*blocks, Paragraph(join(doubts, " ", " "), small=True)] if doubts else blocks
+    return [*blocks, Paragraph(join(doubts, " "), small=True)] if doubts else blocks
 
 
 def _doubt(index: Index, dataset: Dataset) -> Line:
@@ -103,14 +93,14 @@ def _doubt(index: Index, dataset: Dataset) -> Line:
         and all(value_at(index, other.name, SAVED_MS(batch=size)) for size in sizes)
     ]
     saved = [
-        say("{x} at batch {size}", x=cell(index, number), size=batch(size))
+        at_batch(index, number)
         for size in sizes
         for name in steadier[:1]
         if (number := value_at(index, name, SAVED_MS(batch=size)))
     ]
     return say(
         "{name}: at batch {at} an arm differs from itself by more than chance, see “Trust”.{saved}",
-        name=Exempt(short_title(index, dataset)),
+        name=title(index, dataset),
         at=batches(sizes),
         saved=say(" With the arms in turn a step saves {x}.", x=join(saved)) if saved else (),
     )
@@ -119,21 +109,18 @@ def _doubt(index: Index, dataset: Dataset) -> Line:
 _PAID = ["steps, warm start", "serving until then", "steps, cold start", "serving until then"]
 
 
-def _break_even_rows(index: Index, dataset: str) -> list[Row]:
+def _break_even_rows(index: Index, dataset: str) -> list[list[Line]]:
     """The smallest and the largest batch size."""
     sizes = {int(n.id.batch) for n in with_quantity(index, dataset, BREAK_EVEN_STEPS)}
-    name = Exempt(short_title(index, index.datasets[dataset]))
     return [
-        Row(
-            [
-                say("{name}, {size}", name=name, size=batch(size)),
-                cell(index, value_at(index, dataset, SAVED_MS(batch=size))),
-                *(
-                    cell(index, value_at(index, dataset, quantity(start=start, batch=size)))
-                    for start in ("warm", "cold")
-                    for quantity in (BREAK_EVEN_STEPS, BREAK_EVEN_S)
-                ),
-            ]
-        )
+        [
+            say("{name}, {size}", name=title(index, dataset), size=batch(size)),
+            cell_at(index, dataset, SAVED_MS(batch=size)),
+            *(
+                cell_at(index, dataset, quantity(start=start, batch=size))
+                for start in ("warm", "cold")
+                for quantity in (BREAK_EVEN_STEPS, BREAK_EVEN_S)
+            ),
+        ]
         for size in sorted({min(sizes), max(sizes)} if sizes else ())
     ]

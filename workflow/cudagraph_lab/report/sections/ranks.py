@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import STEP, WAITING
-from cudagraph_lab.ledger.index import Index, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, everywhere, of_primary
 from cudagraph_lab.ledger.selection import Sized, ranked
 from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted, value
-from cudagraph_lab.report.view import Block, Fold, Row, Table
+from cudagraph_lab.report.phrases import key, table
+from cudagraph_lab.report.view import Block, Fold
 
 
 def rank_lines(index: Index) -> list[Line]:
@@ -28,30 +29,26 @@ def rank_lines(index: Index) -> list[Line]:
 def rank_table(index: Index) -> list[Block]:
     """A row for each data set of a model on several GPUs, and for each forecast that waits."""
     found, waiting = ranked(index), _waiting(index)
-    rows = [
-        Row(
-            [
-                say(
-                    "{n} {device}, {model}",
-                    n=Exempt(str(row.ranks), "key"),
-                    device=Exempt(device),
-                    model=Exempt(row.label),
-                ),
-                (Code(row.dataset),),
-                _by_batch({size: noted(index, number) for size, number in row.ratios.items()}),
-            ]
-        )
+    rows: list[list[Line]] = [
+        [
+            say(
+                "{n} {device}, {model}",
+                n=key(row.ranks),
+                device=Exempt(device),
+                model=Exempt(row.label),
+            ),
+            (Code(row.dataset),),
+            _by_batch({size: noted(index, number) for size, number in row.ratios.items()}),
+        ]
         for (device, _), group in found.items()
         for row in group
     ]
     rows += [
-        Row(
-            [
-                ("forecast, not measured",),
-                (Code(dataset),),
-                _by_batch({size: value(number) for size, number in numbers.items()}),
-            ]
-        )
+        [
+            ("forecast, not measured",),
+            (Code(dataset),),
+            _by_batch({size: value(number) for size, number in numbers.items()}),
+        ]
         for dataset, numbers in waiting.items()
     ]
     if not rows:
@@ -62,20 +59,19 @@ def rank_table(index: Index) -> list[Block]:
         "are of two hosts. The forecasts here assume a host that was calibrated.",
     )
     summary = ("Several GPUs at every batch size, and forecasts that wait for a measurement",)
-    return [Fold(summary, [Table(caption, columns, rows)])]
+    return [Fold(summary, [table(caption, columns, rows)])]
 
 
 def _by_batch(numbers: dict[int, Line]) -> Line:
     cells = [say("{x} at {size}", x=x, size=batch(size)) for size, x in sorted(numbers.items())]
-    return join(cells, ", ", ", ")
+    return join(cells, ", ")
 
 
 def _waiting(index: Index) -> dict[str, dict[int, Number]]:
     """By data set that is not measured yet, the forecasts by batch size."""
     found: dict[str, dict[int, Number]] = {}
-    for name in index.groups:
-        for number in with_quantity(index, name, WAITING):
-            found.setdefault(str(number.id.dataset), {})[int(number.id.batch)] = number
+    for number in everywhere(index, WAITING):
+        found.setdefault(str(number.id.dataset), {})[int(number.id.batch)] = number
     return found
 
 
@@ -90,7 +86,7 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
     parts = [
         say(
             "{x} on {n} {device}{host}{steps}",
-            n=Exempt(str(row.ranks), "key"),
+            n=key(row.ranks),
             device=Exempt(device),
             host=" of another host" if row.ranks in before else "",
             x=noted(index, row.ratios[size]),
@@ -110,19 +106,11 @@ def _course(index: Index, device: str, rows: Sequence[Sized]) -> list[Line]:
 
 def _steps(index: Index, row: Sized, size: int) -> Line:
     """The seconds of a step in eager and with graphs, in brackets."""
-    sides = next(
-        (c for c in index.datasets[row.dataset].contrasts.values() if c.role == "primary"), None
-    )
-    if sides is None:
-        return ("",)
-    known = [
-        value_at(index, row.dataset, STEP(arm=arm, batch=size))
-        for arm in (sides.denominator, sides.numerator)
-    ]
-    if known[0] is None or known[1] is None:
+    steps = of_primary(index, row.dataset, STEP, batch=size)
+    if steps is None:
         return ("",)
     return say(
         " ({graphs} with graphs, {eager} in eager)",
-        eager=noted(index, known[0]),
-        graphs=noted(index, known[1]),
+        eager=noted(index, steps[0]),
+        graphs=noted(index, steps[1]),
     )

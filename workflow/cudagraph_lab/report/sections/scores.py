@@ -3,27 +3,13 @@
 from cudagraph_lab.design.predictions import FORECAST
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.index import Index, count_claims, count_verdicts, short_title
+from cudagraph_lab.ledger.index import Index, count_claims, count_verdicts
 from cudagraph_lab.ledger.verdicts import VERDICTS, WORDINGS, style_name
 from cudagraph_lab.report.claims import Claims, families, lab_first, width_words
 from cudagraph_lab.report.extents import extent, span
-from cudagraph_lab.report.markup import (
-    About,
-    Chip,
-    Exempt,
-    Line,
-    Link,
-    Strong,
-    join,
-    say,
-)
-from cudagraph_lab.report.numbers import (
-    bounds,
-    count,
-    judgement,
-    label,
-    point,
-)
+from cudagraph_lab.report.markup import About, Chip, Exempt, Line, Link, Strong, join, say
+from cudagraph_lab.report.numbers import bounds, count, judgement, label, point
+from cudagraph_lab.report.phrases import title
 from cudagraph_lab.report.statements import farthest, place
 from cudagraph_lab.report.view import Block, Bullets, Family, Fold, Paragraph, Scores, Section
 
@@ -98,11 +84,7 @@ def _family(index: Index, claims: Claims) -> Family:
     counts = claims.counts
     total = count(len(claims.pairs), "all")
     verdicts = [
-        say(
-            "{n} {words}",
-            n=count(counts[v], v),
-            words=WORDINGS[v].words,
-        )
+        say("{n} {words}", n=count(counts[v], v), words=WORDINGS[v].words)
         for v in VERDICTS
         if counts[v]
     ]
@@ -149,16 +131,16 @@ def _family(index: Index, claims: Claims) -> Family:
     missing = [(n, p) for n, p in claims.pairs if p.verdict == "not measured"]
     if missing:
         reasons = dict.fromkeys(n.missing or "no reason is given" for n, _ in missing)
-        lines.append(say("Not measured: {why}.", why=join([(Exempt(r),) for r in reasons])))
+        lines.append(say("Not measured: {why}.", why=join([Exempt(r) for r in reasons])))
     sources = dict.fromkeys(judged.source for _, judged in claims.pairs)
-    lines.append(say("Source: {texts}.", texts=join([(Exempt(t),) for t in sources], "; ", "; ")))
+    lines.append(say("Source: {texts}.", texts=join([Exempt(t) for t in sources], "; ")))
     return Family(claims.key, cells, style_name(claims.worst), lines)
 
 
 def _where(index: Index, number: Number) -> Line:
     if number.dataset not in index.datasets:
         return ()
-    return say("{name}, ", name=Exempt(short_title(index, index.datasets[number.dataset])))
+    return say("{name}, ", name=title(index, number.dataset))
 
 
 def _predicted(claims: Claims) -> Line:

@@ -1,20 +1,14 @@
 """Every forecast of a step beside what was measured, and what the verdicts on size teach."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cudagraph_lab.design.predictions import FORECAST, predicted_by
+from cudagraph_lab.ledger import catalogue
 from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.catalogue import (
-    FALLS_WITH_BATCH,
-    FALLS_WITH_SIZE,
-    RATIO,
-    SCORE_90,
-    SCORE_ERROR,
-    STEP,
-    STEP_RATIO,
-)
 from cudagraph_lab.ledger.index import (
     Index,
+    contrast_of_role,
+    everywhere,
     has_value,
     short_device,
     short_model,
@@ -22,13 +16,15 @@ from cudagraph_lab.ledger.index import (
     with_quantity,
 )
 from cudagraph_lab.observations.dataset import Dataset
+from cudagraph_lab.report.claims import key_of
 from cudagraph_lab.report.markup import Chip, Code, Datum, Exempt, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, count, fact, level, median_and_bounds, value
-from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Table
+from cudagraph_lab.report.phrases import bullets, key
+from cudagraph_lab.report.view import Block, Fold, Paragraph, Row, Table
 
 SECTION = "sizes"  # where the cells stand
 SERIES = "sizes"
-CELLS = (STEP, STEP_RATIO)
+CELLS = (catalogue.STEP, catalogue.STEP_RATIO)
 LAB_70B = "lab/70b-moderate-batch"
 
 
@@ -70,7 +66,7 @@ def _table(index: Index, dataset: Dataset) -> Table | None:
             [
                 say(
                     "{what}, {size}",
-                    what=Exempt(str(number.id.arm or "speed-up"), "key"),
+                    what=key(number.id.arm or "speed-up"),
                     size=batch(int(number.id.batch)),
                 ),
                 median_and_bounds(number, said),
@@ -93,13 +89,13 @@ def _table(index: Index, dataset: Dataset) -> Table | None:
             inside=value(inside),
         )
         for family, words in (("steps", "steps"), ("step-ratios", "speed-ups"))
-        if (error := value_at(index, dataset.name, SCORE_ERROR(family=family)))
-        and (inside := value_at(index, dataset.name, SCORE_90(family=family)))
+        if (error := value_at(index, dataset.name, catalogue.SCORE_ERROR(family=family)))
+        and (inside := value_at(index, dataset.name, catalogue.SCORE_90(family=family)))
     ]
     caption = say(
         "{title}{scores}",
         title=Exempt(dataset.title),
-        scores=say(" ({all})", all=join(scores, "; ", "; ")) if scores else (),
+        scores=say(" ({all})", all=join(scores, "; ")) if scores else (),
     )
     columns = ["arm, batch size", "forecast", "measured", "verdict"]
     return Table(caption, columns, rows, dataset=dataset.name)
@@ -107,98 +103,76 @@ def _table(index: Index, dataset: Dataset) -> Table | None:
 
 def lessons(index: Index) -> list[Block]:
     """At most three sentences of what was learned, each by rule from verdicts."""
-    lines = [*_by_size(index), *_of_70b(index), *_by_arm(index)]
-    return [Bullets(lines)] if lines else []
+    return bullets([*_by_size(index), *_of_70b(index), *_by_arm(index)])
 
 
-def _by_size(index: Index) -> list[Line]:
+def _by_size(index: Index) -> Iterator[Line]:
     """The lab's claim of small models and small batches, device by device."""
-    found = [
-        (words, number)
-        for quantity, words in (
-            (FALLS_WITH_SIZE, "with the model’s size, on"),
-            (FALLS_WITH_BATCH, "with the batch, on"),
-        )
-        for name in index.groups
-        for number in with_quantity(index, name, quantity)
-        if number.predictions
-    ]
-    if not found:
-        return []
-    told = [
-        say(
-            "{words} {verdicts}",
-            words=words,
-            verdicts=join(
-                [
-                    say(
-                        "{device}: {chip}",
-                        device=Exempt(str(number.id.device).upper(), "key"),
-                        chip=Chip(number.predictions[0].verdict),
-                    )
-                    for said, number in found
-                    if said == words
-                ],
-                ", ",
-                ", ",
-            ),
-        )
-        for words in dict.fromkeys(said for said, _ in found)
-    ]
-    return [
-        say(
+    told = []
+    for quantity, words in (
+        (catalogue.FALLS_WITH_SIZE, "with the model’s size, on"),
+        (catalogue.FALLS_WITH_BATCH, "with the batch, on"),
+    ):
+        verdicts = [
+            say(
+                "{device}: {chip}",
+                device=key(number.id.device.upper()),
+                chip=Chip(number.predictions[0].verdict),
+            )
+            for number in everywhere(index, quantity)
+            if number.predictions
+        ]
+        if verdicts:
+            told.append(say("{words} {verdicts}", words=words, verdicts=join(verdicts, ", ")))
+    if told:
+        yield say(
             "{lead} The course lab says that the gain falls {told}.",
             lead=Strong(("Small models, small batches.",)),
-            told=join(told, "; ", "; "),
+            told=join(told, "; "),
         )
-    ]
 
 
-def _of_70b(index: Index) -> list[Line]:
+def _of_70b(index: Index) -> Iterator[Line]:
     """The lab's claim of 70B, by how many GPUs share the model."""
     found = [
-        (dataset.tensor_parallel_size, number, judged)
+        (dataset, number, judged)
         for dataset in sorted(_of_series(index), key=lambda one: one.tensor_parallel_size)
-        for number in with_quantity(index, dataset.name, RATIO)
+        for number in with_quantity(index, dataset.name, catalogue.RATIO)
         for judged in number.predictions
         if judged.id == LAB_70B
     ]
-    if not found:
-        return []
     told = [
         say(
             "{n} {device} {x}: {chip}",
-            n=fact(number.dataset, "tensor_parallel_size", ranks),
-            device=Exempt(short_device(index.datasets[number.dataset])),
+            n=fact(dataset.name, "tensor_parallel_size", dataset.tensor_parallel_size),
+            device=Exempt(short_device(dataset)),
             x=value(number),
             chip=Chip(judged.verdict),
         )
-        for ranks, number, judged in found
+        for dataset, number, judged in found
     ]
-    model = found[0][1].dataset
-    return [
-        say(
+    if told:
+        yield say(
             "{lead} The course lab expects single-digit percents at moderate batch. Measured on "
             "{told}.",
-            lead=Strong(say("{model}.", model=Exempt(short_model(index.datasets[model])))),
-            told=join(told, "; ", "; "),
+            lead=Strong(say("{model}.", model=Exempt(short_model(found[0][0])))),
+            told=join(told, "; "),
         )
-    ]
 
 
-def _by_arm(index: Index) -> list[Line]:
+def _by_arm(index: Index) -> Iterator[Line]:
     """Whether steps in eager or with graphs were forecast better, by the shares refuted."""
     found: dict[str, list[Judged]] = {}
     for dataset in _of_series(index):
-        sides = next((c for c in dataset.contrasts.values() if c.role == "primary"), None)
+        sides = contrast_of_role(index, dataset.name, "primary")
         for arm in (sides.denominator, sides.numerator) if sides else ():
             found.setdefault(arm, []).extend(
                 said
-                for number in with_quantity(index, dataset.name, STEP)
+                for number in with_quantity(index, dataset.name, catalogue.STEP)
                 if number.id.arm == arm and (said := _forecast_of(number)) is not None
             )
     if len(found) != 2 or not all(found.values()):
-        return []
+        return
     shares = {
         arm: sum(said.verdict == "refuted" for said in judged) / len(judged)
         for arm, judged in found.items()
@@ -218,17 +192,15 @@ def _by_arm(index: Index) -> list[Line]:
         )
         for arm in (best, worst)
     ]
-    return [
-        say(
-            "{lead} Over all models and numbers of GPUs, {told}.",
-            lead=Strong(lead),
-            told=join(told, "; ", "; "),
-        )
-    ]
+    yield say(
+        "{lead} Over all models and numbers of GPUs, {told}.",
+        lead=Strong(lead),
+        told=join(told, "; "),
+    )
 
 
 def _count(what: str, arm: str, judged: Sequence[Judged]) -> Datum:
     """How many of an arm's forecasts ended so; `measured` counts them all."""
     size = sum(what in (said.verdict, "measured") for said in judged)
-    family = f"{FORECAST}|{STEP.template}|"
+    family = key_of(FORECAST, catalogue.STEP)
     return count(size, what, family=family, series=SERIES, arm=arm)

@@ -2,21 +2,12 @@
 
 from cudagraph_lab.ledger.build import Number
 from cudagraph_lab.ledger.catalogue import CAPTURE_GIB, CAPTURE_S, KV_TOKENS_LOST, STARTUP
-from cudagraph_lab.ledger.index import (
-    Index,
-    contrast_of_role,
-    find,
-    short_device,
-    short_model,
-    short_title,
-    value_at,
-)
+from cudagraph_lab.ledger.index import Index, find, of_primary, short_device, short_model
 from cudagraph_lab.ledger.selection import ranked, sized
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Exempt, Line, join, say
-from cudagraph_lab.report.numbers import noted
-from cudagraph_lab.report.sections.payoff import cell
-from cudagraph_lab.report.view import Block, Paragraph, Row, Table
+from cudagraph_lab.report.phrases import NONE, cell, cell_at, compiling, key, table, title
+from cudagraph_lab.report.view import Block, Paragraph
 
 COLUMNS = (
     "model, GPUs",
@@ -45,11 +36,8 @@ def sized_starts(index: Index) -> list[Block]:
     )
     if len({short_model(dataset) for dataset in chosen}) < 2:
         return []
-    table = Table(
-        ("Start-up by model size; compiling and capture are parts of the boot with graphs",),
-        COLUMNS,
-        [_row(index, dataset) for dataset in chosen],
-    )
+    caption = "Start-up by model size; compiling and capture are parts of the boot with graphs"
+    rows = table((caption,), COLUMNS, [_row(index, dataset) for dataset in chosen])
     reasons = dict.fromkeys(
         number.missing
         for dataset in chosen
@@ -64,45 +52,38 @@ def sized_starts(index: Index) -> list[Block]:
             )
         )
     if reasons:
-        why = join([(Exempt(reason),) for reason in reasons], "; ", "; ")
+        why = join([Exempt(reason) for reason in reasons], "; ")
         notes.append(say("A dash under “KV cache lost”: {why}.", why=why))
-    return [table, *([Paragraph(join(notes, " ", " "), small=True)] if notes else [])]
+    return [rows, *([Paragraph(join(notes, " "), small=True)] if notes else [])]
 
 
-def _boots(index: Index, dataset: Dataset) -> list[Number]:
-    """Seconds of the boot in eager and with graphs; empty where one of them is not known."""
-    pair = contrast_of_role(index, dataset.name, "primary")
-    if pair is None or dataset.platform != "cuda":
-        return []
-    found = [
-        value_at(index, dataset.name, STARTUP(phase="boot", arm=arm))
-        for arm in (pair[1].denominator, pair[1].numerator)
-    ]
-    return [number for number in found if number is not None] if None not in found else []
+def _boots(index: Index, dataset: Dataset) -> tuple[Number, Number] | None:
+    """Seconds of the boot in eager and with graphs; None where one of them is not known."""
+    if dataset.platform != "cuda":
+        return None
+    return of_primary(index, dataset.name, STARTUP, phase="boot")
 
 
-def _row(index: Index, dataset: Dataset) -> Row:
-    boots = _boots(index, dataset)
-    compiling = [
-        say("{x} {words}", x=noted(index, number), words=words)
-        for phase, words in (("compile_cold", "cold"), ("compile_warm", "warm"))
-        if (number := value_at(index, dataset.name, STARTUP(phase=phase, arm=str(boots[1].id.arm))))
-    ]
+def _row(index: Index, dataset: Dataset) -> list[Line]:
+    eager, graphs = _boots(index, dataset) or (None, None)
     # The title tells hosts apart, of which there are several with several GPUs.
-    cells: list[Line] = [
-        say("{title}", title=Exempt(short_title(index, dataset)))
+    name = (
+        (title(index, dataset),)
         if dataset.tensor_parallel_size > 1
         else say(
             "{model}, {n} {device}",
             model=Exempt(short_model(dataset)),
-            n=Exempt(str(dataset.tensor_parallel_size), "key"),
+            n=key(dataset.tensor_parallel_size),
             device=Exempt(short_device(dataset)),
-        ),
-        *(noted(index, number) for number in boots),
-        join(compiling, "; ", "; ") or ("–",),
+        )
+    )
+    return [
+        name,
+        cell(index, eager),
+        cell(index, graphs),
+        compiling(index, dataset.name, str(graphs.id.arm)) if graphs else NONE,
         *(
-            cell(index, value_at(index, dataset.name, quantity()))
+            cell_at(index, dataset.name, quantity())
             for quantity in (CAPTURE_S, CAPTURE_GIB, KV_TOKENS_LOST)
         ),
     ]
-    return Row(cells)

@@ -1,5 +1,7 @@
 """What speculative decoding costs a step, with graphs and without, and what it must yield."""
 
+from collections.abc import Iterator
+
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.catalogue import (
     ACCEPTED_SHARE,
@@ -7,12 +9,13 @@ from cudagraph_lab.ledger.catalogue import (
     NEEDED_IN_EAGER,
     REPLAYED_SHARE,
 )
-from cudagraph_lab.ledger.index import Index, short_device, short_model, short_title, value_at
+from cudagraph_lab.ledger.index import Index, short_device, short_model, value_at
 from cudagraph_lab.ledger.selection import plain_steps, sized
 from cudagraph_lab.ledger.speculation_pairs import Speculated, speculated, with_drafts
 from cudagraph_lab.observations.dataset import Dataset
-from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, say
+from cudagraph_lab.report.markup import Code, Line, Strong, join, say
 from cudagraph_lab.report.numbers import batch, noted
+from cudagraph_lab.report.phrases import title
 from cudagraph_lab.report.view import Bullets, Picture, Section
 
 SHOWN = 2  # data sets; their numbers are all in the appendix
@@ -24,29 +27,27 @@ def speculation(index: Index, drawings: dict[str, Drawing]) -> Section | None:
     if not datasets:
         return None
     drawing = drawings["speculation"]
-    lines = [line for dataset in datasets[:SHOWN] for line in _of(index, dataset)]
-    lines += _beside(index, datasets[0]) + _elsewhere(index, datasets[0])
+    lines = [_of(index, dataset) for dataset in datasets[:SHOWN]]
+    lines += [*_beside(index, datasets[0]), *_elsewhere(index, datasets[0])]
     picture = Picture(drawing, heading=False, beside=[Bullets(lines)])
     return Section("speculation", "Drafts", drawing.title, [picture])
 
 
-def _of(index: Index, dataset: Dataset) -> list[Line]:
+def _of(index: Index, dataset: Dataset) -> Line:
     """From how many tokens a step speculation pays, at the smallest batch size."""
     rows = speculated(index, dataset.name)
     size = min(row.batch for row in rows)
     at = [row for row in rows if row.batch == size]
     needs = [say("{x} in {arm}", x=noted(index, row.needed), arm=Code(row.arm)) for row in at]
-    return [
-        say(
-            "{name}, batch {size}: drafting pays once a step brings each request, on average, "
-            "more than {needs}.{never}{mandate}",
-            name=Strong((Exempt(short_title(index, dataset)),)),
-            size=batch(size),
-            needs=join(needs, ", ", " and "),
-            never=_never(rows),
-            mandate=_mandate(index, dataset, at),
-        )
-    ]
+    return say(
+        "{name}, batch {size}: drafting pays once a step brings each request, on average, "
+        "more than {needs}.{never}{mandate}",
+        name=Strong((title(index, dataset),)),
+        size=batch(size),
+        needs=join(needs),
+        never=_never(rows),
+        mandate=_mandate(index, dataset, at),
+    )
 
 
 def _never(rows: list[Speculated]) -> Line:
@@ -77,41 +78,35 @@ def _mandate(index: Index, dataset: Dataset, rows: list[Speculated]) -> Line:
     return ()
 
 
-def _beside(index: Index, dataset: Dataset) -> list[Line]:
+def _beside(index: Index, dataset: Dataset) -> Iterator[Line]:
     """What the draft replayed where the target has graphs, and the acceptance that was met."""
     rows = speculated(index, dataset.name)
     size = min(row.batch for row in rows)
-    said: list[Line] = []
     for row in [row for row in rows if row.batch == size]:
-        key: dict[str, str | int] = {"arm": row.arm, "batch": row.batch}
-        target = value_at(index, dataset.name, REPLAYED_SHARE(**key))
-        draft = value_at(index, dataset.name, DRAFT_REPLAYED_SHARE(**key))
+        target, draft = (
+            value_at(index, dataset.name, quantity(arm=row.arm, batch=row.batch))
+            for quantity in (REPLAYED_SHARE, DRAFT_REPLAYED_SHARE)
+        )
         if target is None or draft is None or not target.value:
             continue
-        why = "" if draft.value else ": the draft’s kernels are launched one by one"
-        said.append(
-            say(
-                "{arm}: the target replays graphs in {x} of its steps, the draft in {y} of its "
-                "passes{why}.",
-                arm=Code(row.arm),
-                x=noted(index, target),
-                y=noted(index, draft),
-                why=why,
-            )
+        yield say(
+            "{arm}: the target replays graphs in {x} of its steps, the draft in {y} of its "
+            "passes{why}.",
+            arm=Code(row.arm),
+            x=noted(index, target),
+            y=noted(index, draft),
+            why="" if draft.value else ": the draft’s kernels are launched one by one",
         )
     accepted = [
         value_at(index, dataset.name, ACCEPTED_SHARE(arm=row.arm, batch=row.batch)) for row in rows
     ]
     if (first := next(filter(None, accepted), None)) is not None:
         random = "; the weights are random, so this says nothing of trained models"
-        said.append(
-            say(
-                "{x} of the draft tokens were accepted{random}.",
-                x=noted(index, first),
-                random=random if dataset.weights == "dummy" else (),
-            )
+        yield say(
+            "{x} of the draft tokens were accepted{random}.",
+            x=noted(index, first),
+            random=random if dataset.weights == "dummy" else (),
         )
-    return said
 
 
 def _elsewhere(index: Index, dataset: Dataset) -> list[Line]:

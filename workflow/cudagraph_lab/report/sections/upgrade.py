@@ -1,5 +1,7 @@
 """What an upgrade of vLLM changed, where two versions were measured in one data set."""
 
+from collections.abc import Iterator
+
 from cudagraph_lab.config.contrast import Contrast
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
@@ -11,12 +13,13 @@ from cudagraph_lab.ledger.catalogue import (
     UPGRADE_KV_TOKENS,
     UPGRADE_STARTUP,
 )
-from cudagraph_lab.ledger.index import Index, ratios, short_title, value_at, with_quantity
+from cudagraph_lab.ledger.index import Index, ratios, value_at, with_quantity
 from cudagraph_lab.ledger.quantity import Quantity
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.report.markup import Chip, Code, Exempt, Line, join, say
-from cudagraph_lab.report.numbers import batch, batches, bounds, label, noted, value, worst
-from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Row, Section, Table
+from cudagraph_lab.report.numbers import batches, bounds, label, noted, value, worst
+from cudagraph_lab.report.phrases import NONE, at_batch, bullets, table, title
+from cudagraph_lab.report.view import Block, Fold, Paragraph, Section, Table
 
 FOLDED = (  # beside the speeds, which all stand open
     UPGRADE_FIRST_TOKEN,
@@ -30,7 +33,6 @@ HOW = (
     "is no change, so that a refuted ratio is a change."
 )
 
-NONE: Line = ("–",)
 # A version may keep its weights in a layout of its own, in which other values are drawn.
 DRAWN = ", as random weights of two versions may"
 
@@ -43,13 +45,11 @@ def upgrade(index: Index, drawings: dict[str, Drawing]) -> Section | None:
         return None
     blocks: list[Block] = []
     for dataset in found:
-        blocks.append(_speeds(index, dataset))
-        if starts := _lines(index, dataset):
-            blocks.append(Bullets(starts))
+        blocks += [_speeds(index, dataset), *bullets(_lines(index, dataset))]
     blocks.append(Paragraph((HOW,), small=True))
     for dataset in found:
-        title: Line = (Exempt(short_title(index, dataset)), ": the other ratios of the versions")
-        blocks.append(Fold(title, [_table(index, dataset, title)]))
+        caption: Line = (title(index, dataset), ": the other ratios of the versions")
+        blocks.append(Fold(caption, [_table(index, dataset, caption)]))
     return Section("upgrade", "Upgrade", "Did the upgrade change it?", blocks)
 
 
@@ -59,35 +59,29 @@ def _upgrades(dataset: Dataset) -> list[tuple[str, Contrast]]:
 
 def _speeds(index: Index, dataset: Dataset) -> Table:
     """Speed by batch size, first token and outputs, a row for each pair of arms."""
-    rows = []
+    rows: list[list[Line]] = []
     for name, contrast in _upgrades(dataset):
         speeds, first = (_of(index, dataset, name, q) for q in (RATIO, UPGRADE_FIRST_TOKEN))
         if not speeds:
             continue
         new, old = (_arm(dataset, arm) for arm in (contrast.numerator, contrast.denominator))
         rows.append(
-            Row(
-                [
-                    say("{new} over {old}", new=new, old=old),
-                    join([_at(index, number) for number in speeds]),
-                    _at(index, first[0]) if first else NONE,
-                    _outputs(dataset, contrast) or NONE,
-                ]
-            )
+            [
+                say("{new} over {old}", new=new, old=old),
+                join([at_batch(index, number) for number in speeds]),
+                at_batch(index, first[0]) if first else NONE,
+                _outputs(dataset, contrast) or NONE,
+            ]
         )
-    title: Line = (Exempt(short_title(index, dataset)),)
-    return Table(title, ["arms", "speed", "first token", "outputs"], rows)
+    return table((title(index, dataset),), ["arms", "speed", "first token", "outputs"], rows)
 
 
-def _lines(index: Index, dataset: Dataset) -> list[Line]:
+def _lines(index: Index, dataset: Dataset) -> Iterator[Line]:
     """Start-up, memory and graphs, where they were measured."""
-    lines = []
     for name, contrast in _upgrades(dataset):
-        parts = [*_start(index, dataset, name), *_graphs(index, dataset, contrast)]
-        if parts:
+        if parts := [*_start(index, dataset, name), *_graphs(index, dataset, contrast)]:
             new = _arm(dataset, contrast.numerator)
-            lines.append(say("{new} against the older: {parts}.", new=new, parts=join(parts)))
-    return lines
+            yield say("{new} against the older: {parts}.", new=new, parts=join(parts))
 
 
 def _arm(dataset: Dataset, arm: str) -> Line:
@@ -95,10 +89,6 @@ def _arm(dataset: Dataset, arm: str) -> Line:
     return say(
         "{arm} on {version}", arm=Code(arm), version=Exempt(version or "an unrecorded version")
     )
-
-
-def _at(index: Index, number: Number) -> Line:
-    return say("{x} at batch {size}", x=noted(index, number), size=batch(int(number.id.batch)))
 
 
 def _start(index: Index, dataset: Dataset, name: str) -> list[Line]:
@@ -134,29 +124,23 @@ def _outputs(dataset: Dataset, contrast: Contrast) -> Line:
         return ()
     if not other:
         return ("the same",)
-    drawn = dataset.weights != "hub"
-    return say(
-        "differ at batch {sizes}{drawn}",
-        sizes=batches(other),
-        drawn=DRAWN if drawn else "",
-    )
+    drawn = DRAWN if dataset.weights != "hub" else ""
+    return say("differ at batch {sizes}{drawn}", sizes=batches(other), drawn=drawn)
 
 
 def _table(index: Index, dataset: Dataset, caption: Line) -> Table:
-    rows = [
-        Row(
-            [
-                label(index, number),
-                value(number),
-                bounds(number, number.predictions[0]) if number.predictions else ("–",),
-                (Chip(verdict),) if (verdict := worst(number)) else ("not predicted",),
-            ]
-        )
+    rows: list[list[Line]] = [
+        [
+            label(index, number),
+            value(number),
+            bounds(number, number.predictions[0]) if number.predictions else NONE,
+            (Chip(verdict),) if (verdict := worst(number)) else ("not predicted",),
+        ]
         for name, _ in _upgrades(dataset)
         for quantity in FOLDED
         for number in _of(index, dataset, name, quantity)
     ]
-    return Table(caption, ["what", "newer over older", "predicted", "verdict"], rows)
+    return table(caption, ["what", "newer over older", "predicted", "verdict"], rows)
 
 
 def _of(index: Index, dataset: Dataset, contrast: str, quantity: Quantity) -> list[Number]:

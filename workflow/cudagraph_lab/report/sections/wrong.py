@@ -1,12 +1,15 @@
 """What was predicted wrongly, a sentence for each kind of claim, and what would have been right."""
 
+from collections.abc import Iterator
+
 from cudagraph_lab.design.predictions import FORECAST
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Judged, Number
-from cudagraph_lab.ledger.index import Index, short_title
+from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.report.claims import Claims, families, lab_first
-from cudagraph_lab.report.markup import Code, Exempt, Line, Strong, join, plain, say
+from cudagraph_lab.report.markup import Code, Exempt, Line, Piece, Strong, join, plain, say
 from cudagraph_lab.report.numbers import batches, bounds, count, point, value
+from cudagraph_lab.report.phrases import title
 from cudagraph_lab.report.statements import clause, farthest, one_batch, place, said
 from cudagraph_lab.report.view import Block, Bullets, Fold, Paragraph, Section
 
@@ -81,29 +84,29 @@ def _values(index: Index, numbers: list[Number], size: bool) -> Line:
         alike.setdefault(plain(value(number)), []).append(number)
     said_once = []
     for same in alike.values():
-        names = dict.fromkeys(
-            short_title(index, index.datasets[n.dataset])
-            for n in same
-            if n.dataset in index.datasets
-        )
-        where = say(" on {names}", names=join([(Exempt(name),) for name in names], "; ", " and "))
+        names = _titles(index, same)
+        where = say(" on {names}", names=join(names, "; ", " and "))
         cell = place(index, same[0], title=False, size=size) if len(same) == 1 else ()
         said_once.append(
             say("{x}{cell}{where}", x=value(same[0]), cell=cell, where=where if names else ())
         )
-    return join(said_once, "; ", "; ")
+    return join(said_once, "; ")
+
+
+def _titles(index: Index, numbers: list[Number]) -> list[Piece]:
+    """The data sets of numbers, each once."""
+    known = (n.dataset for n in numbers if n.dataset in index.datasets)
+    return list(dict.fromkeys(title(index, dataset) for dataset in known))
 
 
 def _held(index: Index, claims: Claims) -> Line:
     """Where the same prediction was confirmed by data that could have refuted it."""
     ids = {judged.id for _, judged in claims.refuted}
     held = [n for n, p in claims.tested if p.verdict == "confirmed" and p.id in ids]
-    names = dict.fromkeys(
-        short_title(index, index.datasets[n.dataset]) for n in held if n.dataset in index.datasets
-    )
+    names = _titles(index, held)
     if not names or len(names) > LISTED:
         return ()
-    return say(" It held on {names}.", names=join([(Exempt(name),) for name in names]))
+    return say(" It held on {names}.", names=join(names))
 
 
 def _right(pairs: list[tuple[Number, Judged]]) -> Line:
@@ -129,31 +132,25 @@ def _in_sample(index: Index, claims: Claims) -> Line:
     )
 
 
-def _by_dataset(index: Index, claims: Claims) -> list[Line]:
+def _by_dataset(index: Index, claims: Claims) -> Iterator[Line]:
     """The step model's misses of one quantity, a line per data set: the worst, others named."""
     alike: dict[str, list[tuple[Number, Judged]]] = {}
     for pair in claims.refuted:
         alike.setdefault(pair[0].dataset, []).append(pair)
-    lines = []
     for dataset, missed in alike.items():
         number, judged = farthest(missed)
         others = [n for n, _ in missed if n is not number]
-        outcome = (
-            "it is not so"
-            if isinstance(judged.value, bool)
-            else say("measured {x}", x=value(number))
+        outcome: Line = ("it is not so",)
+        if not isinstance(judged.value, bool):
+            outcome = say("measured {x}", x=value(number))
+        yield say(
+            "{name}: our step model forecast that {what}: {outcome}{cell}.{others}",
+            name=Strong((title(index, dataset),)),
+            what=clause(index, claims, (number, judged), model=False),
+            outcome=outcome,
+            cell=place(index, number, title=False, size=not one_batch(claims, judged)),
+            others=say(" It also missed {cells}.", cells=_cells(others)) if others else (),
         )
-        lines.append(
-            say(
-                "{name}: our step model forecast that {what}: {outcome}{cell}.{others}",
-                name=Strong((Exempt(short_title(index, index.datasets[dataset])),)),
-                what=clause(index, claims, (number, judged), model=False),
-                outcome=outcome,
-                cell=place(index, number, title=False, size=not one_batch(claims, judged)),
-                others=say(" It also missed {cells}.", cells=_cells(others)) if others else (),
-            )
-        )
-    return lines
 
 
 def _cells(numbers: list[Number]) -> Line:
@@ -161,11 +158,8 @@ def _cells(numbers: list[Number]) -> Line:
     sizes: dict[str, list[int]] = {}
     for number in numbers:
         sizes.setdefault(str(number.id.arm or ""), []).append(int(number.id.batch))
-    return join(
-        [
-            say("{arm}batch {sizes}", arm=(Code(arm), " at ") if arm else (), sizes=batches(at))
-            for arm, at in sizes.items()
-        ],
-        "; ",
-        "; ",
-    )
+    cells = [
+        say("{arm}batch {sizes}", arm=(Code(arm), " at ") if arm else (), sizes=batches(at))
+        for arm, at in sizes.items()
+    ]
+    return join(cells, "; ")
