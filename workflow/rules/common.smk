@@ -322,3 +322,15 @@ wildcard_constraints:
     dataset=r"[a-z0-9][a-z0-9._-]*",
     arm=r"[a-z0-9][a-z0-9._-]*",
     repeat=r"[1-9][0-9]*",
+
+
+@functools.cache
+def contents_of(names, stages):
+    """Sixteen digits that stand for all that the tables of these data sets are made of."""
+    sources = [Path(path) for path in sources_of(*stages)]
+    return digest(
+        [
+            kept.key_of([Path(path) for path in records], asked, sources)
+            for records, asked in asked_of(names).values()
+        ]
+    )

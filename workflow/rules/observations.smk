@@ -8,20 +8,8 @@ results/<dataset>/dataset.json, what is known of the data set beside its numbers
 a job for each would spend its time on imports. All others have a job each.
 """
 
-SHIPPED = datasets.shipped_alone(DATASETS, PLANS)
+SHIPPED = tuple(datasets.shipped_alone(DATASETS, PLANS))
 TABULATING = ("observations", "records", "engine", "design")
-
-
-@functools.cache
-def contents_of_shipped():
-    """Sixteen digits that stand for all that the tables of shipped records are made of."""
-    sources = [Path(path) for path in sources_of(*TABULATING)]
-    return digest(
-        [
-            kept.key_of([Path(path) for path in records], asked, sources)
-            for records, asked in asked_of(SHIPPED).values()
-        ]
-    )
 
 
 rule collect_observations:
@@ -67,7 +55,7 @@ if SHIPPED:
         threads: 4
         params:
             # Not as inputs: Snakemake would hash each of them once for each output.
-            digest=lambda wildcards: contents_of_shipped(),
+            digest=lambda wildcards: contents_of(SHIPPED, TABULATING),
             asked=lambda wildcards, output: asked_of(SHIPPED),
             sources=lambda wildcards, output: sources_of(*TABULATING),
             cache_dir=lambda wildcards, output: CONFIG.cache_dir,

@@ -60,12 +60,6 @@ def main() -> int:
         done = args_to_api(options, parser)
     except KeyboardInterrupt:
         interrupted = True
-    except SystemExit as left:
-        # A mistake in the configuration; Snakemake has closed the logger, which would wrap it.
-        if isinstance(left.code, str) and sys.stderr.isatty():
-            width = shutil.get_terminal_size().columns - 1
-            left.code = "\n".join(wrapped(left.code, width, "  "))
-        raise
     except Exception as error:
         print_exception(error)
     if LogHandler.current is not None:
@@ -80,5 +74,17 @@ def main() -> int:
     return 0 if done else 1
 
 
+def _wrap(left: SystemExit) -> None:
+    """Wrap a mistake in the configuration, as Snakemake has closed the logger that would do it."""
+    if isinstance(left.code, str) and sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        left.code = "\n".join(wrapped(left.code, width, "  "))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except SystemExit as left:
+        _wrap(left)
+        raise
+    sys.exit(code)
