@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # As a user has them: what is compiled once is kept, and nobody's colours are in the output.
-UNSET = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "FORCE_COLOR", "MAKEFLAGS", "MAKELEVEL")
+UNSET = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "FORCE_COLOR", "MAKEFLAGS", "MAKELEVEL", "ARGS")
 
 
 @dataclass(frozen=True)
