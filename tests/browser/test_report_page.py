@@ -155,7 +155,7 @@ def test_from_a_number_to_its_row_and_to_its_runs(open_page):
         row.get_by_role("link", name="eager", exact=True).click()
         runs = page.locator('tr[id="r0:eager"]')
         assert "'enforce_eager': True}" in runs.inner_text()
-        assert "resources/datasets/h100-turns/runs/eager/rep5.log" in runs.inner_text()
+        assert "resources/datasets/h100-turns-twelve/runs/eager/rep5.log" in runs.inner_text()
         assert complaints == []
 
 

@@ -10,6 +10,7 @@ from cudagraph_lab.measure.failures import (
     Outcome,
     explain_failure,
     is_result,
+    mistake,
     root_cause,
 )
 from cudagraph_lab.protocol import OWN_TRACEBACK
@@ -192,3 +193,17 @@ def test_a_result_is_what_an_engine_at_work_comes_to():
     assert recorded["import"] == []
     assert recorded["boot"] == ["out_of_memory", "timeout"]
     assert len(recorded["generate"]) == 6
+
+
+@given(st.text(st.sampled_from("ab ,'"), max_size=400))
+def test_a_mistake_keeps_the_beginning_and_the_end_of_its_reason(middle):
+    """vLLM names the argument first and the value that was given last."""
+    reason = f"ValidationError: cache_dtype: {middle}, not 'fp9'"
+    line = mistake("wrong rep 1", "wrong", "boot", reason, "results/x.log")
+    head = "wrong rep 1: vLLM did not start: ValidationError: cache_dtype: "
+    tail = ", not 'fp9'; correct arms.wrong.engine_args, or what else it names, and run again"
+    assert line.startswith(head)
+    assert tail in line
+    assert len(line) <= len(head) + 180 + len(tail) + len("; the log is results/x.log")
+    if len(reason) <= 180:
+        assert reason in line

@@ -16,6 +16,8 @@ from cudagraph_lab.protocol import OWN_TRACEBACK, FailureKind, Stage
 
 LOG_TAIL_LINES = 15
 LONGEST_REASON = 500
+# Of a reason that a terminal shows, where it is longer than both together.
+BEGINNING, END = 120, 60
 # Ended by one of these, and not by the kernel for want of memory, a run was stopped by
 # somebody: that says nothing of the arm.
 STOPPED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
@@ -144,4 +146,12 @@ def mistake(name: str, arm: str, stage: Stage, reason: str, log: str) -> str:
     else:
         what = "vLLM did not start"
         mend = f"correct arms.{arm}.engine_args, or what else it names, and run again"
-    return f"{name}: {what}: {reason}; {mend}; the log is {log}"
+    return f"{name}: {what}: {_without_middle(reason)}; {mend}; the log is {log}"
+
+
+def _without_middle(reason: str) -> str:
+    """The beginning and the end of a long reason: a list of all values allowed fills a terminal."""
+    if len(reason) <= BEGINNING + END:
+        return reason
+    beginning, end = reason[:BEGINNING].rpartition(" "), reason[-END:].partition(" ")
+    return f"{beginning[0] or reason[:BEGINNING]} ... {end[2] or reason[-END:]}"
