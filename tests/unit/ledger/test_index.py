@@ -1,13 +1,10 @@
 """The index: numbers are found by quantity and role, whatever a user called things."""
 
-from collections import Counter
-
 import pytest
 
 from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.catalogue import RATIO, SPREAD_BETWEEN
 from cudagraph_lab.ledger.index import (
-    count_verdicts,
     find,
     having,
     make_index,
@@ -16,7 +13,7 @@ from cudagraph_lab.ledger.index import (
     short_title,
     with_quantity,
 )
-from tests.report_builders import make_dataset, make_judged, make_ledger, make_number, ratio
+from tests.report_builders import make_dataset, make_ledger, make_number, ratio
 
 
 def test_an_id_occurs_once():
@@ -64,26 +61,3 @@ def test_titles_tell_data_sets_apart():
     pair = make_dataset("pair", device="NVIDIA L4", model="a/b", tensor_parallel_size=2)
     index = make_index(make_ledger([*datasets, pair], []))
     assert [short_title(index, d) for d in (datasets[2], pair)] == ["L4, b", "2 x L4, b"]
-
-
-def test_verdicts_are_counted_with_what_weakens_them():
-    judged = [
-        make_judged("confirmed", "a/a", in_sample=True),
-        make_judged("confirmed", "a/b", post_hoc=True),
-        make_judged("not measured", "a/c", post_hoc=True),
-    ]
-    counted = count_verdicts(make_index(make_ledger([], [ratio(1, 2.0, predictions=judged)])))
-    assert counted["confirmed"] == 2
-    assert counted["confirmed in-sample"] == 1
-    assert counted["post hoc"] == 1
-
-
-def test_a_prediction_of_several_numbers_counts_at_each_of_them():
-    verdicts = {1: "confirmed", 8: "inconclusive", 64: "confirmed", 256: "not measured"}
-    numbers = [
-        ratio(batch, 2.0, predictions=[make_judged(verdict, "a/all")])
-        for batch, verdict in verdicts.items()
-    ]
-    numbers.append(ratio(1, 2.0, predictions=[make_judged("confirmed", "a/all")], dataset="other"))
-    counted = count_verdicts(make_index(make_ledger([], numbers)))
-    assert counted == Counter({"confirmed": 3, "inconclusive": 1, "not measured": 1})

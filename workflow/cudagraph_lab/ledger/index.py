@@ -4,7 +4,6 @@ Figures and report go by quantities, keys and roles. They never read an id as te
 the name that a user gave a contrast.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,6 @@ from cudagraph_lab.errors import LabError
 from cudagraph_lab.ledger.build import Ledger, Number
 from cudagraph_lab.ledger.catalogue import RATIO
 from cudagraph_lab.ledger.quantity import NumberId, Quantity
-from cudagraph_lab.ledger.verdicts import VERDICTS, Verdict
 from cudagraph_lab.observations.dataset import Dataset
 
 
@@ -131,37 +129,6 @@ def of_primary(
 def having(index: Index, role: Role) -> list[Dataset]:
     """The data sets in which the contrast with this role was measured."""
     return [d for d in index.main if ratios(index, d.name, role)]
-
-
-def count_verdicts(index: Index) -> Counter[str]:
-    """How many predictions of a number ended in each verdict: each number counts by itself.
-
-    So the counts are the sums over the rows of a table of them. `X in-sample` counts those of a
-    verdict that were read from the same data; `post hoc` counts those that were measured and
-    registered too late.
-    """
-    counted: Counter[str] = Counter()
-    for number in index.ledger.numbers:
-        for prediction in number.predictions:
-            counted[prediction.verdict] += 1
-            counted[f"{prediction.verdict} in-sample"] += prediction.in_sample
-            counted["post hoc"] += prediction.post_hoc and prediction.verdict != "not measured"
-    return counted
-
-
-def count_claims(index: Index) -> Counter[str]:
-    """How many claims ended in each verdict: a prediction of a data set counts once.
-
-    Of several numbers, as of all batch sizes, the worst verdict counts: they are from the same
-    processes and one finding.
-    """
-    worst: dict[tuple[str, str], Verdict] = {}
-    for number in index.ledger.numbers:
-        for one in number.predictions:
-            claim = (number.dataset, one.id)
-            known = worst.setdefault(claim, one.verdict)
-            worst[claim] = min(known, one.verdict, key=VERDICTS.index)
-    return Counter(worst.values())
 
 
 def short_device(dataset: Dataset) -> str:

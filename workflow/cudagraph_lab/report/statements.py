@@ -31,7 +31,7 @@ CLAIMS: dict[Quantity, str] = {
     catalogue.CAPTURE_GIB: "the graphs take {b}",
     catalogue.SHAPES_PIECEWISE: "vLLM captures {b} piecewise",
     catalogue.SHAPES_FULL: "vLLM captures {b} in full",
-    catalogue.REPLAYED_SHARE: "{b} of the steps replay a full graph",
+    catalogue.REPLAYED_SHARE: "{b} of steps replay a full graph",
     catalogue.DRAFT_REPLAYED_SHARE: "{b} of the draft’s passes replay a graph",
     catalogue.KERNELS: "a step runs {b}",
     catalogue.GRAPH_LAUNCHES: "a step needs {b} for replays",

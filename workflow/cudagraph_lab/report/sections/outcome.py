@@ -1,7 +1,8 @@
 """What of the predictions held and what did not, each as a sentence with what was measured."""
 
-from cudagraph_lab.ledger.index import Index, count_verdicts
+from cudagraph_lab.ledger.index import Index
 from cudagraph_lab.ledger.quantity import Quantity
+from cudagraph_lab.ledger.verdict_counts import count_verdicts
 from cudagraph_lab.report.claims import Claims, importance, told_first
 from cudagraph_lab.report.extents import span
 from cudagraph_lab.report.markup import Line, Link, join, plain, say
@@ -14,7 +15,7 @@ NAMED = 3  # families that a line names
 def held(index: Index) -> Line:
     """Families of claims of which all were confirmed and that the data could have refuted."""
     told = told_first(index)
-    counted = count_verdicts(index)
+    counted = count_verdicts(index.ledger)
     if not counted["confirmed"]:
         return ("No prediction was confirmed.",)
     total = say("In all, {n} numbers were confirmed", n=count(counted["confirmed"], "confirmed"))
@@ -38,7 +39,7 @@ def held(index: Index) -> Line:
 
 def failed(index: Index) -> Line:
     """What was refuted, and how much is not settled."""
-    counted = count_verdicts(index)
+    counted = count_verdicts(index.ledger)
     missed = [f for f in told_first(index) if f.refuted]
     tail: Line = ()
     if counted["inconclusive"]:

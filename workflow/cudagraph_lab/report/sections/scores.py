@@ -3,7 +3,8 @@
 from cudagraph_lab.design.predictions import FORECAST
 from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.ledger.build import Number
-from cudagraph_lab.ledger.index import Index, count_claims, count_verdicts
+from cudagraph_lab.ledger.index import Index
+from cudagraph_lab.ledger.verdict_counts import count_claims, count_verdicts
 from cudagraph_lab.ledger.verdicts import VERDICTS, WORDINGS, style_name
 from cudagraph_lab.report.claims import Claims, families, lab_first, width_words
 from cudagraph_lab.report.extents import extent, span
@@ -24,7 +25,7 @@ def scores(index: Index, drawings: dict[str, Drawing]) -> Section:
     if not found:
         none: list[Block] = [Paragraph(("Nothing was predicted of these data.",))]
         return Section("scores", "Scores", heading, none)
-    counted, claimed = count_verdicts(index), count_claims(index)
+    counted, claimed = count_verdicts(index.ledger), count_claims(index.ledger)
     counts, claims = (
         [
             say("{n} {words}", n=count(of[verdict], verdict, **by), words=WORDINGS[verdict].words)
