@@ -89,7 +89,9 @@ def test_the_first_screen_holds_the_picture_and_the_sentence(open_page, width):
             assert box["y"] >= 0
             assert box["y"] + box["height"] <= height
         assert page.locator("#answer .plot svg").bounding_box()["width"] > 300
-        assert re.search(r"3\.83× \(3\.66 to 4\.02\)", sentence.inner_text().replace("\u2060", ""))
+        assert re.search(
+            r"3\.865× \(3\.788 to 3\.945\)", sentence.inner_text().replace("\u2060", "")
+        )
         if width > 1000:
             box = page.locator("#answer .answers").bounding_box()
             assert box["y"] + box["height"] <= height
@@ -155,7 +157,7 @@ def test_from_a_number_to_its_row_and_to_its_runs(open_page):
         row.get_by_role("link", name="eager", exact=True).click()
         runs = page.locator('tr[id="r0:eager"]')
         assert "'enforce_eager': True}" in runs.inner_text()
-        assert "resources/datasets/h100-turns-twelve/runs/eager/rep5.log" in runs.inner_text()
+        assert "resources/datasets/h100-turns-twelve/runs/eager/rep12.log" in runs.inner_text()
         assert complaints == []
 
 
