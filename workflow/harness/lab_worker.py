@@ -1,4 +1,6 @@
-"""A vLLM worker that tells what it did at start-up. It changes nothing of it.
+"""A vLLM worker that tells what it did at start-up.
+
+It changes nothing of what is timed; on a CPU it sleeps sooner between two calls.
 
 Runs inside vLLM's environment: only the standard library and vLLM.
 """
@@ -23,7 +25,13 @@ from second_runner import count_steps, watch_graphs
 if current_platform.is_cuda():
     from vllm.v1.worker.gpu_worker import Worker as PlatformWorker
 else:
+    from vllm.distributed.device_communicators import shm_broadcast
     from vllm.v1.worker.cpu_worker import CPUWorker as PlatformWorker
+
+    from idle import spin_briefly
+
+    # Before the engine opens this worker's queues.
+    spin_briefly(shm_broadcast)
 
 # In the order in which the engine calls them.
 PHASES = {
