@@ -56,12 +56,14 @@ def wait_until_idle(
         before = now
 
 
-def spin_briefly(queues: Any) -> None:
+def spin_briefly(queues: Any) -> bool:
     """Let the message queues that this process opens later spin for SPIN_S in place of a second.
 
-    `queues` is vLLM's module `shm_broadcast`. Within a call they spin as before. Where a version
-    does not take the time as an argument, it spins as it does, and `wait_until_idle` waits for it.
+    `queues` is vLLM's module `shm_broadcast`. Within a call the queues spin as before. False: this
+    version does not take the time as an argument, and its worker spins as it does.
     """
     condition = getattr(queues, "SpinCondition", None)
-    if condition is not None and "busy_loop_s" in inspect.signature(condition).parameters:
-        queues.SpinCondition = functools.partial(condition, busy_loop_s=SPIN_S)
+    if condition is None or "busy_loop_s" not in inspect.signature(condition).parameters:
+        return False
+    queues.SpinCondition = functools.partial(condition, busy_loop_s=SPIN_S)
+    return True

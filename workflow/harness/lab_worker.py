@@ -22,6 +22,7 @@ from dummy_weights import draw_weights
 from resolved import resolved
 from second_runner import count_steps, watch_graphs
 
+SPINS_BRIEFLY = True
 if current_platform.is_cuda():
     from vllm.v1.worker.gpu_worker import Worker as PlatformWorker
 else:
@@ -31,7 +32,7 @@ else:
     from idle import spin_briefly
 
     # Before the engine opens this worker's queues.
-    spin_briefly(shm_broadcast)
+    SPINS_BRIEFLY = spin_briefly(shm_broadcast)
 
 # In the order in which the engine calls them.
 PHASES = {
@@ -76,6 +77,8 @@ class LabWorker(PlatformWorker):
         self.lab_notes: list[str] = []
         self.lab_passes: Counter[tuple[str, int]] = Counter()
         self.lab_hook: Any = None
+        if not SPINS_BRIEFLY:
+            self.lab_notes.append("turns: this version's worker spins after a call as it likes")
         super().__init__(*args, **kwargs)
         for method, phase in PHASES.items():
             if hasattr(self, method):

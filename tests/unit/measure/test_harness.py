@@ -183,6 +183,24 @@ def test_an_engine_that_never_rests_is_not_waited_for_for_ever(idle):
     assert len(slept) == idle.PATIENCE_LOOKS
 
 
+class Condition:
+    def __init__(self, is_reader, busy_loop_s=1):
+        self.busy_loop_s = busy_loop_s
+
+
+def test_queues_that_a_worker_opens_later_spin_briefly(idle):
+    queues = SimpleNamespace(SpinCondition=Condition)
+    assert idle.spin_briefly(queues)
+    assert queues.SpinCondition(is_reader=True).busy_loop_s == idle.SPIN_S
+
+
+@pytest.mark.parametrize("queues", [{}, {"SpinCondition": lambda is_reader: None}])
+def test_queues_of_a_version_that_takes_no_time_stay_as_they_are(idle, queues):
+    module = SimpleNamespace(**queues)
+    assert not idle.spin_briefly(module)
+    assert vars(module) == queues
+
+
 def test_the_processor_time_of_the_processes_below_is_read(idle):
     spinning = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
     before = idle.used_by_engine_s()
