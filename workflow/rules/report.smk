@@ -1,8 +1,9 @@
-"""Report: the ledger as a page to read, and the same in Markdown.
+"""Report: the ledger as a page to read, the same in Markdown, and its answer in short.
 
 Input: the ledger, the figures and what is said of them, and the templates. Output:
-results/report/lab_report.html, one file that needs no other, and
-results/report/lab_report.md for terminals and pull requests.
+results/report/lab_report.html, one file that needs no other,
+results/report/lab_report.md for terminals and pull requests, and
+results/report/answer.txt, the sentences that `make lab` and `make report` end with.
 """
 
 # Everything that the page is made from besides numbers.
@@ -32,6 +33,12 @@ rule render_report:
             caption="../../report/captions/lab_report.rst",
             category="Report",
             labels={"format": "Markdown"},
+        ),
+        text=report(
+            "results/report/answer.txt",
+            caption="../../report/captions/answer.rst",
+            category="Report",
+            labels={"format": "Answer in short"},
         ),
     log:
         "logs/render_report.log",

@@ -101,14 +101,18 @@ def test_at_the_end_stand_the_sentences_and_the_path(piped, tmp_path, how):
     report = tmp_path / "results" / "report" / "lab_report.html"
     report.parent.mkdir(parents=True)
     report.write_text("")
-    report.with_suffix(".md").write_text("# T\n\n## Q\n\n**A is faster.**\n\n- **Set:** it.\n")
+    (report.parent / "answer.txt").write_text("A is 3× as fast.\nSet: it.\n", encoding="utf-8")
     if how == "written":
         page.job_starts(4, "render_report")
         page.job_ends(4)
     else:
         page.nothing_to_do()
     page.end()
-    assert stream.getvalue().splitlines() == ["A is faster.", "Set: it.", f"The report: {report}"]
+    assert stream.getvalue().splitlines() == [
+        "A is 3× as fast.",
+        "Set: it.",
+        f"The report: {report}",
+    ]
 
 
 def test_where_no_line_can_move_each_step_of_a_measurement_is_a_line(piped):

@@ -5,7 +5,6 @@ import pytest
 from cudagraph_lab.terminal.words import (
     building,
     error_lines,
-    first_sentences,
     minutes,
     moving_line,
     progress_of,
@@ -119,47 +118,3 @@ def test_durations(seconds, said):
 def test_after_control_c():
     assert stopped(3, 6) == "stopped; 3 of 6 runs kept; `make lab` goes on"
     assert "0 of 0" not in stopped(0, 0)
-
-
-def test_the_sentences_of_a_report_are_its_answer_what_held_and_what_to_set():
-    text = (
-        "# Title\n\n## How much?\n\n**Graphs give 2× (1 to 3) ✓ at batch 1. So?**\n\n"
-        "- **Held:** all of it, at 0.5 too. In all 9 were confirmed.\n"
-        "- **Costs:** little.\n- **Set:** **Leave graphs on** (not `--enforce-eager`).\n\n"
-        "## Next\n\n**Another.**\n"
-    )
-    assert first_sentences(text) == [
-        "Graphs give 2× (1 to 3) at batch 1. So?",
-        "Held: all of it, at 0.5 too.",
-        "Set: Leave graphs on (not --enforce-eager).",
-    ]
-    for others in (", and that c: so it was", ": so it was; and that c, and that d: measured 2"):
-        several = text.replace("all of it, at 0.5 too", f"We said that a, at b{others}")
-        assert first_sentences(several)[1] == "Held: We said that a, at b: so it was."
-    assert first_sentences("") == []
-    # On a CPU there is nothing to set.
-    on_a_cpu = text.replace("Leave graphs on", "CPU, opt: CUDA graphs do not exist on a CPU")
-    assert len(first_sentences(on_a_cpu)) == 2
-
-
-@pytest.mark.parametrize(
-    ("sure", "said"),
-    [
-        (
-            "At every batch size measured the whole 95% interval shows a gain.",
-            "Graphs make it 3× (2 to 4) on an H100, and 2× (1 to 3) at batch 64. ",
-        ),
-        # Which of the two is slower could no longer be told.
-        (
-            "At batch 8 it is slower, and the interval says so.",
-            "Graphs make it 3× (2 to 4) on an H100, and 2× (1 to 3) at batch 64; on an H200 3× "
-            "(2.1 to 4.5). ",
-        ),
-    ],
-)
-def test_of_an_answer_for_two_devices_the_first_where_both_gain_everywhere(sure, said):
-    answer = (
-        "Graphs make it 3× (2 to 4) on an H100, and 2× (1 to 3) at batch 64; on an H200 3× "
-        f"(2.1 to 4.5). {sure}"
-    )
-    assert first_sentences(f"# T\n\n## Q\n\n**{answer}**\n") == [said + sure]

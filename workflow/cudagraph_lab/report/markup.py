@@ -2,7 +2,8 @@
 
 A sentence is a `Line`: plain words and pieces. Digits of a result stand in a `Datum`, which
 says where in the ledger they come from; digits of a name, a record or the configuration stand
-in an `Exempt` or a `Code`. `html` and `plain` write a line for the page and for Markdown.
+in an `Exempt` or a `Code`. `html`, `plain` and `words` write a line for the page, for Markdown and
+as text alone.
 """
 
 import html as escaping
@@ -286,6 +287,18 @@ def plain(line: Iterable[Piece]) -> str:
     """A line for Markdown: the same words, without the notes."""
     return "".join(
         escape_markdown(piece) if isinstance(piece, str) else piece.plain() for piece in line
+    )
+
+
+def words(line: Iterable[Piece]) -> str:
+    """A line as text alone: without Markdown, notes and marks of verdicts."""
+    return "".join(
+        words(piece.line)
+        if isinstance(piece, Strong | Link | About | Predicted | Noted)
+        else piece.plain()
+        if isinstance(piece, Time | Chip)
+        else clean(piece if isinstance(piece, str) else piece.text)
+        for piece in line
     )
 
 

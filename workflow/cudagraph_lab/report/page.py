@@ -1,4 +1,4 @@
-"""The report: a ledger becomes a page and, from the same view, its twin in Markdown."""
+"""The report: a ledger becomes a page and, from one view, its twin in Markdown and a short text."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from cudagraph_lab.figures.catalogue import Drawing
 from cudagraph_lab.figures.colours import ON_THE_PAGE
 from cudagraph_lab.ledger.build import Ledger
 from cudagraph_lab.ledger.index import make_index
-from cudagraph_lab.report.markup import html, plain
+from cudagraph_lab.report.markup import html, plain, words
 from cudagraph_lab.report.sections.again import again
 from cudagraph_lab.report.sections.answer import answer
 from cudagraph_lab.report.sections.appendix import appendix
@@ -26,6 +26,7 @@ from cudagraph_lab.report.sections.speculation import speculation
 from cudagraph_lab.report.sections.trust import trust
 from cudagraph_lab.report.sections.upgrade import upgrade
 from cudagraph_lab.report.sections.wrong import wrong
+from cudagraph_lab.report.short_answer import short_answer
 from cudagraph_lab.report.view import View
 
 TEMPLATES = REPOSITORY / "report"
@@ -50,7 +51,7 @@ def make_view(ledger: Ledger, drawings: Sequence[Drawing]) -> View:
     index = make_index(ledger)
     by_name = {drawing.name: drawing for drawing in drawings}
     sections = [made for section in SECTIONS if (made := section(index, by_name)) is not None]
-    return View(sections, len(ledger.datasets))
+    return View(sections, short_answer(index))
 
 
 def render_html(
@@ -88,6 +89,11 @@ def render_markdown(view: View) -> str:
     environment = _environment(autoescape=False)
     text = environment.get_template("lab_report.md.j2").render(view=view)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())) + "\n"
+
+
+def render_text(view: View) -> str:
+    """The short answer, a sentence a line."""
+    return "".join(f"{words(line)}\n" for line in view.short_answer)
 
 
 def _environment(autoescape: bool = True) -> Environment:

@@ -132,4 +132,4 @@ class View:
     """The page: the first section is the answer, the last one the appendix."""
 
     sections: Sequence[Section]
-    datasets: int
+    short_answer: Sequence[Line]

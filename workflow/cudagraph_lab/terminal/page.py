@@ -9,7 +9,6 @@ from cudagraph_lab.terminal.words import (
     MISTAKE,
     building,
     error_lines,
-    first_sentences,
     kept_beside_failure,
     moving_line,
     of_any_repeat,
@@ -19,6 +18,7 @@ from cudagraph_lab.terminal.words import (
 )
 
 REPORT = Path("results/report/lab_report.html")
+ANSWER = REPORT.with_name("answer.txt")
 WORDS = {
     "build_environment": "vLLM's environment",
     "choose_weights": "the model's weights",
@@ -137,8 +137,7 @@ class Page:
         elif self.failed and self._measuring and self._runs:
             self._wrap(kept_beside_failure(kept, len(self._runs)))
         elif self._report:
-            twin = REPORT.with_suffix(".md")
-            if twin.exists():
-                for sentence in first_sentences(twin.read_text(encoding="utf-8")):
+            if ANSWER.exists():
+                for sentence in ANSWER.read_text(encoding="utf-8").splitlines():
                     self._wrap(sentence)
             self.screen.stay(f"The report: {REPORT.absolute()}")

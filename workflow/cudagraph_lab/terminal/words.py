@@ -28,9 +28,6 @@ _COMMAND_FAILED = re.compile(r"Command '.*' (returned non-zero exit status|died 
 _NOT_ALL_DONE = ("At least one job did not complete", "Exiting because a job execution failed")
 MISTAKE = "cudagraph-lab: "
 INTERRUPTED = f"{MISTAKE}interrupted"
-SENTENCES = 3
-_ALL_GAIN = "At every batch size measured the whole"
-_NO_GRAPHS = "CUDA graphs do not exist on a CPU"
 
 
 def progress_of(line: str) -> tuple[str, str] | None:
@@ -89,36 +86,6 @@ def stopped(kept: int, planned: int) -> str:
 def kept_beside_failure(kept: int, planned: int) -> str:
     """The line after what went wrong: what was measured beside it, and how to go on."""
     return f"{kept} of {planned} runs kept; `make lab` goes on with the rest"
-
-
-def first_sentences(markdown: str) -> list[str]:
-    """The answer of a report in Markdown: what graphs bring, what held, what to set.
-
-    Without the marks of verdicts, which the page explains; of what held, the first. What to set is
-    left out where there are no graphs to set.
-    """
-    lines = markdown.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith("## ")), len(lines))
-    end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("## ")), len(lines))
-    section = lines[start + 1 : end]
-    answer = [line for line in section if line.startswith("**")][:1]
-    rows = [
-        line[2:] for name in ("Held", "Set") for line in section if line.startswith(f"- **{name}")
-    ]
-    rows = [_first_held(row) if "Held" in row[:8] else row for row in rows if _NO_GRAPHS not in row]
-    marks = re.compile(r"\*\*|`|(?<=[)×\d]) [?✓✗](?= )")
-    return [_first_device(marks.sub("", line)) for line in answer + rows][:SENTENCES]
-
-
-def _first_device(sentence: str) -> str:
-    """Of an answer for two data sets the first, where what is said of both is true of each."""
-    return re.sub(rf"; .*(?=\. {_ALL_GAIN})", "", sentence)
-
-
-def _first_held(row: str) -> str:
-    """The first claim of a line that names several which held, and what was measured of it."""
-    first = re.split(r"(?<=\.) (?=[A-Z])", row)[0]
-    return re.sub(r"; (and )?that .*", ".", re.sub(r", and that .*?(?=: )", "", first))
 
 
 def wrapped(text: str, width: int, indent: str = "") -> Sequence[str]:

@@ -27,6 +27,7 @@ from cudagraph_lab.report.sections.headline import LEADS, headline, leads
 from cudagraph_lab.report.sections.outcome import failed, held
 from cudagraph_lab.report.view import Answers, Block, Paragraph, Picture, Section
 
+NO_DATASET: Line = ("There is no data set in this report.",)
 BYTES = {"bfloat16": WEIGHT_BYTES["bf16"], "float16": WEIGHT_BYTES["fp16"]}  # of a weight
 
 
@@ -45,8 +46,7 @@ def answer(index: Index, drawings: dict[str, Drawing]) -> Section:
         for name in index.ledger.absent
     ]
     if not index.main:
-        none = Paragraph(("There is no data set in this report.",))
-        return Section("answer", "Answer", heading, [none, *absent])
+        return Section("answer", "Answer", heading, [Paragraph(NO_DATASET), *absent])
     role = leading_role(index)
     sentence = Paragraph((Strong(headline(index, role)),))
     rows = [
@@ -125,12 +125,17 @@ def _caveats(index: Index, role: Role | None) -> Line:
     return join(lines, " ")
 
 
-def what_to_set(index: Index) -> Line:
-    """Advice for the data sets that the page leads with."""
+def advised(index: Index) -> list[str]:
+    """The data sets that the advice is for: those that the page leads with."""
     here = index.ledger.measured_here
     names = [n for n in here if n in index.datasets] or list(index.datasets)
     decided = [n for n in names if advise(index, n).action not in ("cpu", "unmeasured", "nothing")]
-    own = [n for n in decided if index.datasets[n].kind == "measured"] or decided or names[:1]
+    return [n for n in decided if index.datasets[n].kind == "measured"] or decided or names[:1]
+
+
+def what_to_set(index: Index) -> Line:
+    """Advice for the data sets that the page leads with."""
+    own = advised(index)
     gaining = [name for name in own if advise(index, name).action == "on"]
     if gaining:
         where = join([Exempt(d) for d in _devices(index, gaining)])

@@ -25,8 +25,12 @@ LEADS = 2  # data sets that the sentence speaks of; the picture shows all
 REASONS = 3  # that a sentence without numbers names
 
 
-def headline(index: Index, role: Role | None) -> Line:
-    """How much, where, and how sure."""
+def headline(index: Index, role: Role | None, short: bool = False) -> Line:
+    """How much, where, and how sure.
+
+    Where every interval shows a gain, a `short` one names the first of several devices alone, since
+    what it says of all of them is true of each. Of several models it names two all the same.
+    """
     if role is None:
         reasons = dict.fromkeys(
             f"{short_title(index, d)}: {arm.reason}"
@@ -40,6 +44,8 @@ def headline(index: Index, role: Role | None) -> Line:
             why=(" ", *why) if why else (),
         )
     first, *others = leads(index, role)
+    if short and _all_gain(index, role):
+        others = [other for other in others if other.model != first.model]
     said = [_gain(index, first, role)]
     said += [_gain(index, other, role, same=other.model == first.model) for other in others]
     gains = GAINS[role]
@@ -99,6 +105,11 @@ def _where(dataset: Dataset) -> str:
 
 def certainty(index: Index, role: Role) -> Line:
     """How sure: what the intervals of all points that the sentence speaks of allow."""
+    if _all_gain(index, role):
+        return say(
+            "At every batch size measured the whole {level} interval shows a gain.",
+            level=level(),
+        )
     points = [
         (d.name, size, n)
         for d in leads(index, role)
@@ -119,14 +130,15 @@ def certainty(index: Index, role: Role) -> Line:
         return say("No {level} interval shows a gain or a loss.", level=level())
     if single:
         return ("A number without an interval is one observation, and nothing about it is sure.",)
-    if open_at:
-        return say(
-            "At batch {at} a {level} interval includes no gain, so that a gain is not sure there; "
-            "elsewhere the whole interval shows one.",
-            at=batches(open_at),
-            level=level(),
-        )
     return say(
-        "At every batch size measured the whole {level} interval shows a gain.",
+        "At batch {at} a {level} interval includes no gain, so that a gain is not sure there; "
+        "elsewhere the whole interval shows one.",
+        at=batches(open_at),
         level=level(),
     )
+
+
+def _all_gain(index: Index, role: Role) -> bool:
+    """Whether the whole interval of each point that the sentence speaks of shows a gain."""
+    numbers = [n for d in leads(index, role) for n in ratios(index, d.name, role).values()]
+    return all(n.low is not None and n.low > 1 for n in numbers)

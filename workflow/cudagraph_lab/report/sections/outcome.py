@@ -14,19 +14,17 @@ NAMED = 3  # families that a line names
 
 def held(index: Index) -> Line:
     """Families of claims of which all were confirmed and that the data could have refuted."""
-    told = told_first(index)
     counted = count_verdicts(index.ledger)
     if not counted["confirmed"]:
         return ("No prediction was confirmed.",)
     total = say("In all, {n} numbers were confirmed", n=count(counted["confirmed"], "confirmed"))
-    open_or_missed = {f.subject for f in told if f.counts["refuted"] or f.counts["inconclusive"]}
-    kept = [f for f in told if f.tested and f.alike and f.subject not in open_or_missed]
+    kept = _throughout(index)
     if not kept:
         return (*total, ", but no kind of claim throughout.")
     weak = counted["confirmed in-sample"]
     return say(
         "{families} {total}{weak}.",
-        families=_named([_kept(index, f) for f in _one_per_quantity(kept)[:NAMED]]),
+        families=_named([_kept(index, f) for f in kept[:NAMED]]),
         total=total,
         weak=say(
             ", {n} of them by the data that they were read from",
@@ -34,6 +32,21 @@ def held(index: Index) -> Line:
         )
         if weak
         else (),
+    )
+
+
+def first_held(index: Index) -> Line:
+    """The first family that `held` names; what it says where it names none."""
+    kept = _throughout(index)
+    return _named([_kept(index, kept[0])]) if kept else held(index)
+
+
+def _throughout(index: Index) -> list[Claims]:
+    """The families of which all were confirmed, one of each quantity, the most important first."""
+    told = told_first(index)
+    open_or_missed = {f.subject for f in told if f.counts["refuted"] or f.counts["inconclusive"]}
+    return _one_per_quantity(
+        [f for f in told if f.tested and f.alike and f.subject not in open_or_missed]
     )
 
 
