@@ -25,7 +25,7 @@ def overview(report, run_snakemake):
             list(FIGURES.values()),
         ),
         ("Ledger", ["CSV", "JSON"]),
-        ("Report", ["HTML", "Markdown"]),
+        ("Report", ["Answer in short", "HTML", "Markdown"]),
     ],
 )
 def test_it_lists_every_output_under_its_label(open_page, overview, category, parts):

@@ -72,7 +72,7 @@ def test_what_held_is_the_first_claim_that_held_throughout(claims, said):
         # Which of the two is slower could no longer be told.
         (
             (0.8, 0.7, 0.9),
-            "on an H100 at batch 1; on an L4 0.800× (0.700 to 0.900) as fast at batch 1. "
+            "on an H100 at batch 1; on an L4 0.80× (0.70 to 0.90) as fast at batch 1. "
             "At batch 1 it is slower, and the interval says so.",
         ),
     ],
