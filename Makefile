@@ -24,20 +24,16 @@ TARGETS = $(if $(filter results/%,$(ARGS)),-- $(filter results/%,$(ARGS)))
 # GPUs that a run may have; an arm of several ranks needs as many.
 GPUS ?= 1
 
-# Other executors are imported, which takes as long as the rest of Snakemake's start, where ARGS may
-# name one.
-LOCAL = $(if $(filter --executor% -e% --profile% --workflow-profile% -h --help,$(ARGS))$(SNAKEMAKE_PROFILE),,--executor local)
-
 # exec: its parent is make itself, which it tells of Ctrl-C.
 SNAKEMAKE = CUDAGRAPH_LAB_FROM_MAKE=1 exec $(BIN)/python -m snakemake_logger_plugin_lab
 
 lab: setup ## measure what is not measured yet with what is here, judge it, write the report
-	@$(SNAKEMAKE) $(OPTIONS) --logger lab $(LOCAL) --cores 1 --resources gpu=$(GPUS) $(TARGETS)
+	@$(SNAKEMAKE) $(OPTIONS) --logger lab --cores 1 --resources gpu=$(GPUS) $(TARGETS)
 
 report: setup ## write the report from the records that are there; measures nothing
 	$(if $(filter --config --config=% -C,$(ARGS)),$(error ARGS: `make report` gives --config \
 	itself; put your keys into a file and name it with --configfile))
-	@$(SNAKEMAKE) $(OPTIONS) --logger lab $(LOCAL) --cores all --config measure=none $(TARGETS)
+	@$(SNAKEMAKE) $(OPTIONS) --logger lab --cores all --config measure=none $(TARGETS)
 
 docs: setup ## render the example in docs/ from the shipped records; needs chromium
 	@command -v chromium >/dev/null || { \

@@ -7,9 +7,8 @@ before any logger begins; that line is kept back, unless Snakemake's own lines a
 Ctrl-C `make` is sent the signal too and this process ends without an error, so that `make` ends by
 the signal and reports no failed recipe.
 
-With `--executor local` the plugins of other executors are not imported: pandas and the client of
-Kubernetes, which these import, take half of Snakemake's start. Snakemake leaves a timer of a second
-behind, which would only wake its queue; this process does not wait for that.
+Snakemake leaves a timer of a second behind, which would only wake its queue; this process does not
+wait for that.
 """
 
 import io
@@ -19,10 +18,7 @@ import signal
 import sys
 import threading
 from contextlib import redirect_stderr
-from itertools import pairwise
 from pathlib import Path
-
-from snakemake_interface_executor_plugins import _common as executor_plugins
 
 from cudagraph_lab.errors import one_line_errors
 from cudagraph_lab.measure.leftovers import clear_leftovers
@@ -32,15 +28,8 @@ from snakemake_logger_plugin_lab import LogHandler
 FROM_MAKE = "CUDAGRAPH_LAB_FROM_MAKE"  # set by the Makefile: the parent process is `make`
 
 
-def leave_out_other_executors() -> None:
-    """Let Snakemake find none but the executors that it brings along; before it is imported."""
-    executor_plugins.executor_plugin_module_prefix = "no_executor_plugin_"
-
-
 def main() -> int:
     """Run Snakemake; the exit code."""
-    if ("--executor", "local") in pairwise(sys.argv):
-        leave_out_other_executors()
     from snakemake.cli import args_to_api, parse_args, print_exception
 
     by_make = os.environ.pop(FROM_MAKE, None) is not None
