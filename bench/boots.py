@@ -2,7 +2,7 @@
 
 The lab boots an engine for every cell, one after the other in one process, times the
 first `generate` of each, and is done. The workflow boots once per arm, both at the same time,
-and lets the arms take turns for as long as config/turns.yaml says, after calls that warm them
+and lets the arms take turns for as long as config/turns-cpu.yaml says, after calls that warm them
 up. Both get the same model, requests, environment and machine here, a CPU, on which the lab's
 second arm is compilation alone; both start from an empty compile cache, and keep what they
 compiled from boot to boot.
@@ -59,7 +59,8 @@ if __name__ == "__main__":
 """
 
 
-# What a CPU measures of config/turns.yaml, with half of the memory.
+TURNS = REPOSITORY / "config" / "turns-cpu.yaml"
+# One repeat of the two arms that the lab's way has on a CPU, with half of the memory.
 CHANGES: dict[str, Any] = {
     "measure": "cpu",
     "dataset": OURS,
@@ -72,7 +73,7 @@ CHANGES: dict[str, Any] = {
 
 def in_turn() -> Config:
     """The shipped configuration with the arms in turn."""
-    turns = yaml.safe_load((REPOSITORY / "config" / "turns.yaml").read_text(encoding="utf-8"))
+    turns = yaml.safe_load(TURNS.read_text(encoding="utf-8"))
     shipped = configuration().model_dump()
     workload = shipped["workload"] | turns["workload"] | CHANGES["workload"]
     return parse_config(
@@ -130,9 +131,8 @@ def boots() -> list[Figure]:
 
 
 WHY = (
-    "on a CPU a call of many requests takes seconds, so that the boots which are spared weigh less "
-    "than on a GPU, where the two ways were not run side by side. More rounds per boot would raise "
-    "the rate, but not what is known: only repeats, which are boots, carry an interval."
+    "More rounds per boot would raise the rate, but not what is known: only repeats, which are "
+    "boots, carry an interval."
 )
 
 
@@ -145,8 +145,7 @@ def _ours(home: Path, config: Config) -> tuple[float, list[float]]:
     )  # fmt: skip
     records = [home / "results" / OURS / "runs" / arm / "rep1.json"
                for arm in ("eager", "compiled")]  # fmt: skip
-    turns = REPOSITORY / "config" / "turns.yaml"
-    command = [*CONFIGURED, turns, given, "--resources", "gpu=1", "--directory", home, "--"]
+    command = [*CONFIGURED, TURNS, given, "--resources", "gpu=1", "--directory", home, "--"]
     whole = run([*command, *(record.relative_to(home) for record in records)], home)
     calls = [
         call["seconds"]
