@@ -18,6 +18,9 @@ SHARE_OF_MEMORY = 0.2
 CACHE = str(cache_directory("auto"))
 # For runs in which every arm is eager: vLLM compiles parts of itself otherwise, and boots later.
 EAGER = {"TORCH_COMPILE_DISABLE": "1"}
+# For the others: torch takes what the processor says of its vector instructions, and does not try
+# them in a process of its own, with a compiler and an import of torch, at every boot.
+VECTORS_TRUSTED = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
 
 _SHARED = {"UV_CACHE_DIR": "uv", "MPLCONFIGDIR": "matplotlib"}
 _SHARED_PATHS = {

@@ -5,7 +5,7 @@ from unittest import mock
 
 import yaml
 
-from tests.own_device import own_device
+from tests.own_device import VECTORS_TRUSTED, own_device
 from tests.tiny_config import vllm_config
 
 ARMS = ("eager", "compiled")
@@ -31,7 +31,7 @@ class Lab:
         for key, value in changes.items():
             config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
         (self.directory / "tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        with mock.patch.dict(os.environ, own_device(self.directory)):
+        with mock.patch.dict(os.environ, own_device(self.directory) | VECTORS_TRUSTED):
             return self._run(
                 *arguments,
                 directory=self.directory,
