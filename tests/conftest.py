@@ -42,14 +42,14 @@ settings.load_profile("steady")
 # fixtures made. These are named, as they begin in this order: first those that wait, for boots
 # of vLLM or for Slurm; then what takes longest; the many short ones last.
 GROUPS = {
+    "workflow/test_measured_sizes.py": "vllm",
     "workflow/test_measurement.py": "vllm",
     "workflow/test_own_arm.py": "vllm",
     "slurm": "slurm",
     "faults": "faults",
-    "workflow/test_measured_sizes.py": "sizes",
-    "workflow/test_upgrade.py": "upgrade",
+    "workflow/test_upgrade.py": "in turn",
+    "workflow/test_speculation.py": "in turn",
     "workflow/test_ranks.py": "ranks",
-    "workflow/test_speculation.py": "speculation",
     "workflow/test_walk.py": "walk",
     "browser": "browser",
     "workflow/test_terminal.py": "terminal",

@@ -40,6 +40,7 @@ DATASET = "stubbed"
 ARMS = ("eager", "compiled")
 TOKEN = "CUDAGRAPH_LAB_TRIAL"  # noqa: S105 - marks the processes of a trial
 PATIENCE_S = 90.0
+LOOK_S = 0.1  # between two looks at all processes, of which each takes milliseconds
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,8 @@ class Lab:
         running = running_since(self.begun)
         mark = f"{TOKEN}={self.token}".encode()
         for pid, session in running.items():
+            if session in self.sessions:
+                continue
             with suppress(OSError):
                 if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     self.sessions.add(session)
@@ -212,7 +215,7 @@ class Lab:
         """How many processes are left once they had time to notice."""
         end = time.monotonic() + 20
         while (alive := self.processes()) and time.monotonic() < end:
-            time.sleep(0.05)
+            time.sleep(LOOK_S)
         for process in alive:
             with suppress(psutil.Error):
                 process.kill()
@@ -310,7 +313,7 @@ def wait_for(condition: Any, patience_s: float = PATIENCE_S) -> Any:
     end = time.monotonic() + patience_s
     while not (value := condition()):
         assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
+        time.sleep(LOOK_S)
     return value
 
 

@@ -2,7 +2,8 @@
 
 Five measurements of a two-layer model on this machine's CPU, each holding the one pretended
 GPU: two that go well, one that is cancelled, one that hangs until its time is over, and one
-that needs more memory than it has.
+that needs more memory than it has. Of the two that go well one is vLLM itself; for the other, asked
+for by its version, a stand-in answers.
 """
 
 import json
@@ -20,18 +21,27 @@ import psutil
 import pytest
 import yaml
 
+from cudagraph_lab.engine.versions import SUPPORTED, VLLM_VERSION
 from tests.own_device import EAGER, own_device
 from tests.slurm.cluster import ask, timed
 from tests.tiny_config import vllm_config
 
 GOOD, BAD = ("eager", "eager-again"), ("cancelled", "hanging", "greedy")
+STOOD_IN, VERSION = "eager-again", SUPPORTED["cpu"][-1]
 
 
-def configuration(arms):
+def configuration(arms, stand_in):
     return vllm_config(
         "nodes",
         iterations=2,
-        arms={arm: {"engine_args": {"enforce_eager": True}} for arm in arms},
+        vllm_python={VERSION: str(stand_in)},
+        arms={
+            arm: {
+                "engine_args": {"enforce_eager": True},
+                "vllm": VERSION if arm == STOOD_IN else None,
+            }
+            for arm in arms
+        },
         contrasts={
             f"{arm}-twice": {"numerator": arm, "denominator": "eager"}
             for arm in arms
@@ -54,6 +64,15 @@ def site_profile(repository, directory):
     return directory
 
 
+def stand_in(repository, path):
+    """A Python of its own that finds the stand-in where it looks for vLLM."""
+    stub = repository / "tests" / "fixtures" / "stub_vllm"
+    found = f'STUB_VLLM=works PYTHONPATH="{stub}:$PYTHONPATH"'
+    path.write_text(f'#!/bin/sh\nexec env {found} {sys.executable} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 def fields(text):
     """One job as `scontrol show job` describes it."""
     return dict(re.findall(r"(\w[\w/:]*)=(\S*)", text))
@@ -68,6 +87,7 @@ class Run:
         self.details = {}  # by arm, as scontrol tells it while it runs
         self.at_once = 0  # the most measurements that were seen running together
         self.profile = site_profile(repository, directory / "site")
+        self.stand_in = stand_in(repository, directory / "python-with-stand-in")
         self.log = directory / "snakemake.log"
         self.environment = {**os.environ, **own_device(directory), **EAGER}
         self.returncode: int | None = None
@@ -75,7 +95,7 @@ class Run:
 
     def command(self, arms, *arguments):
         config = self.directory / "tiny.yaml"
-        config.write_text(yaml.safe_dump(configuration(arms)))
+        config.write_text(yaml.safe_dump(configuration(arms, self.stand_in)))
         # Without the repository's own arms, which a second file could not take away.
         return [
             sys.executable, "-m", "snakemake", *arguments,
@@ -209,6 +229,8 @@ def test_what_ended_badly_did_not_keep_the_others_from_being_measured(run):
     for arm in GOOD:
         record = json.loads((runs / arm / "rep1.json").read_text())["record"]
         assert (record["status"], record["environment"]["platform"]) == ("ok", "cpu")
+        vllm = record["environment"]["vllm"]
+        assert vllm == ("0.stub" if arm == STOOD_IN else VLLM_VERSION)
 
 
 @pytest.mark.parametrize(

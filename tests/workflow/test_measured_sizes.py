@@ -1,91 +1,33 @@
 """Two small shapes through config/sizes.yaml with vLLM on this machine's CPU: a data set each.
 
-One has its arms in turn, the other apart and with one layer of its two; both are profiled after
-their timed calls. Some minutes, most of them imports and boots of vLLM.
+What is in a record of the first is looked at in test_measurement.py, which shares the directory.
 """
 
 import json
 import os
-from unittest import mock
 
 import pytest
-import yaml
 
 from cudagraph_lab.design.memory import GIB, model_of
 from cudagraph_lab.records.store import read_record
-from tests.own_device import CACHE, SHARE_OF_MEMORY, own_device
+from tests.tiny_config import BATCH_SIZES
+from tests.workflow.tiny_lab import ARMS, ITERATIONS
 
 pytestmark = pytest.mark.vllm
 
-ARMS = ("eager", "compiled")
 SIZES = ("opt", "llama")
-BATCH_SIZES = [1, 4]
 
 
-def model(repository, name):
-    return {
-        "name": f"tests/{name}",
-        "architecture": str(repository / "tests" / "models" / name),
-    }
+@pytest.fixture(scope="session")
+def results(measured):
+    return measured[0].directory / "results"
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    return tmp_path_factory.mktemp("sizes")
-
-
-@pytest.fixture(scope="module")
-def run(directory, repository, run_snakemake):
-    """Run config/sizes.yaml in one directory, with small shapes in place of its models."""
-    shipped = yaml.safe_load((repository / "config" / "sizes.yaml").read_text(encoding="utf-8"))
-    shapes = {
-        "measure": "cpu",
-        "dataset": "tiny",
-        "compare": [],
-        "cache_dir": CACHE,
-        "workload": {
-            "output_tokens": 8,
-            "batch_sizes": BATCH_SIZES,
-            "max_model_len": 64,
-            "gpu_memory_utilization": SHARE_OF_MEMORY,
-        },
-        "repeats": 1,
-        "iterations": 1,
-        "warmups": 0,
-        "sizes": {
-            **dict.fromkeys(shipped["sizes"]),
-            "opt": {"model": model(repository, "opt-2-layers")},
-            "too-large": {"model": {"name": "meta-llama/Llama-3.1-70B"}},
-            "llama": {
-                "model": model(repository, "llama-2-layers"),
-                "engine_args": {"hf_overrides": {"num_hidden_layers": 1}},
-                "order": "apart",
-            },
-        },
-    }
-
-    def snakemake(*arguments, **changes):
-        (directory / "sizes.yaml").write_text(yaml.safe_dump(shapes | changes, sort_keys=False))
-        files = [repository / "config" / f"{name}.yaml" for name in ("config", "sizes")]
-        files.append(directory / "sizes.yaml")
-        with mock.patch.dict(os.environ, own_device(directory)):
-            return run_snakemake(*arguments, directory=directory, configfiles=files, timeout_s=1800)
-
-    return snakemake
-
-
-@pytest.fixture(scope="module")
-def measured(run, directory):
-    done = run()
-    assert done.returncode == 0, done.stdout[-6000:]
-    return directory / "results", done.stdout
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def records(measured):
     return {
         (size, arm): read_record(
-            measured[0] / f"tiny-{size}" / "runs" / arm / "rep1.json", f"tiny-{size}"
+            measured[0].runs_of(f"tiny-{size}") / arm / "rep1.json", f"tiny-{size}"
         )
         for size in SIZES
         for arm in ARMS
@@ -96,8 +38,8 @@ def test_each_size_is_a_data_set_with_its_own_model_and_order(records):
     for (size, arm), record in records.items():
         assert (record.status, record.arm) == ("ok", arm)
         assert record.request.model == f"tests/{size}-2-layers"
-        assert record.request.measured == ("in_turn" if size == "opt" else "apart")
-        assert [len(cell.timed()) for cell in record.cells] == [1, 1]
+        assert record.request.measured == ("apart" if size == "opt" else "in_turn")
+        assert [len(cell.timed()) for cell in record.cells] == [ITERATIONS] * len(BATCH_SIZES)
 
 
 def test_the_sizes_are_measured_one_after_the_other_in_the_order_of_the_file(records):
@@ -105,7 +47,7 @@ def test_the_sizes_are_measured_one_after_the_other_in_the_order_of_the_file(rec
     assert max(begun["opt"]) < min(begun["llama"])
 
 
-def test_timed_arms_are_profiled_under_their_own_names(records, measured):
+def test_timed_arms_are_profiled_under_their_own_names(records, results):
     for (size, arm), record in records.items():
         assert record.request.profile_after
         assert [one.batch for one in record.profile] == BATCH_SIZES
@@ -114,7 +56,7 @@ def test_timed_arms_are_profiled_under_their_own_names(records, measured):
             # the next.
             assert 4 <= one.steps <= 6
             assert one.operators_per_step > 20
-        table = (measured[0] / f"tiny-{size}" / "observations.csv").read_text().splitlines()
+        table = (results / f"tiny-{size}" / "observations.csv").read_text().splitlines()
         for batch in BATCH_SIZES:
             assert any(
                 line.startswith(f"{arm},1,{batch},profile,1,operators_per_step,") for line in table
@@ -139,36 +81,31 @@ def test_a_shape_can_be_run_with_fewer_layers(records, repository):
         assert records["llama", arm].startup.kv_cache_tokens == GIB // (2 * bytes_per_token)
 
 
-def test_what_does_not_fit_is_said_before_anything_boots(measured):
+def test_what_does_not_fit_is_said_before_anything_boots(measured, results):
     _, said = measured
     (line,) = {line for line in said.splitlines() if "tiny-too-large" in line}
     assert line.startswith("tiny-too-large is not measured here: an engine needs 265.3 GiB")
     assert said.index(line) < said.index("booting vLLM")
-    assert not (measured[0] / "tiny-too-large").exists()
+    assert not (results / "tiny-too-large").exists()
 
 
-def test_the_report_shows_all_sizes(measured):
-    ledger = json.loads((measured[0] / "ledger.json").read_text(encoding="utf-8"))
+def test_the_report_shows_all_sizes(results):
+    ledger = json.loads((results / "ledger.json").read_text(encoding="utf-8"))
     assert ledger["measured_here"] == ["tiny-opt", "tiny-llama"]
     assert [facts["name"] for facts in ledger["datasets"]] == ["tiny-opt", "tiny-llama"]
-    page = (measured[0] / "report" / "lab_report.html").read_text(encoding="utf-8")
+    page = (results / "report" / "lab_report.html").read_text(encoding="utf-8")
     assert "tiny-opt" in page and "tiny-llama" in page
 
 
-def test_only_what_is_missing_is_planned_again(run, measured, jobs):
-    done = run("-n")
-    assert "Nothing to be done" in done.stdout
-    done = run("-n", repeats=2)
+def test_one_more_repeat_is_planned_as_each_size_is_measured(lab, jobs):
+    done = lab.run("-n", repeats=2)
     planned = jobs(done.stdout)
-    assert (planned["measure_in_turn_2_size_1"], planned["measure"]) == (1, 2)
-    assert not {"measure_in_turn_1_size_1", "choose_weights", "register_predictions"} & set(planned)
-    for arm in ARMS:
-        assert f"output: results/tiny-llama/runs/{arm}/rep2.json" in done.stdout
-        assert f"output: results/tiny-llama/runs/{arm}/rep1.json" not in done.stdout
+    assert (planned["measure_in_turn_2_size_2"], planned["measure"]) == (1, 2)
+    assert not {"measure_in_turn_1_size_2", "choose_weights", "register_predictions"} & set(planned)
 
 
-def test_without_measuring_the_sizes_are_shown_as_they_are(run, measured, jobs):
-    done = run("-n", "results/ledger.json", "--forcerun", "build_ledger", measure="none")
+def test_without_measuring_the_sizes_are_shown_as_they_are(lab, jobs):
+    done = lab.run("-n", "results/ledger.json", "--forcerun", "build_ledger", measure="none")
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
     assert planned["build_ledger"] == 1

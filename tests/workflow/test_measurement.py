@@ -1,7 +1,8 @@
 """One real measurement with vLLM on this machine's CPU, and what may and may not repeat it.
 
-Two arms of a two-layer model with dummy weights, one repeat: some minutes, most of them
-imports and boots of vLLM. Its environment is built from the lock when it is not there.
+Two arms of a two-layer model with dummy weights, one repeat, which are the first size of those in
+test_measured_sizes.py: some minutes for both, most of them imports and boots of vLLM. Its
+environment is built from the lock when it is not there.
 """
 
 import json
@@ -14,20 +15,22 @@ from cudagraph_lab.design.runs import order_of_repeat
 from cudagraph_lab.engine.versions import VLLM_VERSION
 from cudagraph_lab.records.store import read_record
 from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
-from tests.workflow.tiny_lab import ARMS, ITERATIONS
+from tests.workflow.tiny_lab import ARMS, ITERATIONS, SizesLab
 
 pytestmark = pytest.mark.vllm
+
+DATASET = SizesLab.dataset
 
 
 @pytest.fixture(scope="session")
 def records(measured):
-    return {arm: read_record(measured[0].runs / arm / "rep1.json", "tiny") for arm in ARMS}
+    return {arm: read_record(measured[0].runs / arm / "rep1.json", DATASET) for arm in ARMS}
 
 
 @pytest.fixture(scope="session")
 def ledger(measured):
     text = (measured[0].directory / "results" / "ledger.json").read_text(encoding="utf-8")
-    return {one["id"]: one for one in json.loads(text)["numbers"] if one["dataset"] == "tiny"}
+    return {one["id"]: one for one in json.loads(text)["numbers"] if one["dataset"] == DATASET}
 
 
 # --- What was measured -------------------------------------------------------------------
@@ -127,19 +130,19 @@ def test_the_environment_is_recorded(records, repository):
         assert where.device.endswith("cores")
         assert where.threads >= 1
         assert "OMP_NUM_THREADS" not in where.variables
-        assert where.variables["VLLM_CACHE_ROOT"].startswith("<cache>/compile/tiny")
+        assert where.variables["VLLM_CACHE_ROOT"].startswith(f"<cache>/compile/{DATASET}")
         text = record.model_dump_json()
         assert str(repository) not in text.replace(str(repository / "tests"), "")
     assert records["eager"].request.order == records["compiled"].request.order
 
 
 def test_the_arms_ran_in_the_drawn_order(measured, config):
-    facts = json.loads((measured[0].directory / "results/tiny/dataset.json").read_text())
+    facts = json.loads((measured[0].directory / f"results/{DATASET}/dataset.json").read_text())
     assert facts["order"] == [order_of_repeat(Config.model_validate(config), "cpu", 1)]
 
 
 def test_the_arm_that_a_cpu_cannot_run_is_there_with_its_reason(measured, ledger):
-    facts = json.loads((measured[0].directory / "results/tiny/dataset.json").read_text())
+    facts = json.loads((measured[0].directory / f"results/{DATASET}/dataset.json").read_text())
     reason = "CUDA graphs do not exist on a CPU"
     assert facts["arms"]["graphs"]["status"] == "not_measurable"
     assert facts["arms"]["graphs"]["reason"] == reason
@@ -161,7 +164,7 @@ def test_compilation_against_eager_was_measured_without_an_interval(ledger, reco
 
 def test_the_predictions_were_registered_before_the_first_run(measured, records):
     register = json.loads(
-        (measured[0].directory / "results/tiny/predictions.registered.json").read_text()
+        (measured[0].directory / f"results/{DATASET}/predictions.registered.json").read_text()
     )
     first = min(record.measured_at for record in records.values())
     assert register["registered_at"] <= first
@@ -202,8 +205,8 @@ def test_one_more_repeat_is_one_more_measurement_per_arm(lab, jobs):
     done = lab.run("-n", repeats=2)
     assert planned(jobs, done)["measure"] == 2
     for arm in ARMS:
-        assert f"output: results/tiny/runs/{arm}/rep2.json" in done.stdout
-        assert f"output: results/tiny/runs/{arm}/rep1.json" not in done.stdout
+        assert f"output: results/{DATASET}/runs/{arm}/rep2.json" in done.stdout
+        assert f"output: results/{DATASET}/runs/{arm}/rep1.json" not in done.stdout
     dear = {"build_environment", "choose_weights", "register_predictions"}
     assert not dear & set(jobs(done.stdout))
 
@@ -232,8 +235,8 @@ def test_edited_sources_measure_nothing(lab, jobs, make_clone, tmp_path):
     again = planned(jobs, done)
     assert "measure" not in again
     assert "register_predictions" not in again
-    # It is looked at once more, which costs nothing.
-    assert again["collect_observations"] == 1
+    # Each size is looked at once more, which costs nothing.
+    assert again["collect_observations"] == 2
 
 
 def contents(lab):
@@ -260,9 +263,9 @@ def left_out_by_name(lab, reason):
     assert done.returncode == 0, done.stdout
     assert "Traceback" not in done.stdout
     (said,) = {line for line in done.stdout.splitlines() if line.startswith("cudagraph-lab: ")}
-    assert f"results/tiny/runs/compiled/rep1.json: {reason}" in said
+    assert f"results/{DATASET}/runs/compiled/rep1.json: {reason}" in said
     assert "left out, the rest goes on" in said
-    assert "cudagraph-lab set-aside results/tiny/runs/compiled/rep1.json" in said
+    assert f"cudagraph-lab set-aside results/{DATASET}/runs/compiled/rep1.json" in said
     # Nothing is renamed, nor measured again unless it is asked for.
     assert path.read_bytes() == content
 

@@ -16,7 +16,7 @@ from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
 from tests.own_device import EAGER
 from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
-from tests.workflow.tiny_lab import ARMS, ITERATIONS, Lab
+from tests.workflow.tiny_lab import ARMS, ITERATIONS, SizesLab
 
 pytestmark = pytest.mark.vllm
 
@@ -31,7 +31,8 @@ CORRECT = {
         "prompt_lookup_min": 1,
     },
 }
-RECORD = "results/tiny/runs/own/rep1.json"
+DATASET = SizesLab.dataset
+RECORD = f"results/{DATASET}/runs/own/rep1.json"
 # In kilobytes of address space: enough for the workflow, too little for torch.
 LITTLE = ("bash", "-c", 'ulimit -v 3000000; exec "$@"', "bash")
 MISTAKES = {
@@ -46,6 +47,7 @@ def asked(lab, *targets, under=(), **arguments):
     return lab.run(
         *targets,
         under=under,
+        sizes={"llama": None, "too-large": None},
         arms={"own": {"engine_args": {**CORRECT, **arguments}}},
         contrasts={"own": {"numerator": "own", "denominator": "eager"}},
     )
@@ -60,7 +62,7 @@ def walk(measured, tmp_path_factory, repository, run_snakemake):
     """Each mistake with what it said and left, and then what the correction gave."""
     directory = tmp_path_factory.mktemp("own") / "lab"
     shutil.copytree(measured[0].directory, directory)
-    lab = Lab(directory, repository, run_snakemake)
+    lab = SizesLab(directory, repository, run_snakemake)
     others = files_of(lab, ARMS)
     mistakes = {}
     with mock.patch.dict(os.environ, EAGER):
@@ -81,7 +83,7 @@ def walk(measured, tmp_path_factory, repository, run_snakemake):
 
 @pytest.fixture(scope="module")
 def record(walk):
-    return read_record(walk.lab.directory / RECORD, "tiny")
+    return read_record(walk.lab.directory / RECORD, DATASET)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_mistake_is_one_line_with_its_cause_and_no_record(walk, name, cause, i
     (line,) = {line for line in mistake.said.splitlines() if line.startswith("cudagraph-lab: ")}
     assert line.startswith(f"cudagraph-lab: own rep 1: {cause}")
     assert "root cause" not in line
-    assert line.endswith("; the log is results/tiny/runs/own/rep1.log")
+    assert line.endswith(f"; the log is results/{DATASET}/runs/own/rep1.log")
     assert in_the_log in mistake.log
     assert mistake.left == ["rep1.log"]
     assert "Traceback" not in mistake.said
@@ -138,7 +140,7 @@ def test_what_vllm_resolved_is_in_the_record(record):
 
 
 def test_the_steps_of_the_speculating_arm_are_accounted_for(walk, record):
-    facts = walk.lab.directory / "results" / "tiny" / "dataset.json"
+    facts = walk.lab.directory / "results" / DATASET / "dataset.json"
     arm = Dataset.model_validate_json(facts.read_text(encoding="utf-8")).arms["own"]
     assert (arm.status, arm.reason) == ("ok", None)
     for cell in record.cells:

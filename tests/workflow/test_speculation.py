@@ -1,12 +1,10 @@
 """A draft model with vLLM itself on a CPU: two layers for the target, one for the draft.
 
-Eager alone and with drafts, in turn in one measurement; n-grams are in test_own_arm.py. About two
-minutes, most of them two boots of vLLM.
+Eager alone and with drafts, in turn in one measurement with the newer version of test_upgrade.py;
+n-grams are in test_own_arm.py.
 """
 
 import json
-import os
-from unittest import mock
 
 import pytest
 
@@ -14,53 +12,18 @@ from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.ledger.store import read_ledger
 from cudagraph_lab.observations.dataset import Dataset
 from cudagraph_lab.records.store import read_record
-from tests.own_device import EAGER
 from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
-from tests.workflow.tiny_lab import Lab
+from tests.workflow.tiny_lab import DRAFTS
 
 pytestmark = pytest.mark.vllm
 
-DRAFTS = 3
-
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory, repository, run_snakemake):
-    """The directory after the whole workflow ran in it."""
-    lab = Lab(tmp_path_factory.mktemp("drafts"), repository, run_snakemake)
-    models = repository / "tests" / "models"
-    asked = {
-        "method": "draft_model",
-        "model": str(models / "llama-1-layer"),
-        "num_speculative_tokens": DRAFTS,
-    }
-    with mock.patch.dict(os.environ, EAGER):
-        done = lab.run(
-            model={"name": "tests/llama-2-layers", "architecture": str(models / "llama-2-layers")},
-            order="in_turn",
-            engine_args_cpu={"dtype": "bfloat16"},
-            profile_after=True,
-            arms={
-                "compiled": None,
-                "graphs": None,
-                "spec": {"engine_args": {"enforce_eager": True, "speculative_config": asked}},
-            },
-            contrasts={
-                "bundle": {"numerator": "spec", "denominator": "eager"},
-                "graph": None,
-                "compile": None,
-                "drafts": {"numerator": "spec", "denominator": "eager", "role": "speculation"},
-            },
-        )
-    assert done.returncode == 0, done.stdout[-6000:]
-    return lab
+def records(in_turn):
+    return {arm: read_record(in_turn.runs / arm / "rep1.json", "tiny") for arm in ("eager", "spec")}
 
 
-@pytest.fixture(scope="module")
-def records(walk):
-    return {arm: read_record(walk.runs / arm / "rep1.json", "tiny") for arm in ("eager", "spec")}
-
-
-def test_what_vllm_made_of_the_draft_is_in_the_record(records, walk):
+def test_what_vllm_made_of_the_draft_is_in_the_record(records, in_turn):
     resolved = records["spec"].resolved
     assert resolved.speculative_tokens == DRAFTS
     draft = resolved.draft
@@ -74,8 +37,8 @@ def test_what_vllm_made_of_the_draft_is_in_the_record(records, walk):
     assert records["spec"].request.dummy_values == "normal"
 
 
-def test_the_log_names_the_draft_and_hides_where_it_lies(walk, repository):
-    log = (walk.runs / "spec" / "rep1.log").read_text(encoding="utf-8")
+def test_the_log_names_the_draft_and_hides_where_it_lies(in_turn, repository):
+    log = (in_turn.runs / "spec" / "rep1.log").read_text(encoding="utf-8")
     assert "Loading drafter model" in log
     assert str(repository) not in log
 
@@ -108,11 +71,11 @@ def test_the_acceptance_that_was_met_accounts_for_the_tokens(records):
             assert carried >= sum(step.count for step in call.steps) / 2
 
 
-def test_the_ledger_says_what_a_step_must_yield(walk):
-    facts = walk.directory / "results" / "tiny" / "dataset.json"
+def test_the_ledger_says_what_a_step_must_yield(in_turn):
+    facts = in_turn.directory / "results" / "tiny" / "dataset.json"
     arms = Dataset.model_validate_json(facts.read_text(encoding="utf-8")).arms
     assert {name: arms[name].status for name in ("eager", "spec")} == {"eager": "ok", "spec": "ok"}
-    index = make_index(read_ledger(walk.directory / "results" / "ledger.json"))
+    index = make_index(read_ledger(in_turn.directory / "results" / "ledger.json"))
     for batch in BATCH_SIZES:
 
         def value(name, batch=batch):
@@ -126,9 +89,9 @@ def test_the_ledger_says_what_a_step_must_yield(walk):
         assert value("replay/draft_share") == 0
 
 
-def test_the_page_has_the_section(walk):
-    page = walk.directory / "results" / "report" / "lab_report.html"
+def test_the_page_has_the_section(in_turn):
+    page = in_turn.directory / "results" / "report" / "lab_report.html"
     assert '<section id="speculation"' in page.read_text(encoding="utf-8")
-    drawn = json.loads((walk.directory / "results" / "figures" / "figures.json").read_text())
+    drawn = json.loads((in_turn.directory / "results" / "figures" / "figures.json").read_text())
     (figure,) = [one for one in drawn if one["name"] == "speculation"]
     assert ["tiny", "step/spec/b1"] in figure["numbers"]

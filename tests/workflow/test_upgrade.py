@@ -1,23 +1,20 @@
 """Two real versions of vLLM in turn on this machine's CPU, and their own rules beside ours.
 
-The newest version with a lock for the CPU against the lab's; a boot of each, at the same time.
+The newest version with a lock for the CPU against the lab's; a boot of each, at the same time and
+beside the one that test_speculation.py looks at.
 """
 
 import json
-import os
 import subprocess
-from unittest import mock
 
 import pytest
-import yaml
 
 from cudagraph_lab.engine.capture_sizes import vllm_capture_sizes
 from cudagraph_lab.engine.environment import vllm_python
 from cudagraph_lab.engine.versions import SUPPORTED, VLLM_VERSION, lock_name
 from cudagraph_lab.records.store import read_record
-from tests.own_device import EAGER
 from tests.tiny_config import BATCH_SIZES, OUTPUT_TOKENS
-from tests.workflow.tiny_lab import ITERATIONS, Lab
+from tests.workflow.tiny_lab import ITERATIONS
 
 pytestmark = pytest.mark.vllm
 
@@ -27,25 +24,8 @@ LIMITS = [(256, 8192), (1024, 16384), (100, 8192), (8, 3), (40, 100), (300, 512)
 
 
 @pytest.fixture(scope="module")
-def upgraded(tmp_path_factory, repository, run_snakemake):
-    """The directory after both versions took turns, up to the report."""
-    shipped = yaml.safe_load((repository / "config" / "upgrade.yaml").read_text(encoding="utf-8"))
-    lab = Lab(tmp_path_factory.mktemp("upgraded"), repository, run_snakemake)
-    with mock.patch.dict(os.environ, EAGER):
-        done = lab.run(
-            order="in_turn",
-            arms={"compiled": None, "graphs": None, "eager-new": shipped["arms"]["eager-new"]},
-            contrasts={"bundle": None, "graph": None, "compile": None}
-            | {"upgrade-eager": shipped["contrasts"]["upgrade-eager"]},
-            headline="upgrade-eager",
-        )
-    assert done.returncode == 0, done.stdout[-6000:]
-    return lab
-
-
-@pytest.fixture(scope="module")
-def records(upgraded):
-    return {arm: read_record(upgraded.runs / arm / "rep1.json", "tiny") for arm in ASKED}
+def records(in_turn):
+    return {arm: read_record(in_turn.runs / arm / "rep1.json", "tiny") for arm in ASKED}
 
 
 def test_each_arm_ran_on_the_version_that_it_asks_for(records):
@@ -82,8 +62,8 @@ def test_the_log_of_each_version_is_read(records):
         assert facts.kv_cache_tokens > 0
 
 
-def test_the_page_says_what_the_upgrade_changed(upgraded):
-    results = upgraded.directory / "results"
+def test_the_page_says_what_the_upgrade_changed(in_turn):
+    results = in_turn.directory / "results"
     ledger = json.loads((results / "ledger.json").read_text(encoding="utf-8"))
     assert ledger["datasets"][0]["versions"] == [VLLM_VERSION, NEWEST]
     numbers = {one["id"]: one for one in ledger["numbers"]}

@@ -11,7 +11,7 @@ from matplotlib.container import BarContainer
 from cudagraph_lab import REPOSITORY
 from cudagraph_lab.figures.catalogue import FIGURES
 from cudagraph_lab.figures.colours import CONTEXT, colour_of
-from cudagraph_lab.figures.draw import draw_figures, to_svg
+from cudagraph_lab.figures.draw import draw_figure, draw_figures, to_svg
 from cudagraph_lab.figures.style import PAPER, mark_of
 from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.report.page import inline_svg
@@ -31,9 +31,7 @@ MEASURED = [
 
 
 def drawn(numbers, name="speed-up", datasets=None):
-    return dict(
-        zip(FIGURES, draw_figures(make_ledger(datasets or [make_dataset()], numbers)), strict=True)
-    )[name]
+    return draw_figure(make_index(make_ledger(datasets or [make_dataset()], numbers)), name)
 
 
 def test_points_are_the_ledgers_and_single_observations_are_hollow():

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 
 from cudagraph_lab.config.contrast import Contrast
-from cudagraph_lab.figures.catalogue import FIGURES
-from cudagraph_lab.figures.draw import draw_figures
+from cudagraph_lab.figures.draw import draw_figure
 from cudagraph_lab.ledger.build import build_ledger
+from cudagraph_lab.ledger.index import make_index
 from cudagraph_lab.ledger.quantities.speculation import speculation_results
 from cudagraph_lab.ledger.settings import Settings
 from cudagraph_lab.ledger.throughputs import read_throughputs
 from cudagraph_lab.observations.table import COLUMNS
-from tests.report_builders import BUNDLE, make_arm, make_dataset, rendered, words_of
+from tests.report_builders import BUNDLE, make_arm, make_dataset, told, words_of
 
 K = 3
 DRAFT = {"speculative_config": {"method": "draft_model", "model": "x", "num_speculative_tokens": K}}
@@ -132,7 +132,7 @@ PROFILE = {
 
 def test_the_page_says_from_how_many_tokens_it_pays_and_what_was_accepted():
     observed = table(STEPS, noise=0.02, profile=PROFILE)
-    html, markdown = rendered(ledger_of((dataset(), observed)))
+    html, markdown = told(ledger_of((dataset(), observed)))
     section = html[html.index('<section id="speculation"') :]
     words = words_of(re.sub(r"</section>.*", "</section>", section, flags=re.DOTALL))
     assert "pays once a step brings each request, on average, more than 3.00 tokens (2.7" in words
@@ -147,7 +147,7 @@ def test_the_page_says_from_how_many_tokens_it_pays_and_what_was_accepted():
 
 
 def test_the_page_says_where_no_acceptance_pays():
-    html, _ = rendered(ledger_of((dataset(), table(STEPS | {"spec-eager": 60.0}))))
+    html, _ = told(ledger_of((dataset(), table(STEPS | {"spec-eager": 60.0}))))
     assert "even where every draft token is accepted: spec-eager at batch 1" in words_of(html)
 
 
@@ -156,7 +156,7 @@ def test_a_series_of_speculation_is_in_the_section_and_nowhere_else():
     ledger = ledger_of((facts, table(STEPS, noise=0.02, profile=PROFILE)))
     kinds = {number.id.quantity.template.partition("/")[0] for number in ledger.numbers}
     assert kinds == {"step", "step_ratio", "speculation", "replay", "profile"}
-    html, _ = rendered(ledger)
+    html, _ = told(ledger)
     assert '<section id="speculation"' in html
     assert "pays once a step brings each request, on average, more than 3.00 tokens" in words_of(
         html
@@ -165,20 +165,14 @@ def test_a_series_of_speculation_is_in_the_section_and_nowhere_else():
 
 def test_without_such_a_contrast_there_is_no_section():
     facts = dataset(contrasts=BUNDLE)
-    html, markdown = rendered(ledger_of((facts, table(STEPS))))
+    html, markdown = told(ledger_of((facts, table(STEPS))))
     assert 'id="speculation"' not in html
     assert "drafting pays" not in markdown
 
 
 def test_the_bars_are_the_steps_and_what_the_gpu_works_in_them():
-    drawn = dict(
-        zip(
-            FIGURES,
-            draw_figures(ledger_of((dataset(), table(STEPS, profile=PROFILE)))),
-            strict=True,
-        )
-    )
-    drawing, figure = drawn["speculation"]
+    ledger = ledger_of((dataset(), table(STEPS, profile=PROFILE)))
+    drawing, figure = draw_figure(make_index(ledger), "speculation")
     first = figure.axes[0]
     bars = [bar for bar in first.patches if isinstance(bar, Rectangle)]
     widths = sorted(round(bar.get_width(), 2) for bar in bars if bar.get_width())

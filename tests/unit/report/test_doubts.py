@@ -6,14 +6,14 @@ from tests.report_builders import (
     make_ledger,
     make_number,
     ratio,
-    rendered,
+    told,
 )
 
 A_A = {"noise": {"numerator": "eager", "denominator": "eager", "role": "a_a"}}
 
 
 def text_of(datasets, numbers):
-    return rendered(make_ledger(datasets, numbers))[1].replace("\N{NO-BREAK SPACE}", " ")
+    return told(make_ledger(datasets, numbers))[1].replace("\N{NO-BREAK SPACE}", " ")
 
 
 def step(dataset, arm, value):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report_builders import make_dataset, make_ledger, make_number, rendered
+from tests.report_builders import make_dataset, make_ledger, make_number, told
 
 MODELS = {
     "opt": "facebook/opt-125m",
@@ -23,7 +23,7 @@ def text_of(errors, skills):
             make_number("score/step-ratios/skill/same-ratio", name, value=skills[name],
                         unit="share", n=9),
         ]  # fmt: skip
-    markdown = rendered(make_ledger(datasets, numbers))[1]
+    markdown = told(make_ledger(datasets, numbers))[1]
     return markdown.replace("\N{NO-BREAK SPACE}", " ")
 
 

@@ -16,7 +16,7 @@ from tests.report_builders import (
     make_ledger,
     make_number,
     ratio,
-    rendered,
+    told,
     words_of,
 )
 
@@ -24,7 +24,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 
 
 def text_of(ledger):
-    return words_of(rendered(ledger)[0]).replace(NBSP, " ")
+    return words_of(told(ledger)[0]).replace(NBSP, " ")
 
 
 def test_without_any_data_set_the_page_says_so():

@@ -10,8 +10,8 @@ from tests.report_builders import (
     make_judged,
     make_ledger,
     make_number,
-    rendered,
     stray_digits,
+    told,
 )
 
 
@@ -39,7 +39,7 @@ def ledger_of(eager="refuted", graphs="confirmed", further=()):
 
 
 def words(ledger):
-    html, markdown = rendered(ledger)
+    html, markdown = told(ledger)
     assert stray_digits(ledger, html) == []
     return re.sub(r"\s+", " ", markdown.replace("\N{NO-BREAK SPACE}", " "))
 

@@ -1,6 +1,6 @@
 """Start-up by model size: a row for each size whose arms booted alone, and why a cell is empty."""
 
-from tests.report_builders import make_dataset, make_ledger, make_number, rendered
+from tests.report_builders import make_dataset, make_ledger, make_number, told
 
 MODELS = {"small": "facebook/opt-125m", "large": "meta-llama/Llama-3.1-70B"}
 
@@ -26,7 +26,7 @@ def ledger(*names, kv_missing=None):
 
 
 def text_of(made):
-    return rendered(made)[1].replace("\N{NO-BREAK SPACE}", " ")
+    return told(made)[1].replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_each_size_has_a_row_with_its_boots_capture_and_lost_tokens():

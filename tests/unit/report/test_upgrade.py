@@ -9,8 +9,8 @@ from tests.report_builders import (
     make_ledger,
     make_number,
     ratio,
-    rendered,
     stray_digits,
+    told,
     words_of,
 )
 
@@ -62,7 +62,7 @@ def ledger(contrasts=UPGRADE, others=(), **fields):
 
 
 def test_an_upgrade_is_told_with_both_versions_its_intervals_and_verdicts():
-    page, markdown = rendered(ledger())
+    page, markdown = told(ledger())
     text = words_of(page).replace("\N{NO-BREAK SPACE}", " ")
     assert "Did the upgrade change it?" in text
     assert "graphs-new on 0.26.0 over graphs on 0.22.1" in text
@@ -77,14 +77,14 @@ def test_an_upgrade_is_told_with_both_versions_its_intervals_and_verdicts():
 
 
 def test_without_two_versions_there_is_no_such_section():
-    page, markdown = rendered(ledger(contrasts={}))
+    page, markdown = told(ledger(contrasts={}))
     assert "Did the upgrade" not in words_of(page)
     assert "Did the upgrade" not in markdown
 
 
 def test_a_series_of_upgrades_that_was_measured_elsewhere_is_told_too():
     others = [make_dataset(name="another", arms=ARMS, contrasts=BUNDLE)]
-    text = words_of(rendered(ledger(others=others, series="upgrade"))[0])
+    text = words_of(told(ledger(others=others, series="upgrade"))[0])
     assert "Did the upgrade change it?" in text
     assert "graphs-new on 0.26.0 over graphs on 0.22.1" in text
 
@@ -92,4 +92,4 @@ def test_a_series_of_upgrades_that_was_measured_elsewhere_is_told_too():
 def test_a_ledger_of_one_series_alone_is_a_page_too():
     facts = ledger(series="upgrade").datasets[0]
     alone = make_ledger([facts], [ratio(1, 1.2, 1.1, 1.3, contrast="up")])
-    assert "graphs-new on 0.26.0" in words_of(rendered(alone)[0])
+    assert "graphs-new on 0.26.0" in words_of(told(alone)[0])
