@@ -83,5 +83,9 @@ def tests() -> list[Figure]:
             "s",
             [whole.seconds],
             context={f"{name} s": value for value, name in longest},
+            bound="at most",
+            target=720,
+            if_missed="the tests boot vLLM, run Slurm and open a browser, and keep both processors "
+            "busy throughout; what waited or was made twice is gone.",
         )
     ]

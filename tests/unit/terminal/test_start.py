@@ -3,28 +3,22 @@
 import subprocess
 import sys
 
-import pytest
-
 STARTED = """
 import sys, threading
 from snakemake_logger_plugin_lab.__main__ import main
 timer = threading.Timer(3600, print)
 timer.start()
-sys.exit(main() or 2 * (not timer.finished.is_set()) or 3 * ("pandas" in sys.modules))
+sys.exit(main() or 2 * (not timer.finished.is_set()))
 """
 
 
-@pytest.mark.parametrize(("arguments", "others"), [(["--executor", "local"], 0), ([], 3)])
-def test_other_executors_are_imported_where_the_local_one_is_not_asked_for(
-    tmp_path, arguments, others
-):
-    """And a timer that Snakemake left does not keep the process."""
+def test_a_timer_that_snakemake_left_does_not_keep_the_process(tmp_path):
     (tmp_path / "Snakefile").write_text("rule all:\n")
     done = subprocess.run(
-        [sys.executable, "-c", STARTED, "--logger", "lab", *arguments, "--dry-run"],
+        [sys.executable, "-c", STARTED, "--logger", "lab", "--dry-run"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert done.returncode == others, done.stderr
+    assert done.returncode == 0, done.stderr
