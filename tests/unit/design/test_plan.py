@@ -36,8 +36,8 @@ def test_a_plan_counts_runs_boots_disk_and_memory_and_says_whose_records_tell_th
     plan = plan_of_dataset(design, "cpu", "mine")
     assert re.fullmatch(
         r"mine: 6 runs \(eager, compiled\), 6 boots of vLLM to go, about \d+ min by the shipped "
-        r"cpu-opt-125m; an engine takes 50% of the memory; before, vLLM's environment is built, "
-        r"8 GiB of disk, once",
+        r"cpu-co-residence; an engine takes 50% of the memory; before, vLLM's environment is "
+        r"built, 8 GiB of disk, once",
         plan.line,
     )
     assert len(plan.runs) == 6
@@ -124,3 +124,13 @@ def test_records_of_the_data_set_itself_come_before_shipped_ones(here, design, s
     line = plan_of_dataset(design, "cpu", "mine").line
     assert re.search(r"to go \(eager, compiled\), about \d+ min;", line)
     assert "shipped" not in line
+
+
+def test_a_boot_beside_others_on_a_cpu_counts_with_its_share(design, shipped):
+    record = read_record(shipped / "cpu-turns" / "runs" / "eager" / "rep1.json.gz")
+    whole = sum(s.seconds for s in record.startup.spans if s.name in ("import", "boot"))
+    assert len(record.request.order) == 3
+    assert spans_of_record(record, design).boot_s == pytest.approx(whole / 3)
+    alone = record.request.model_copy(update={"boots": "in_sequence"})
+    record = record.model_copy(update={"request": alone})
+    assert spans_of_record(record, design).boot_s == pytest.approx(whole)

@@ -16,6 +16,7 @@ from cudagraph_lab.engine.environment import (
     whole_environment,
 )
 from cudagraph_lab.records.record import Record
+from cudagraph_lab.records.request import Request
 from cudagraph_lab.records.store import NotBelievedError, read_record
 
 
@@ -145,6 +146,10 @@ def _spans(paths: Iterable[Path], config: Config, platform: str) -> Spans | None
     return Spans(median(one.boot_s for one in found), median(one.round_s for one in found))
 
 
+def _booted_together(asked: Request) -> bool:
+    return asked.measured == "in_turn" and asked.boots == "together"
+
+
 def spans_of_record(record: Record, config: Config) -> Spans | None:
     """What a boot and a call of every batch size take where they are those of `record`.
 
@@ -152,6 +157,8 @@ def spans_of_record(record: Record, config: Config) -> Spans | None:
     """
     spans = record.startup.spans if record.startup is not None else []
     boot_s = sum(span.seconds for span in spans if span.name in ("import", "boot"))
+    if record.environment.platform == "cpu" and _booted_together(record.request):
+        boot_s /= len(record.request.order)  # they shared its cores
     known = {
         cell.batch: median(call.seconds for call in cell.calls if call.seconds is not None)
         for cell in record.cells
