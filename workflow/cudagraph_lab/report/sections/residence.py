@@ -50,17 +50,24 @@ def co_residence(index: Index) -> Iterator[Line]:
 
 
 def _in_the_same_repeats(index: Index) -> Iterator[Line]:
-    """A line for each data set that has an arm in turn and alone by its design."""
+    """A line on the data sets that have an arm in turn and alone by their design."""
+    speeds = []
     for dataset in index.ledger.datasets:
         numbers = ratios(index, dataset.name, "co_resident")
         sides = contrast_of_role(index, dataset.name, "co_resident")
         if numbers and sides is not None:
-            yield say(
-                "{what} {name}, in the same repeats, speed of {arm} beside the others over that of "
-                "{alone}: {speeds}.",
-                what=QUESTION,
-                name=title(index, dataset),
-                arm=Code(sides.numerator),
-                alone=Code(sides.denominator),
-                speeds=join([at_batch(index, number) for number in numbers.values()]),
+            speeds.append(
+                say(
+                    "{name}, {arm} over {alone} {speeds}",
+                    name=title(index, dataset),
+                    arm=Code(sides.numerator),
+                    alone=Code(sides.denominator),
+                    speeds=join([at_batch(index, number) for number in numbers.values()]),
+                )
             )
+    if speeds:
+        yield say(
+            "{what} Speed beside the others over speed alone, in the same repeats: {speeds}.",
+            what=QUESTION,
+            speeds=join(speeds, "; "),
+        )
